@@ -1,0 +1,41 @@
+"""Settings of the method as frozen data, with the defaults' sources beside them."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class SpectrumConfig:
+    bands: int = 16  # oscillating bands, 0.2 ... 3.2 Hz over five seconds (Li et al., Sec. 4.1)
+    duration_s: float = (
+        5.0  # the bands are harmonics of 1 / duration (150 frames, 30 fps, Sec. 4.1)
+    )
+    amplitude_pct: float = 1.0  # peak displacement, 95th percentile, in % of the longer side
+
+
+@dataclass(frozen=True)
+class WindConfig:
+    """Wind in the picture plane. A unit of length is the picture's width."""
+
+    direction_deg: float = 0.0  # 0 = towards the right, 90 = towards the top
+    speed: float = 0.5  # widths per second, at which gusts travel
+    gust_length: float = 0.5  # widths; longer gusts are slower
+    gustiness: float = 0.5  # across-wind share of turbulence, 0 ... 1 (sigma_v / sigma_u)
+    coherence_decay: float = 10.0  # c of Davenport's exp(-c f d / U)
+
+
+@dataclass(frozen=True)
+class ElasticConfig:
+    """The training-free motion prior. Frequencies hold for the largest part; smaller ones are faster."""
+
+    sway_hz: float = 1.0  # lowest natural frequency of the largest part
+    damping_ratio: float = 0.09  # 0.086 measured on trees in leaf, 0.039 bare
+    anchor: str = "auto"  # "auto", "ground", "hanging", "border", "none"
+    modes: int = 64  # of the largest part
+    longest_side: int = 160  # of the grid of elements
+    edge_contrast: float = 0.1  # sigma of exp(-|grad I|^2 / sigma^2), in image units per cell
+    edge_stiffness: float = 0.05  # what an edge leaves of the stiffness
+    hold: float = 1.0  # stiffness of the outline where the picture shows no edge
+    rooting: float = 5e-4  # springs to the ground under every cell, relative to the material
+
+
+ANCHORS = ("auto", "ground", "hanging", "border", "none")

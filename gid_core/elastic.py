@@ -1,0 +1,414 @@
+"""The elastic prior: a masked still is a sheet of elastic material that wind sets swaying.
+
+Plane-stress finite elements on a coarse grid, the nodes at its pixel centers. Every connected part
+is solved on its own for its lowest modes of vibration, K phi = omega^2 M phi, and responds to the
+wind, S_k = sum_j phi_j (phi_j . F_k) / (omega_j^2 - Omega_k^2 + 2 i zeta omega_j Omega_k).
+
+Law: no unit of stiffness or mass survives: a part's modes give ratios of frequencies, its lowest
+frequency is set from the picture, and the amplitude from what is asked for.
+
+Source: Davis et al. 2015 for motion spectra as modal bases; elements: Wilson's incompatible modes
+(Taylor, Beresford & Wilson 1976), which bend without locking when one element is the whole width.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from .config import ElasticConfig, SpectrumConfig, WindConfig
+from .dynamics import wind
+from .grid import grid_size
+from .shapes import Bool, Float, Int, Tensor
+from .spectrum import (
+    MEASURE_FRAMES,
+    SpectralVolume,
+    amplitude_pct,
+    displacement_at,
+    moving_points,
+    scale,
+)
+
+POISSON_RATIO = 0.3
+COVERED = 0.04  # least coverage that makes a cell of material
+ANCHORED_SHARE = 0.06  # of a part's height or width that the ground, ceiling or border holds
+FASTEST_PART = 3.0  # a tiny part sways at most so much faster than the largest
+HELD_FASTER = 2.5  # and a part held along its outline at most so much faster than a free one
+DENSE_UNKNOWNS = 400  # parts up to here are solved by a dense solver: faster, and all modes at once
+LARGEST = 3.0  # no point moves much more than so many times the amplitude asked for
+LEAST_JACOBIAN = 0.1  # of any cell, in any frame
+UNFOLDING_ROUNDS = 24
+
+
+@dataclass(frozen=True)
+class Part:
+    """One connected part and its lowest modes.
+
+    shapes: mass-normalized, phi^T M phi = 1, (x, y) per node.
+    omega: natural frequencies in rad/s.
+    """
+
+    nodes: Int[np.ndarray, " n"]
+    shapes: Float[np.ndarray, "n 2 j"]
+    omega: Float[np.ndarray, " j"]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """All parts of one still. `coverage` is the share of material around every node."""
+
+    grid: tuple[int, int]
+    coverage: Float[np.ndarray, "h w"]
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True)
+class ElasticPrior:
+    """A motion model without weights: `sample` solves a still and lets the wind blow."""
+
+    elastic: ElasticConfig = ElasticConfig()
+    wind: WindConfig = WindConfig()
+
+    def sample(
+        self,
+        image: Float[Tensor, "1 3 hr wr"],
+        matte: Float[Tensor, "1 1 hr wr"],
+        generator: torch.Generator,
+        spectrum: SpectrumConfig = SpectrumConfig(),
+        anchor: Float[Tensor, "1 1 hr wr"] | None = None,
+        callback: Callable[[int, int], None] | None = None,
+    ) -> SpectralVolume:
+        sheet = solve(image, matte, anchor, self.elastic, callback)
+        volume = respond(sheet, matte, self.elastic, self.wind, spectrum, generator)
+        return set_amplitude(volume, sheet, spectrum)
+
+
+def solve(
+    image: Float[Tensor, "1 3 hr wr"],
+    matte: Float[Tensor, "1 1 hr wr"],
+    anchor: Float[Tensor, "1 1 hr wr"] | None = None,
+    config: ElasticConfig = ElasticConfig(),
+    callback: Callable[[int, int], None] | None = None,
+) -> Sheet:
+    """Modes of every connected part of the matte.
+
+    Args:
+        anchor: What holds still, painted; where it touches a part, it replaces the rule for it.
+    """
+    grid = tuple(max(2, n) for n in grid_size(*image.shape[-2:], config.longest_side))
+    coverage = _cell_coverage(matte, grid)
+    stiffness = coverage * _edge_weight(image, grid, config)
+    node_mass = _to_nodes(coverage)
+    held = None if anchor is None else _resize(anchor, grid)[0, 0].numpy() >= 0.5
+    rooting = config.rooting * node_mass
+    outline = config.hold * np.minimum(1, node_mass) * _goes_on(image, matte, grid, config)
+    parts = []
+    pieces = _connected(coverage > COVERED)
+    largest = max((_extent(nodes, grid) for _, nodes in pieces), default=1.0)
+    for i, (cells, nodes) in enumerate(pieces):
+        fixed = _fixed_nodes(nodes, grid, config.anchor, held)
+        share = len(nodes) / max(len(n) for _, n in pieces)
+        count = max(4, math.ceil(config.modes * share))
+        part = modes_of(cells, nodes, grid, stiffness, node_mass, rooting + outline, fixed, count)
+        if part is None:  # every node of it is held
+            continue
+        lowest = config.sway_hz * min(FASTEST_PART, math.sqrt(largest / _extent(nodes, grid)))
+        if len(fixed):
+            # Bigger is slower holds for a part that stands free. Held along its outline it is
+            # faster by as much as its first mode is.
+            free = modes_of(cells, nodes, grid, stiffness, node_mass, rooting, fixed, 1)
+            lowest *= min(HELD_FASTER, part.omega[0] / free.omega[0])
+        rescale = 2 * math.pi * lowest / max(part.omega[0], 1e-12)
+        parts.append(Part(part.nodes, part.shapes, part.omega * rescale))
+        if callback is not None:
+            callback(i + 1, len(pieces))
+    return Sheet(grid, node_mass.reshape(grid), tuple(parts))
+
+
+def modes_of(cells, nodes, grid, stiffness, mass, springs, fixed, count) -> Part | None:
+    """The lowest modes of one part, in its own units (cell = 1, modulus = 1, density = 1).
+
+    Args:
+        cells: Flat indices of its elements; nodes: of its nodes; fixed: of those that hold still.
+        springs: Stiffness to the ground at every node of the grid.
+    """
+    import scipy.linalg
+    import scipy.sparse as sparse
+    import scipy.sparse.linalg
+
+    free = np.setdiff1d(nodes, fixed)
+    if len(free) == 0:
+        return None
+    width = grid[1]
+    number = np.full(grid[0] * width, -1)
+    number[free] = np.arange(len(free))
+    corner = cells // (width - 1) * width + cells % (width - 1)
+    corners = np.stack([corner, corner + 1, corner + width + 1, corner + width], 1)
+    dof = np.stack([2 * number[corners], 2 * number[corners] + 1], 2).reshape(-1, 8)
+    values = stiffness.flatten()[cells][:, None, None] * ELEMENT
+    rows, columns = np.broadcast_arrays(dof[:, :, None], dof[:, None, :])
+    inside = (rows >= 0) & (columns >= 0)
+    n = 2 * len(free)
+    K = sparse.coo_array((values[inside], (rows[inside], columns[inside])), (n, n)).tocsc()
+    m = np.repeat(np.maximum(mass.flatten()[free], 1e-3), 2)
+    K = K + sparse.diags_array(np.repeat(springs.flatten()[free], 2))
+    # A floating part has modes of zero frequency: lift all by a trifle, and take it off again.
+    lift = 1e-7 * K.diagonal().max() / m.max()
+    K = (K + sparse.diags_array(lift * m)).tocsc()
+    root = np.sqrt(m)
+    if n <= DENSE_UNKNOWNS:
+        squared, y = scipy.linalg.eigh(
+            K.toarray() / root / root[:, None], subset_by_index=[0, min(count, n) - 1]
+        )
+    else:
+        factor = sparse.linalg.splu(
+            K, "MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
+        )
+        inverse = sparse.linalg.LinearOperator((n, n), lambda v: root * factor.solve(root * v))
+        start = np.random.default_rng(0).standard_normal(n)  # ARPACK's own start is not repeatable
+        inverted, y = sparse.linalg.eigsh(
+            inverse, min(count, n - 2), which="LM", v0=start, tol=1e-8
+        )
+        order = np.argsort(-inverted)
+        squared, y = 1 / inverted[order], y[:, order]
+    omega = np.sqrt(np.maximum(squared - lift, 0.0))
+    shapes = (y / root[:, None]).reshape(len(free), 2, -1)
+    return Part(free, shapes, omega)
+
+
+def respond(
+    sheet: Sheet,
+    matte: Float[Tensor, "1 1 hr wr"],
+    elastic: ElasticConfig,
+    wind_config: WindConfig,
+    spectrum: SpectrumConfig,
+    generator: torch.Generator,
+) -> SpectralVolume:
+    """The forced motion of a sheet in the wind, in arbitrary units of amplitude."""
+    band_hz = 1 / spectrum.duration_s
+    frequencies = torch.arange(1, spectrum.bands + 1) * band_hz
+    velocity = wind(frequencies, sheet.grid, band_hz, wind_config, generator).numpy()
+    drag = velocity.reshape(len(frequencies), 2, -1) * sheet.coverage.flatten()
+    Omega = 2 * math.pi * frequencies.double().numpy()
+    coeffs = np.zeros((len(frequencies), 2, sheet.coverage.size), np.complex128)
+    for part in sheet.parts:
+        force = np.einsum("nxj,kxn->kj", part.shapes, drag[:, :, part.nodes])
+        modal = force * transfer(part.omega, Omega, elastic.damping_ratio)
+        coeffs[:, :, part.nodes] += np.einsum("nxj,kj->kxn", part.shapes, modal)
+    coeffs = _continue_outside(
+        torch.from_numpy(coeffs.reshape(1, -1, *sheet.grid)),
+        torch.from_numpy(sheet.coverage > 0),
+    )
+    return SpectralVolume(
+        coeffs.view(1, len(frequencies), 2, *sheet.grid).to(torch.complex64),
+        frequencies,
+        tuple(matte.shape[-2:]),
+        matte,
+    )
+
+
+def transfer(omega, Omega, damping_ratio) -> np.ndarray:
+    """Receptance of every mode j in every band k, (k, j): motion by force."""
+    Omega = Omega[:, None]
+    return 1 / (omega**2 - Omega**2 + 2j * damping_ratio * omega * Omega)
+
+
+def set_amplitude(volume: SpectralVolume, sheet: Sheet, config: SpectrumConfig) -> SpectralVolume:
+    """Scale a volume so that its motion over its own period has the size asked for.
+
+    What hangs by a thread would swing through the whole picture: no point moves much more than
+    `LARGEST` times that size. Where the motion would turn the picture inside out it is evened out
+    with its neighbours', until nothing folds.
+    """
+    percent = config.amplitude_pct
+    times = torch.arange(MEASURE_FRAMES) * (config.duration_s / MEASURE_FRAMES)
+    coverage = torch.from_numpy(sheet.coverage).float()[None, None]
+    cells = F.avg_pool2d((coverage > 0).float(), 2, 1)[0, 0] == 1
+    moving = moving_points(volume)
+
+    def resized(volume):
+        played = displacement_at(volume, times)
+        size = amplitude_pct(played, moving)
+        gain = torch.where(size > 0, percent / size.clamp(min=1e-12), 0.0)
+        return scale(volume, gain), played * gain.view(-1, 1, 1, 1, 1)
+
+    volume, played = resized(volume)
+    if percent == 0 or not played.any():
+        return volume
+    far = played.square().sum(2).amax(1).sqrt() / (LARGEST * percent / 100 * max(volume.grid))
+    volume = replace(
+        volume, coeffs=volume.coeffs * (far.clamp(min=1e-6).tanh() / far.clamp(min=1e-6))
+    )
+    for _ in range(UNFOLDING_ROUNDS):
+        volume, played = resized(volume)
+        folded = (jacobian(played)[0].amin(0) < LEAST_JACOBIAN) & cells
+        if not folded.any():
+            break
+        # The nodes of folded cells, and theirs around.
+        near = F.max_pool2d(F.pad(folded[None, None].float(), (2, 2, 2, 2)), 4, 1)
+        coeffs = torch.where(near > 0, _evened(volume.coeffs[0], coverage), volume.coeffs)
+        volume = replace(volume, coeffs=coeffs)
+    return resized(volume)[0]
+
+
+def jacobian(displacement: Float[Tensor, "b t 2 h w"]) -> Float[Tensor, "b t h1 w1"]:
+    """det(I + grad D) in every cell between four grid points: 0 or less where the picture folds."""
+    by_x = displacement.diff(dim=-1)
+    by_y = displacement.diff(dim=-2)
+    by_x, by_y = (by_x[..., 1:, :] + by_x[..., :-1, :]) / 2, (by_y[..., 1:] + by_y[..., :-1]) / 2
+    xx, yx, xy, yy = by_x[:, :, 0], by_x[:, :, 1], by_y[:, :, 0], by_y[:, :, 1]
+    return (1 + xx) * (1 + yy) - xy * yx
+
+
+# --- the sheet's material ---------------------------------------------------------------------
+
+
+def _resize(x, size):
+    return F.interpolate(x, size, mode="bilinear", align_corners=False, antialias=True)
+
+
+def _cell_coverage(matte, grid) -> np.ndarray:
+    """Share of material in every element, whose corners are the centers of four grid pixels.
+
+    A little of it is lent to the neighbours, so that a stem one pixel wide which crosses cells
+    diagonally hangs together by more than a corner.
+    """
+    height, width = grid
+    fine = F.interpolate(matte, (2 * height, 2 * width), mode="area")
+    cells = F.avg_pool2d(fine[:, :, 1:-1, 1:-1], 2)
+    kernel = torch.tensor([1.0, 6.0, 1.0]) / 8
+    padded = F.pad(cells, (1, 1, 1, 1), mode="replicate")
+    lent = F.conv2d(F.conv2d(padded, kernel.view(1, 1, 1, 3)), kernel.view(1, 1, 3, 1))
+    return lent[0, 0].double().numpy()
+
+
+def _edge_weight(image, grid, config) -> np.ndarray:
+    """eps + exp(-|grad I|^2 / sigma^2) per element: parts on two sides of an edge move apart."""
+    small = _resize(image, grid)[0]
+    dx, dy = small[:, :, 1:] - small[:, :, :-1], small[:, 1:] - small[:, :-1]
+    dx, dy = (dx[:, 1:] + dx[:, :-1]) / 2, (dy[:, :, 1:] + dy[:, :, :-1]) / 2
+    squared = (dx.square() + dy.square()).amax(0).double().numpy()
+    return config.edge_stiffness + np.exp(-squared / config.edge_contrast**2)
+
+
+def _to_nodes(cells) -> np.ndarray:
+    """A quarter of every element to each of its corners."""
+    nodes = np.zeros((cells.shape[0] + 1, cells.shape[1] + 1))
+    for dy in (0, 1):
+        for dx in (0, 1):
+            nodes[dy : dy + cells.shape[0], dx : dx + cells.shape[1]] += cells / 4
+    return nodes
+
+
+def _goes_on(image, matte, grid, config) -> np.ndarray:
+    """How far material goes on past the outline, 0 ... 1 at every node.
+
+    It does where the mean colour just inside is the mean colour just outside: there the outline
+    runs through something, which holds. Along an edge of the picture the outline is free.
+    """
+
+    def around(weight):
+        share = F.avg_pool2d(_resize(weight, grid), 5, 1, 2)
+        return F.avg_pool2d(_resize(weight * image, grid), 5, 1, 2) / share.clamp(min=1e-4), share
+
+    inside, share_inside = around(matte)
+    outside, share_outside = around(1 - matte)
+    apart = (inside - outside).square().amax(1)[0]
+    alike = torch.exp(-apart / config.edge_contrast**2)
+    return (alike * 4 * (share_outside * share_inside)[0, 0]).clamp(max=1).double().numpy()
+
+
+def _connected(covered: Bool[np.ndarray, "h w"]):
+    """(elements, nodes) of every connected set of covered elements, as flat indices."""
+    from scipy.ndimage import label
+
+    labels, count = label(covered, np.ones((3, 3)))
+    order = np.argsort(labels, axis=None, kind="stable")
+    ends = np.searchsorted(labels.flatten()[order], np.arange(count + 2))
+    width = covered.shape[1] + 1
+    pieces = []
+    for i in range(1, count + 1):
+        cells = order[ends[i] : ends[i + 1]]
+        corner = cells // (width - 1) * width + cells % (width - 1)
+        nodes = np.unique(np.stack([corner, corner + 1, corner + width, corner + width + 1]))
+        pieces.append((cells, nodes))
+    return pieces
+
+
+def _extent(nodes, grid) -> float:
+    rows, columns = nodes // grid[1], nodes % grid[1]
+    return math.hypot(np.ptp(rows) + 1, np.ptp(columns) + 1)
+
+
+def _fixed_nodes(nodes, grid, rule, held) -> np.ndarray:
+    """The nodes of a part that hold still: painted, or by rule."""
+    height, width = grid
+    if held is not None:
+        painted = nodes[held.flatten()[nodes]]
+        if len(painted):
+            return painted
+    y, x = nodes // width, nodes % width
+    if rule == "auto":
+        hangs = y.min() == 0 and y.max() < height - 1
+        rule = "hanging" if hangs else "ground"
+    depth = max(1.0, ANCHORED_SHARE * (np.ptp(y) + 1))
+    if rule == "ground":
+        return nodes[y > y.max() - depth]
+    if rule == "hanging":
+        return nodes[y < y.min() + depth]
+    if rule == "border":
+        return nodes[(y == 0) | (x == 0) | (y == height - 1) | (x == width - 1)]
+    return nodes[:0]
+
+
+def _continue_outside(coeffs, known, rings: int = 3):
+    """Let the motion go on a few cells beyond the material: between grid points it is interpolated."""
+    known = known[None, None].double()
+    field = torch.cat([coeffs.real, coeffs.imag], 1) * known
+    kernel = torch.ones(1, 1, 3, 3, dtype=torch.float64)
+    for _ in range(rings):
+        count = F.conv2d(known, kernel, padding=1)
+        spread = F.conv2d(field.transpose(0, 1), kernel, padding=1).transpose(0, 1)
+        field = torch.where(known > 0, field, spread / count.clamp(min=1))
+        known = (count > 0).double()
+    real, imag = field.chunk(2, 1)
+    return torch.complex(real, imag)
+
+
+def _evened(coeffs, coverage):
+    """Every point's mean with the material around it."""
+    kernel = torch.tensor([1.0, 2.0, 1.0])
+    kernel = (kernel[:, None] * kernel)[None, None]
+    field = torch.cat([coeffs.real, coeffs.imag]).flatten(0, 1)[:, None]
+    weight = coverage.clamp(min=1e-6)
+    even = F.conv2d(field * weight, kernel, padding=1) / F.conv2d(weight, kernel, padding=1)
+    real, imag = even.view(2, *coeffs.shape)
+    return torch.complex(real, imag)
+
+
+def _element_stiffness() -> np.ndarray:
+    """Stiffness of a unit square in plane stress, modulus 1, with Wilson's incompatible modes.
+
+    Corners in order (0,0) (1,0) (1,1) (0,1), unknowns (x, y) per corner.
+    """
+    nu = POISSON_RATIO
+    law = np.array([[1, nu, 0], [nu, 1, 0], [0, 0, (1 - nu) / 2]]) / (1 - nu**2)
+    corner = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
+    total = np.zeros((12, 12))
+    for xi in (-1 / math.sqrt(3), 1 / math.sqrt(3)):
+        for eta in (-1 / math.sqrt(3), 1 / math.sqrt(3)):
+            # Derivatives of the four bilinear shapes, then of 1 - xi^2 and 1 - eta^2; dx = dxi / 2.
+            by_x = np.r_[corner[:, 0] * (1 + eta * corner[:, 1]) / 4, -2 * xi, 0] * 2
+            by_y = np.r_[corner[:, 1] * (1 + xi * corner[:, 0]) / 4, 0, -2 * eta] * 2
+            strain = np.zeros((3, 12))
+            strain[0, 0::2], strain[1, 1::2] = by_x, by_y
+            strain[2, 0::2], strain[2, 1::2] = by_y, by_x
+            total += strain.T @ law @ strain / 4
+    coupled = total[:8, 8:]
+    return total[:8, :8] - coupled @ np.linalg.solve(total[8:, 8:], coupled.T)
+
+
+ELEMENT = _element_stiffness()

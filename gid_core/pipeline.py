@@ -1,0 +1,240 @@
+"""Image to spectrum to displacement to frames: the whole method in four calls.
+
+Law: item i of a batch equals the single run with seed + i.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+
+from .config import SpectrumConfig
+from .dynamics import harmonic_coords
+from .elastic import ElasticPrior
+from .loop import LoopReport, close_loop, is_loop
+from .matte import flexibility, refine_mask
+from .renderer import render_frames
+from .shapes import Float, Tensor
+from .spectrum import (
+    Displacement,
+    SpectralVolume,
+    amplitude_pct,
+    displacement,
+    displacement_at,
+    moving_points,
+    own_amplitude_pct,
+)
+
+POSES = ("rest pose", "first frame")
+Callback = Callable[[int, int], None]
+
+
+class MotionModel(Protocol):
+    """What can be sampled: the elastic prior, or a learned model."""
+
+    def sample(
+        self,
+        image: Float[Tensor, "1 3 h w"],
+        matte: Float[Tensor, "1 1 h w"],
+        generator: torch.Generator,
+        spectrum: SpectrumConfig,
+        anchor: Float[Tensor, "1 1 h w"] | None,
+    ) -> SpectralVolume: ...
+
+
+def sample_motion(
+    images: Float[Tensor, "b c h w"],
+    mask: Float[Tensor, "m 1 hm wm"] | None = None,
+    anchor: Float[Tensor, "a 1 ha wa"] | None = None,
+    seed: int = 0,
+    model: MotionModel = ElasticPrior(),
+    spectrum: SpectrumConfig = SpectrumConfig(),
+    refine: bool = True,
+    callback: Callback | None = None,
+) -> SpectralVolume:
+    """Predict how stills move.
+
+    Args:
+        mask: What moves, one for all stills or one for each; without one, a guess.
+        anchor: What holds still.
+        refine: Refine the mask against the picture; else it is taken as it is.
+
+    Raises:
+        ValueError: If a mask's batch does not fit the stills', or `check_images` refuses them.
+    """
+    check_images(images)
+    images = images.float().cpu().clamp(0, 1)
+    size = tuple(images.shape[-2:])
+    mask, anchor = (
+        _fit(m, len(images), size, name) for m, name in ((mask, "mask"), (anchor, "anchor"))
+    )
+    volumes = []
+    for i in range(len(images)):
+        still = images[i : i + 1, :3]
+        if len(still[0]) == 1:
+            still = still.expand(1, 3, *size)
+        if mask is None:
+            matte = flexibility(still)
+        else:
+            matte = refine_mask(still, mask[i : i + 1]) if refine else mask[i : i + 1]
+        generator = torch.Generator().manual_seed(seed + i)
+        held = None if anchor is None else anchor[i : i + 1]
+        volumes.append(model.sample(still, matte, generator, spectrum, held))
+        if callback is not None:
+            callback(i + 1, len(images))
+    first = volumes[0]
+    return replace(
+        first,
+        coeffs=torch.cat([v.coeffs for v in volumes]),
+        mask=torch.cat([v.mask for v in volumes]),
+    )
+
+
+def check_images(images: Float[Tensor, "b c h w"]) -> None:
+    """Refuse what is not a batch of pictures.
+
+    Raises:
+        ValueError: For no pictures, empty ones, other than 1, 3 or 4 channels, or NaN.
+    """
+    b, c, h, w = images.shape
+    if b == 0 or h == 0 or w == 0:
+        raise ValueError(
+            f"Expected at least one picture of at least one pixel, got {b} of {w}x{h}."
+        )
+    if c not in (1, 3, 4):
+        raise ValueError(f"Expected pictures with 1, 3 or 4 channels, got {c}.")
+    bad = int((~images.isfinite()).sum())
+    if bad:
+        raise ValueError(
+            f"Expected finite pixel values, got {bad} that are NaN or infinite. A model before this "
+            "one has overflowed: try it in float32."
+        )
+
+
+def _fit(mask, batch, size, name):
+    """A mask for every still, at the stills' size."""
+    if mask is None:
+        return None
+    mask = torch.nan_to_num(mask.float().cpu()).clamp(0, 1)
+    if len(mask) not in (1, batch):
+        raise ValueError(
+            f"Expected one {name} or one for each of the {batch} stills, got {len(mask)}. "
+            "Pass a single one to use it for all."
+        )
+    if mask.shape[-2:] != size:
+        mask = F.interpolate(mask, size, mode="bilinear", antialias=True).clamp(0, 1)
+    return mask.expand(batch, -1, -1, -1)
+
+
+def play(
+    spectrum: SpectralVolume,
+    frames: int,
+    fps: float,
+    loop: bool = True,
+    speed: float = 1.0,
+    gain: float = 1.0,
+    pose: str = "rest pose",
+    seed: int = 0,
+) -> tuple[Displacement, LoopReport | None]:
+    """Let a spectrum move for so many frames.
+
+    A loop, and a clip anchored at its first frame, keep the size the motion has over the
+    spectrum's own period; otherwise the motion is exactly what was recorded, mean and drift too.
+
+    Args:
+        speed: 2 is twice as fast. The series is evaluated at the times asked for: exact.
+        gain: 2 is twice as far.
+        pose: "rest pose": the still is the middle of the motion; "first frame": frame 0 is the
+            still.
+        seed: For the phases of a loop longer than the spectrum's period.
+
+    Raises:
+        ValueError: For values out of range, or bands above half the frame rate.
+    """
+    _check_playback(spectrum, frames, fps, speed, pose)
+    duration_s = frames / fps
+    faster = replace(
+        spectrum,
+        frequencies_hz=spectrum.frequencies_hz * speed,
+        drift=None if spectrum.drift is None else spectrum.drift * speed,
+    )
+    report = None
+    if loop:
+        faster, report = close_loop(faster, duration_s, seed)
+    times = torch.arange(frames, dtype=torch.float64) / fps
+    if loop:  # by frame number, so that the phase is exact
+        cycles = (faster.frequencies_hz.double() * duration_s).round()
+        played = displacement(
+            faster, harmonic_coords(cycles, times / duration_s)[None].to(torch.complex64)
+        )
+    else:
+        played = displacement_at(faster, times.float())
+    if pose == "first frame":
+        played = played - played[:, :1]
+    if pose == "first frame" or (loop and not is_loop(spectrum.frequencies_hz * speed, duration_s)):
+        was, now = own_amplitude_pct(spectrum), amplitude_pct(played, moving_points(spectrum))
+        keep = torch.where(now > 0, was / now.clamp(min=1e-12), 1.0)
+        played = played * keep.view(-1, 1, 1, 1, 1)
+    motion = Displacement(played * gain, fps, spectrum.reference_size, spectrum.mask, loop)
+    return motion, report
+
+
+def render(
+    images: Float[Tensor, "b c h w"],
+    motion: Displacement,
+    mask: Float[Tensor, "m 1 hm wm"] | None = None,
+    deterministic: bool = False,
+) -> Iterator[tuple[Float[Tensor, "c h w"], Float[Tensor, "1 h w"]]]:
+    """Frames and their uncovered areas, all of still 0 first.
+
+    One motion moves any number of stills, and one still can have any number of motions.
+    """
+    check_images(images)
+    size = tuple(images.shape[-2:])
+    count = batch_of(len(images), len(motion.displacement))
+    mask = _fit(mask, count, size, "mask")
+    for i in range(count):
+        still = images[min(i, len(images) - 1)].clamp(0, 1)
+        item = min(i, len(motion.displacement) - 1)
+        yield from render_frames(
+            still, motion, item, None if mask is None else mask[i], deterministic
+        )
+
+
+def batch_of(stills: int, motions: int) -> int:
+    """How many clips so many stills and motions make.
+
+    Raises:
+        ValueError: Unless they are equal, or one of them is 1.
+    """
+    if stills != motions and 1 not in (stills, motions):
+        raise ValueError(
+            f"Expected as many motions as stills, or one of either, got {motions} motions for "
+            f"{stills} stills."
+        )
+    return max(stills, motions)
+
+
+def _check_playback(spectrum, frames, fps, speed, pose):
+    if spectrum.kind != "response":
+        raise ValueError(
+            f"Expected a spectrum of a motion, got one of {spectrum.kind}. Modes have no motion of "
+            "their own until something pushes them."
+        )
+    if frames < 1:
+        raise ValueError(f"Expected at least 1 frame, got {frames}.")
+    if not 0 < fps < float("inf"):
+        raise ValueError(f"Expected a frame rate above 0, got {fps}.")
+    if not 0 < speed < float("inf"):
+        raise ValueError(f"Expected a speed above 0, got {speed}.")
+    if pose not in POSES:
+        raise ValueError(f"Expected the pose to be one of {', '.join(POSES)}, got {pose!r}.")
+    highest = float(spectrum.frequencies_hz.max()) * speed
+    if highest >= fps / 2:
+        raise ValueError(
+            f"The motion has frequencies up to {highest:.2f} Hz; {fps:g} frames per second show less "
+            f"than {fps / 2:.2f} Hz. Use more than {2 * highest:.2f} frames per second, a lower "
+            "speed, or fewer bands."
+        )

@@ -1,0 +1,244 @@
+"""From a still and a displacement to frames, without any weights.
+
+The still is taken apart once: a layer that moves, with its matte, and a plate completed behind it.
+A frame is the layer, splatted, over the plate. What is splatted is each pixel's displacement; the
+layer is then read there once with a cubic kernel. Splatting the colours themselves would blur them
+by an amount that changes as they move, and texture would seem to breathe.
+
+Law: where nothing moves and nothing lands, the frame is the still, bit for bit; and as a motion
+goes to zero the frame goes to the still.
+
+Source: softmax splatting, Niklaus & Liu 2020; importance by motion, Li et al. 2024, Sec. 5.
+Guided interpolation: joint bilateral upsampling, Kopf et al. 2007.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from .grid import sample_points
+from .matte import complete
+from .shapes import Float, Int, Tensor
+from .spectrum import Displacement
+from .splat import normalize_splat, softmax_weight, splat_points
+
+MARGIN = 2  # px around the matte that move along, so that its soft edge moves with it
+COVERED = 1e-3  # least share of a pixel that counts as landed on
+COLOUR_SIGMA = 0.1  # how alike in colour a pixel and a grid point must be to move alike
+UNLIKE = 0.02  # weight left to the unlike: somebody must say how a pixel moves
+SOFT = 0.05  # weight of a pixel of matte zero, against one of a solid pixel
+
+
+@dataclass(frozen=True)
+class Layers:
+    """A still taken apart, over a canvas that reaches past the picture by what can move in.
+
+    still, plate: the picture, with its alpha if it has one, and what lies behind what moves.
+    layer: what moves, premultiplied by the matte, and the matte itself as last channel.
+    origin: (y, x) of the canvas in the picture; negative where it reaches past it.
+    points: flat canvas indices of the pixels that move.
+    nodes, weights: the upper left of the four grid points each follows, and how much each of them.
+    """
+
+    still: Float[Tensor, "c h w"]
+    plate: Float[Tensor, "c h w"]
+    layer: Float[Tensor, "c1 hc wc"]
+    origin: tuple[int, int]
+    points: Int[Tensor, " n"]
+    nodes: Int[Tensor, " n"]
+    weights: Float[Tensor, "4 n"]
+
+
+def separate(
+    still: Float[Tensor, "c h w"],
+    matte: Float[Tensor, "1 h w"],
+    grid: tuple[int, int],
+    reach: tuple[int, int],
+) -> Layers:
+    """Take a still apart for motion on a grid of that size.
+
+    Args:
+        reach: The farthest anything moves, (y, x) in px.
+    """
+    plate = complete(still, matte)
+    matte = _opaque_enough(still, plate, matte)
+    layer = torch.cat([still - (1 - matte) * plate, matte])
+    rows, columns = (
+        torch.arange(lo - far, hi + far, device=still.device)
+        for (lo, hi), far in zip(_bounds(matte[0] > 0), reach, strict=True)
+    )
+    height, width = still.shape[-2:]
+    # Past the border the picture is mirrored: something must come in when it moves away.
+    canvas = layer[:, _mirrored(rows, height)][:, :, _mirrored(columns, width)]
+    alpha = canvas[-1:]
+    near = F.max_pool2d(alpha[None], 2 * MARGIN + 1, 1, MARGIN)[0, 0] > 0
+    points = near.flatten().nonzero().squeeze(1)
+    y, x = rows[points // len(columns)], columns[points % len(columns)]
+    nodes, weights = _follow(still[:3], y, x, grid)
+    origin = (int(rows[0]), int(columns[0])) if len(points) else (0, 0)
+    return Layers(still, plate, canvas, origin, points, nodes, weights)
+
+
+def render_frame(
+    layers: Layers,
+    displacement: Float[Tensor, "2 gh gw"],
+    importance: Float[Tensor, "1 gh gw"],
+    deterministic: bool = False,
+) -> tuple[Float[Tensor, "c h w"], Float[Tensor, "1 h w"]]:
+    """Move the layer and lay it over the plate.
+
+    Args:
+        displacement: In px of the picture, on the coarse grid.
+        importance: Logits; what has more of it is in front.
+        deterministic: On CUDA, add in a fixed order.
+
+    Returns:
+        The frame, and how much of each pixel was uncovered (1 = all of it is invented).
+    """
+    still, canvas = layers.still, layers.layer
+    hole = torch.zeros_like(still[:1])
+    if len(layers.points) == 0:
+        return still, hole
+    size = tuple(canvas.shape[-2:])
+    moved, logits = _upsample(layers, torch.cat([displacement, importance])).split((2, 1))
+    alpha = canvas[-1].flatten()[layers.points]
+    # A soft edge gives way to what is solid.
+    weight = softmax_weight(logits[None])[0] * (SOFT + alpha)
+    start = torch.stack([layers.points % size[1], layers.points // size[1]]).to(moved.dtype)
+    splatted = splat_points(
+        torch.cat([moved * weight, weight, torch.ones_like(weight)])[None],
+        (start + moved)[None],
+        size,
+        "index" if deterministic else "auto",
+    )
+    came, _ = normalize_splat(splatted[:, :3])
+    came = came[0].flatten(1)
+    landed = splatted[0, 3].flatten() > COVERED
+    stirred = torch.zeros_like(landed)
+    stirred[layers.points] = (moved != 0).any(0)
+    touched = ((landed & (came != 0).any(0)) | stirred).nonzero().squeeze(1)
+
+    target = torch.stack([touched % size[1], touched // size[1]]).to(moved.dtype)
+    read = sample_points(canvas[None], (target - came[:, touched])[None], "bicubic")[0]
+    read = torch.where(landed[touched], read, 0.0)
+    y, x = touched // size[1] + layers.origin[0], touched % size[1] + layers.origin[1]
+    height, width = still.shape[-2:]
+    inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+    at = (y * width + x)[inside]
+    colour, alpha = read[:-1, inside], read[-1:, inside].clamp(0, 1)
+    frame = still.flatten(1).clone()
+    frame[:, at] = (colour + (1 - alpha) * layers.plate.flatten(1)[:, at]).clamp(0, 1)
+    was = still.new_zeros(1, height * width)
+    was[:, at] = (_matte_at(layers, at, (height, width)) - alpha).clamp(0, 1)
+    return frame.view_as(still), was.view_as(hole)
+
+
+def render_frames(
+    still: Float[Tensor, "c h w"],
+    motion: Displacement,
+    item: int = 0,
+    matte: Float[Tensor, "1 h w"] | None = None,
+    deterministic: bool = False,
+    frames: range | None = None,
+) -> Iterator[tuple[Float[Tensor, "c h w"], Float[Tensor, "1 h w"]]]:
+    """Render a clip frame by frame: memory does not grow with its length.
+
+    Args:
+        item: Which of the batch's motions this still has.
+        matte: What may move; the motion's own mask by default, everything if it has none.
+        frames: Which frames, all by default.
+    """
+    size = tuple(still.shape[-2:])
+    field = motion.displacement[item]
+    scale = motion.scaled_to(size)
+    if matte is None:
+        matte = _own_matte(motion, item, size)
+    field = torch.where(field.isfinite(), field, 0.0)
+    far = (field.abs().amax((0, 2, 3)) * scale.flatten()).ceil().long().tolist()
+    matte = matte.to(still)
+    layers = separate(still, matte, tuple(field.shape[-2:]), (far[1] + MARGIN, far[0] + MARGIN))
+    # The paper's importance: what moves more, in the mean over the clip, is nearer.
+    importance = (field * scale).square().sum(1).sqrt().mean(0, keepdim=True).to(still)
+    for t in frames or range(motion.frames):
+        yield render_frame(layers, (field[t] * scale).to(still), importance, deterministic)
+
+
+def _opaque_enough(still, plate, matte):
+    """Raise the matte to where still = layer + (1 - matte) plate has a layer in [0, matte].
+
+    Less opaque, the layer would be darker than black or lighter than white, and leave specks where
+    it comes to lie over another part of the plate. Hardly moving pixels stay hardly moving.
+    """
+    darker = 1 - still / plate.clamp(min=1e-3)
+    lighter = (still - plate) / (1 - plate).clamp(min=1e-3)
+    least = torch.maximum(darker, lighter).amax(0, keepdim=True).clamp(0, 1)
+    return torch.maximum(matte, torch.minimum(least, 3 * matte))
+
+
+def _own_matte(motion, item, size):
+    if motion.mask is None:
+        return torch.ones(1, *size)
+    mask = motion.mask[item]
+    if mask.shape[-2:] == size:
+        return mask
+    return F.interpolate(mask[None], size, mode="bilinear", antialias=True)[0].clamp(0, 1)
+
+
+def _matte_at(layers, at, size):
+    y, x = at // size[1] - layers.origin[0], at % size[1] - layers.origin[1]
+    return layers.layer[-1].flatten()[y * layers.layer.shape[-1] + x]
+
+
+def _upsample(layers, field):
+    """Values of a coarse field at the points that move."""
+    padded = F.pad(field[None], (1, 1, 1, 1), mode="replicate")[0]
+    width = padded.shape[-1]
+    flat = padded.flatten(1)
+    total = 0
+    for k, step in enumerate((0, 1, width, width + 1)):
+        total = total + flat[:, layers.nodes + step] * layers.weights[k]
+    return total
+
+
+def _follow(guide, y, x, grid):
+    """Which four points of the (padded) grid each pixel follows: near ones, alike in colour."""
+    height, width = guide.shape[-2:]
+    coarse = F.interpolate(guide[None], grid, mode="area")
+    coarse = F.pad(coarse, (1, 1, 1, 1), mode="replicate")[0].flatten(1)
+    # In coordinates of the padded grid, whose point i has its center at (i - 1/2) / n.
+    gy = ((y + 0.5) * (grid[0] / height) + 0.5).clamp(0, grid[0] + 1 - 1e-4)
+    gx = ((x + 0.5) * (grid[1] / width) + 0.5).clamp(0, grid[1] + 1 - 1e-4)
+    top, left = gy.floor(), gx.floor()
+    nodes = (top * (grid[1] + 2) + left).int()
+    fy, fx = gy - top, gx - left
+    colour = guide[:, _mirrored(y, height), _mirrored(x, width)]
+    weights = []
+    for step, near in (
+        (0, (1 - fy) * (1 - fx)),
+        (1, (1 - fy) * fx),
+        (grid[1] + 2, fy * (1 - fx)),
+        (grid[1] + 3, fy * fx),
+    ):
+        unlike = (colour - coarse[:, nodes + step]).square().sum(0) / (2 * COLOUR_SIGMA**2)
+        weights.append(near * (torch.exp(-unlike) + UNLIKE))
+    weights = torch.stack(weights)
+    return nodes, weights / weights.sum(0, keepdim=True)
+
+
+def _mirrored(index, n):
+    """Index reflected at the first and last pixel, any number of times."""
+    if n == 1:
+        return torch.zeros_like(index)
+    folded = index.remainder(2 * n - 2)
+    return torch.where(folded < n, folded, 2 * n - 2 - folded)
+
+
+def _bounds(mask):
+    """((top, bottom), (left, right)), half open, of what is set."""
+    result = []
+    for axis in (1, 0):
+        where = mask.any(axis).nonzero().squeeze(1)
+        result.append((int(where[0]), int(where[-1]) + 1) if len(where) else (0, 0))
+    return result
