@@ -1,14 +1,12 @@
 """The elastic prior: a masked still is a sheet of elastic material that wind sets swaying.
 
-Plane-stress finite elements on a coarse grid, the nodes at its pixel centers. Every connected part
-is solved on its own for its lowest modes of vibration, K phi = omega^2 M phi, and responds to the
-wind, S_k = sum_j phi_j (phi_j . F_k) / (omega_j^2 - Omega_k^2 + 2 i zeta omega_j Omega_k).
+Finite elements on a coarse grid, the nodes at its pixel centers. Every connected part is solved on
+its own for its lowest modes of vibration, K phi = omega^2 M phi, and responds to the wind, S_k = sum_j phi_j (phi_j . F_k) / (omega_j^2 - Omega_k^2 + 2 i zeta omega_j Omega_k).
 
 Law: no unit of stiffness or mass survives: a part's modes give ratios of frequencies, its lowest
 frequency is set from the picture, and the amplitude from what is asked for.
 
-Source: Davis et al. 2015 for motion spectra as modal bases; elements: Wilson's incompatible modes
-(Taylor, Beresford & Wilson 1976), which bend without locking when one element is the whole width.
+Source: Davis et al. 2015 for motion spectra as modal bases; the rest is textbook elasticity.
 """
 
 import math
@@ -22,7 +20,8 @@ import torch.nn.functional as F
 from .config import ElasticConfig, SpectrumConfig, WindConfig
 from .dynamics import wind
 from .grid import grid_size
-from .shapes import Bool, Float, Int, Tensor
+from .modes import Part, corners_of, modes_of
+from .shapes import Bool, Float, Tensor
 from .spectrum import (
     MEASURE_FRAMES,
     SpectralVolume,
@@ -32,28 +31,13 @@ from .spectrum import (
     scale,
 )
 
-POISSON_RATIO = 0.3
 COVERED = 0.04  # least coverage that makes a cell of material
 ANCHORED_SHARE = 0.06  # of a part's height or width that the ground, ceiling or border holds
 FASTEST_PART = 3.0  # a tiny part sways at most so much faster than the largest
 HELD_FASTER = 2.5  # and a part held along its outline at most so much faster than a free one
-DENSE_UNKNOWNS = 400  # parts up to here are solved by a dense solver: faster, and all modes at once
 LARGEST = 3.0  # no point moves much more than so many times the amplitude asked for
 LEAST_JACOBIAN = 0.1  # of any cell, in any frame
 UNFOLDING_ROUNDS = 24
-
-
-@dataclass(frozen=True)
-class Part:
-    """One connected part and its lowest modes.
-
-    shapes: mass-normalized, phi^T M phi = 1, (x, y) per node.
-    omega: natural frequencies in rad/s.
-    """
-
-    nodes: Int[np.ndarray, " n"]
-    shapes: Float[np.ndarray, "n 2 j"]
-    omega: Float[np.ndarray, " j"]
 
 
 @dataclass(frozen=True)
@@ -126,57 +110,6 @@ def solve(
         if callback is not None:
             callback(i + 1, len(pieces))
     return Sheet(grid, node_mass.reshape(grid), tuple(parts))
-
-
-def modes_of(cells, nodes, grid, stiffness, mass, springs, fixed, count) -> Part | None:
-    """The lowest modes of one part, in its own units (cell = 1, modulus = 1, density = 1).
-
-    Args:
-        cells: Flat indices of its elements; nodes: of its nodes; fixed: of those that hold still.
-        springs: Stiffness to the ground at every node of the grid.
-    """
-    import scipy.linalg
-    import scipy.sparse as sparse
-    import scipy.sparse.linalg
-
-    free = np.setdiff1d(nodes, fixed)
-    if len(free) == 0:
-        return None
-    width = grid[1]
-    number = np.full(grid[0] * width, -1)
-    number[free] = np.arange(len(free))
-    corner = cells // (width - 1) * width + cells % (width - 1)
-    corners = np.stack([corner, corner + 1, corner + width + 1, corner + width], 1)
-    dof = np.stack([2 * number[corners], 2 * number[corners] + 1], 2).reshape(-1, 8)
-    values = stiffness.flatten()[cells][:, None, None] * ELEMENT
-    rows, columns = np.broadcast_arrays(dof[:, :, None], dof[:, None, :])
-    inside = (rows >= 0) & (columns >= 0)
-    n = 2 * len(free)
-    K = sparse.coo_array((values[inside], (rows[inside], columns[inside])), (n, n)).tocsc()
-    m = np.repeat(np.maximum(mass.flatten()[free], 1e-3), 2)
-    K = K + sparse.diags_array(np.repeat(springs.flatten()[free], 2))
-    # A floating part has modes of zero frequency: lift all by a trifle, and take it off again.
-    lift = 1e-7 * K.diagonal().max() / m.max()
-    K = (K + sparse.diags_array(lift * m)).tocsc()
-    root = np.sqrt(m)
-    if n <= DENSE_UNKNOWNS:
-        squared, y = scipy.linalg.eigh(
-            K.toarray() / root / root[:, None], subset_by_index=[0, min(count, n) - 1]
-        )
-    else:
-        factor = sparse.linalg.splu(
-            K, "MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
-        )
-        inverse = sparse.linalg.LinearOperator((n, n), lambda v: root * factor.solve(root * v))
-        start = np.random.default_rng(0).standard_normal(n)  # ARPACK's own start is not repeatable
-        inverted, y = sparse.linalg.eigsh(
-            inverse, min(count, n - 2), which="LM", v0=start, tol=1e-8
-        )
-        order = np.argsort(-inverted)
-        squared, y = 1 / inverted[order], y[:, order]
-    omega = np.sqrt(np.maximum(squared - lift, 0.0))
-    shapes = (y / root[:, None]).reshape(len(free), 2, -1)
-    return Part(free, shapes, omega)
 
 
 def respond(
@@ -328,13 +261,11 @@ def _connected(covered: Bool[np.ndarray, "h w"]):
     labels, count = label(covered, np.ones((3, 3)))
     order = np.argsort(labels, axis=None, kind="stable")
     ends = np.searchsorted(labels.flatten()[order], np.arange(count + 2))
-    width = covered.shape[1] + 1
+    grid = covered.shape[0] + 1, covered.shape[1] + 1
     pieces = []
     for i in range(1, count + 1):
         cells = order[ends[i] : ends[i + 1]]
-        corner = cells // (width - 1) * width + cells % (width - 1)
-        nodes = np.unique(np.stack([corner, corner + 1, corner + width, corner + width + 1]))
-        pieces.append((cells, nodes))
+        pieces.append((cells, np.unique(corners_of(cells, grid))))
     return pieces
 
 
@@ -387,28 +318,3 @@ def _evened(coeffs, coverage):
     even = F.conv2d(field * weight, kernel, padding=1) / F.conv2d(weight, kernel, padding=1)
     real, imag = even.view(2, *coeffs.shape)
     return torch.complex(real, imag)
-
-
-def _element_stiffness() -> np.ndarray:
-    """Stiffness of a unit square in plane stress, modulus 1, with Wilson's incompatible modes.
-
-    Corners in order (0,0) (1,0) (1,1) (0,1), unknowns (x, y) per corner.
-    """
-    nu = POISSON_RATIO
-    law = np.array([[1, nu, 0], [nu, 1, 0], [0, 0, (1 - nu) / 2]]) / (1 - nu**2)
-    corner = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
-    total = np.zeros((12, 12))
-    for xi in (-1 / math.sqrt(3), 1 / math.sqrt(3)):
-        for eta in (-1 / math.sqrt(3), 1 / math.sqrt(3)):
-            # Derivatives of the four bilinear shapes, then of 1 - xi^2 and 1 - eta^2; dx = dxi / 2.
-            by_x = np.r_[corner[:, 0] * (1 + eta * corner[:, 1]) / 4, -2 * xi, 0] * 2
-            by_y = np.r_[corner[:, 1] * (1 + xi * corner[:, 0]) / 4, 0, -2 * eta] * 2
-            strain = np.zeros((3, 12))
-            strain[0, 0::2], strain[1, 1::2] = by_x, by_y
-            strain[2, 0::2], strain[2, 1::2] = by_y, by_x
-            total += strain.T @ law @ strain / 4
-    coupled = total[:8, 8:]
-    return total[:8, :8] - coupled @ np.linalg.solve(total[8:, 8:], coupled.T)
-
-
-ELEMENT = _element_stiffness()

@@ -45,8 +45,8 @@ def backward_warp(
 
 
 def resize_displacement(
-    displacement: Float[Tensor, "*b 2 h w"], size: tuple[int, int]
-) -> Float[Tensor, "*b 2 h2 w2"]:
+    displacement: Float[Tensor, "... 2 h w"], size: tuple[int, int]
+) -> Float[Tensor, "... 2 h2 w2"]:
     """Resize a displacement field and express it in pixels of the new grid, each axis by its ratio."""
     height, width = displacement.shape[-2:]
     flat = displacement.reshape(-1, 2, height, width)

@@ -111,7 +111,7 @@ def is_loop(frequencies_hz: Float[Tensor, " k"], duration_s: float) -> bool:
     return bool(((cycles - cycles.round()).abs() < 1e-4).all() and (cycles.round() >= 1).all())
 
 
-def seam(frames: Float[Tensor, "t *shape"]) -> Seam:
+def seam(frames: Float[Tensor, "t ..."]) -> Seam:
     """Root-mean-square steps between neighbouring frames, of pictures or of displacement."""
     steps = torch.stack([_step(a, b) for a, b in zip(frames, frames[1:])] or [frames.new_zeros(())])
     return Seam(float(_step(frames[-1], frames[0])), float(steps.max()), float(steps.median()))
@@ -121,7 +121,7 @@ def _step(a, b):
     return (b.float() - a.float()).square().mean().sqrt()
 
 
-def crossfade(frames: Float[Tensor, "t *shape"], overlap: int) -> Iterator[Float[Tensor, "*shape"]]:
+def crossfade(frames: Float[Tensor, "t ..."], overlap: int) -> Iterator[Float[Tensor, "..."]]:
     """Close a clip by fading its end into its beginning: t - overlap frames.
 
     The first `overlap` frames become a fade from the clip's last ones, along half a cosine, so

@@ -102,7 +102,7 @@ def softmax_splat(
     return weighted_splat(values, displacement, softmax_weight(importance), impl)
 
 
-def softmax_weight(importance: Float[Tensor, "b 1 *n"]) -> Float[Tensor, "b 1 *n"]:
+def softmax_weight(importance: Float[Tensor, "b 1 ..."]) -> Float[Tensor, "b 1 ..."]:
     """exp(importance - max), with the range bounded so that no pixel vanishes."""
     top = importance.flatten(1).amax(1).view(-1, *[1] * (importance.ndim - 1))
     return (importance - top).clamp(min=-IMPORTANCE_RANGE).exp()

@@ -300,10 +300,10 @@ def foxtail(
             ah[i] + side[i] * 0.45 + rng.normal(0, 0.12),
             ear * rng.uniform(0.040, 0.058),
             0.30,
-            vary(rgb(0.13, 0.145, 0.035), 0.25) * light * (0.6 + 0.4 * max(depth[i], 0)),
+            vary(rgb(0.095, 0.110, 0.025), 0.3) * light * (0.6 + 0.4 * max(depth[i], 0)),
             edge,
         )
-    bristles(depth > -0.3, int(ear * 4), 0.60)
+    bristles(depth > -0.3, int(ear * 2.6), 0.52)
 
 
 def clock(layer: Layer, x: float, length: float, lean: float, bend: float, radius: float) -> None:
@@ -367,7 +367,7 @@ def clock(layer: Layer, x: float, length: float, lean: float, bend: float, radiu
         ).ravel()
         sunny = np.clip(0.36 + 0.62 * (part @ rgb(0.62, -0.72, -0.30)), 0.07, 1.2)[:, None]
         level = (0.95 if near else 0.65) * sunny * np.exp(rng.normal(0, 0.45, (m, rays)))
-        tone = level[..., None] * rgb(1.0, 0.80, 0.47) + rgb(0.060, 0.062, 0.050)
+        tone = level[..., None] * rgb(1.0, 0.80, 0.47) + rgb(0.064, 0.055, 0.032)
         top = np.repeat(hub[:, None] + 0.70 * long * part[:, :2].T, rays, 1)
         hairs(
             layer,
@@ -493,11 +493,11 @@ def background() -> Array:
         ..., None
     ] * rgb(1.0, 0.70, 0.26)
     far = smooth(215, 480, YY)[..., None]
-    field = np.exp(0.30 * clouds(22, 4) + 0.25 * clouds(9, 2))[..., None] * (
+    field = np.exp(0.35 * clouds(16, 5) + 0.40 * clouds(11, 2))[..., None] * (
         rgb(0.20, 0.165, 0.035) * (1 - far) + rgb(0.030, 0.045, 0.010) * far
     )
     field *= (0.35 + 0.9 * np.exp(-(((XX - SUN[0]) / 300) ** 2)))[..., None]
-    edge = smooth(190, 268, YY + 12 * clouds(30))[..., None]
+    edge, dapple = smooth(190, 268, YY + 12 * clouds(30))[..., None], clouds(5)
     image = defocus(forest * (1 - edge) + field * edge, 17)
     for _ in range(420):  # bokeh: sky between leaves, glints on the meadow
         low = rng.random() < 0.35
@@ -519,21 +519,13 @@ def background() -> Array:
             radius * 1.08 + 2, radius * 1.08 - 2, clip
         )
         image += (shape * (0.75 + 0.25 * (dist / radius) ** 4) * power)[..., None] * warm
-    for _ in range(46):  # flowers out in the meadow: soft opaque dabs, smaller with distance
-        bx, by = rng.uniform(-20, 790), 228 + 190 * rng.random() ** 1.7
-        size = 3.5 + 11 * smooth(220, 420, by) * rng.uniform(0.7, 1.2)
-        dab = (
-            0.75
-            * smooth(size * 1.25, size * 0.55, np.hypot(XX - bx, (YY - by) * rng.uniform(1, 1.5)))[
-                ..., None
-            ]
-        )
-        hue = (rgb(0.42, 0.035, 0.015), rgb(0.50, 0.42, 0.26), rgb(0.48, 0.30, 0.02))[
-            rng.choice(3, p=(0.45, 0.35, 0.2))
-        ]
-        image = image * (1 - dab) + vary(hue, 0.2) * dab * (
-            0.35 + 0.8 * np.exp(-(((bx - SUN[0]) / 300) ** 2))
-        )
+    for _ in range(60):  # flowers out in the meadow: wide, faint dabs
+        bx, by = rng.uniform(-20, 790), 232 + 170 * rng.random() ** 1.5
+        size = rng.uniform(7, 12) + 5 * smooth(240, 400, by)
+        dist = np.hypot(XX - bx, (YY - by) * rng.uniform(1, 1.4)) + 2.5 * dapple
+        dab = rng.uniform(0.15, 0.55) * smooth(size + 2.5, size - 2.5, dist)[..., None]
+        hue = (rgb(0.40, 0.040, 0.015), rgb(0.42, 0.36, 0.20), rgb(0.45, 0.28, 0.02))[rng.choice(3, p=(0.5, 0.3, 0.2))]
+        image = image * (1 - dab) + vary(hue, 0.2) * dab * (0.35 + 0.8 * np.exp(-((bx - SUN[0]) / 300) ** 2))
     return image
 
 
@@ -574,7 +566,9 @@ def paint() -> tuple[Image.Image, Image.Image]:
         (545, 215, 1.4, 85),
         (725, 280, -1.4, 100),
     ):
-        foxtail(ghosts, x, tall, rng.normal(0, 0.06), nod, ear, 0.55)
+        foxtail(ghosts, x, tall, rng.normal(0, 0.06), nod, ear, 0.85)
+    poppy(ghosts, 120, 255, -0.05, 0.2, 40)
+    poppy(ghosts, 395, 205, 0.1, -0.3, 34)
     image = over(image, ghosts.resolve(8.5))
     image = over(image, sward(Layer(2), 150, 520, 120, 2.2, 0.9).resolve(4.0))
     image = over(image, sward(Layer(2), 130, 525, 105, 2.2, 0.9).resolve(1.6))
@@ -593,7 +587,7 @@ def paint() -> tuple[Image.Image, Image.Image]:
     poppy(sharp, 612, 285, 0.10, 0.25, 54)
     clock(sharp, 455, 285, 0.17, -0.20, 60)
     foxtail(sharp, 338, 345, -0.12, 1.75, 140)
-    panicle(sharp, 196, 330, 0.02, -0.35, 0.9)
+    panicle(sharp, 236, 330, 0.08, -0.25, 0.9)
     for x, tall, lean, bend in (
         (295, 190, 0.15, 1.3),
         (372, 235, -0.12, -0.8),
@@ -627,7 +621,7 @@ def finish(linear: Array) -> Image.Image:
         srgb + rgb(0.010, 0.006, 0.024) * (1 - luma[..., None]) ** 3
     )  # lifted, slightly cool shadows
     grain = ndimage.gaussian_filter(rng.normal(size=luma.shape), 0.5)
-    srgb = srgb + (grain / grain.std() * (0.005 + 0.008 * (1 - luma)))[..., None]
+    srgb = srgb + (grain / grain.std() * (0.004 + 0.007 * (1 - luma)))[..., None]
     return Image.fromarray(
         (np.clip(srgb[PAD:-PAD, PAD:-PAD], 0, 1) * 255 + 0.5).astype(np.uint8), "RGB"
     )
@@ -635,7 +629,7 @@ def finish(linear: Array) -> Image.Image:
 
 def hurried_mask(shape: Array) -> Image.Image:
     """A loose, blobby selection around the plants, as a broad brush leaves it."""
-    solid = ndimage.gaussian_filter(shape, 1.2) > 0.10
+    solid = ndimage.binary_closing(ndimage.gaussian_filter(shape, 1.2) > 0.10, iterations=3)
     near = ndimage.distance_transform_edt(~solid) + 3.2 * clouds(13) < 13
     blob = ndimage.binary_opening(
         ndimage.gaussian_filter(near.astype(float), 3.5) > 0.5, iterations=4
