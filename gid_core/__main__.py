@@ -14,6 +14,9 @@ from . import checkpoint, pipeline, video
 from .config import ANCHORS, ElasticConfig, SpectrumConfig, WindConfig
 from .elastic import ElasticPrior
 
+HIGHEST_HZ = 3.2  # of the paper's 16 bands over 5 s
+LONGEST_PERIOD_S = 10.0
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit status: 0, 1 for what cannot be done, 130 if interrupted."""
@@ -39,7 +42,10 @@ def animate(args) -> None:
         ElasticConfig(sway_hz=args.sway_hz, damping_ratio=args.damping, anchor=args.anchor_rule),
         WindConfig(args.wind_direction, args.wind_speed, args.gust_length),
     )
-    bands = SpectrumConfig(args.bands, args.duration, args.amplitude)
+    # Bands on the clip's own harmonics close its loop unmoved; what is much longer is spread out.
+    duration = args.duration or min(LONGEST_PERIOD_S, args.frames / args.fps * args.speed)
+    bands = args.bands or max(1, round(HIGHEST_HZ * duration))
+    bands = SpectrumConfig(bands, duration, args.amplitude)
     spectrum = pipeline.sample_motion(
         still[None], mask, anchor, args.seed, model, bands, refine=not args.exact_mask
     )
@@ -155,8 +161,8 @@ def _parser():
     add("--wind-direction", type=_number(float, -360, 360), default=wind.direction_deg, metavar="DEG", help="degrees, 0 = towards the right, 90 = towards the top (default: %(default)s)")  # fmt: skip
     add("--wind-speed", type=_number(float, 0, 100, True), default=wind.speed, metavar="W", help="picture widths per second at which gusts travel (default: %(default)s)")  # fmt: skip
     add("--gust-length", type=_number(float, 0, 100, True), default=wind.gust_length, metavar="W", help="picture widths (default: %(default)s)")  # fmt: skip
-    add("--bands", type=_number(int, 1, 128), default=bands.bands, metavar="K", help="number of frequencies (default: %(default)s)")  # fmt: skip
-    add("--duration", type=_number(float, 0, 600, True), default=bands.duration_s, metavar="S", help="seconds whose harmonics the frequencies are (default: %(default)s)")  # fmt: skip
+    add("--bands", type=_number(int, 1, 128), metavar="K", help="number of frequencies (default: as many as reach 3.2 Hz)")  # fmt: skip
+    add("--duration", type=_number(float, 0, 600, True), metavar="S", help="seconds whose harmonics the frequencies are (default: the clip's length, 10 s at most)")  # fmt: skip
     add("--save-spectrum", type=Path, metavar="F", help="also write the motion as .safetensors")
 
     command = commands.add_parser("render", help="render a still with a spectrum made elsewhere")

@@ -186,21 +186,29 @@ def render(
     motion: Displacement,
     mask: Float[Tensor, "m 1 hm wm"] | None = None,
     deterministic: bool = False,
+    frames: range | None = None,
 ) -> Iterator[tuple[Float[Tensor, "c h w"], Float[Tensor, "1 h w"]]]:
     """Frames and their uncovered areas, all of still 0 first.
 
     One motion moves any number of stills, and one still can have any number of motions.
+
+    Args:
+        mask: What may move, at any size; the motion's own by default.
+        frames: Which of the frames, counted through all clips; all by default.
     """
     check_images(images)
     size = tuple(images.shape[-2:])
     count = batch_of(len(images), len(motion.displacement))
     mask = _fit(mask, count, size, "mask")
+    wanted = range(count * motion.frames) if frames is None else frames
     for i in range(count):
         still = images[min(i, len(images) - 1)].clamp(0, 1)
         item = min(i, len(motion.displacement) - 1)
-        yield from render_frames(
-            still, motion, item, None if mask is None else mask[i], deterministic
-        )
+        first = i * motion.frames
+        here = [t - first for t in wanted if first <= t < first + motion.frames]
+        if here:
+            matte = None if mask is None else mask[i]
+            yield from render_frames(still, motion, item, matte, deterministic, here)
 
 
 def batch_of(stills: int, motions: int) -> int:

@@ -12,7 +12,7 @@ Source: softmax splatting, Niklaus & Liu 2020; importance by motion, Li et al. 2
 Guided interpolation: joint bilateral upsampling, Kopf et al. 2007.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -141,7 +141,7 @@ def render_frames(
     item: int = 0,
     matte: Float[Tensor, "1 h w"] | None = None,
     deterministic: bool = False,
-    frames: range | None = None,
+    frames: Sequence[int] | None = None,
 ) -> Iterator[tuple[Float[Tensor, "c h w"], Float[Tensor, "1 h w"]]]:
     """Render a clip frame by frame: memory does not grow with its length.
 
@@ -161,7 +161,7 @@ def render_frames(
     layers = separate(still, matte, tuple(field.shape[-2:]), (far[1] + MARGIN, far[0] + MARGIN))
     # The paper's importance: what moves more, in the mean over the clip, is nearer.
     importance = (field * scale).square().sum(1).sqrt().mean(0, keepdim=True).to(still)
-    for t in frames or range(motion.frames):
+    for t in range(motion.frames) if frames is None else frames:
         yield render_frame(layers, (field[t] * scale).to(still), importance, deterministic)
 
 

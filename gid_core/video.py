@@ -6,10 +6,12 @@ Convention: frames are rgb or rgba in [0, 1]; video is tagged bt709, limited ran
 """
 
 import errno
+import json
 import struct
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -75,15 +77,41 @@ def write_clip(path: str | Path, frames: Iterable[Float[Tensor, "c h w"]], fps: 
     """
     path = Path(path)
     check_clip_path(path)
-    with written_whole(path) as temporary:
+    save_clip(path, frames, fps, path.suffix.lower())
+
+
+def save_clip(
+    file: str | Path | BinaryIO,
+    frames: Iterable[Float[Tensor, "c h w"]],
+    fps: float,
+    suffix: str,
+    tags: dict[str, str] | None = None,
+    crf: float | None = None,
+) -> None:
+    """Encode into a path, which gets the whole clip or nothing, or into an open file.
+
+    Args:
+        tags: Metadata of the container (mp4, webm).
+        crf: Quality of H.264 and VP9, smaller is better; None for ours.
+    """
+    encode = {".webp": _encode_webp, ".gif": _encode_gif}.get(suffix, _encode_video)
+    if not isinstance(file, str | Path):
+        encode(file, iter(frames), fps, suffix, tags or {}, crf)
+        return
+    with written_whole(Path(file), suffix) as temporary:
         try:
-            encode_clip(str(temporary), frames, fps, path.suffix.lower())
+            encode(str(temporary), iter(frames), fps, suffix, tags or {}, crf)
         except OSError as error:
-            if error.errno == errno.ENOSPC:
-                raise ValueError(
-                    f"The disk is full: {str(path)!r} could not be written. Nothing was left behind."
-                ) from error
-            raise ValueError(f"Could not write {str(path)!r}: {error}.") from error
+            full = error.errno == errno.ENOSPC
+            why = "the disk is full" if full else str(error)
+            raise ValueError(
+                f"Could not write {str(file)!r}: {why}. Nothing was left behind."
+            ) from error
+
+
+def as_tag(value) -> str:
+    """Metadata as text, as hosts read it back."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def check_clip_path(path: Path) -> None:
@@ -94,22 +122,14 @@ def check_clip_path(path: Path) -> None:
         )
 
 
-def encode_clip(
-    file, frames, fps: float, suffix: str, metadata: dict[str, str] | None = None
-) -> None:
-    """Encode into an open file or path; see `write_clip`."""
-    encode = {".webp": _encode_webp, ".gif": _encode_gif}.get(suffix, _encode_video)
-    encode(file, iter(frames), fps, suffix, metadata or {})
-
-
-def _encode_video(file, frames, fps, suffix, metadata):
+def _encode_video(file, frames, fps, suffix, tags, crf):
     import av
     from av.video.reformatter import ColorRange, Colorspace
 
     webm = suffix == ".webm"
     options = {"movflags": "use_metadata_tags+faststart"} if not webm else {}
     with av.open(file, "w", format=suffix[1:], options=options) as container:
-        container.metadata.update(metadata)
+        container.metadata.update(tags)
         stream = None
         for frame in frames:
             pixels = to_bytes(frame)
@@ -122,6 +142,8 @@ def _encode_video(file, frames, fps, suffix, metadata):
                 stream.pix_fmt = "yuva420p" if alpha else "yuv420p"
                 vp9 = {"crf": "24", "b": "0", "deadline": "good", "cpu-used": "5", "row-mt": "1"}
                 stream.options = vp9 if webm else X264
+                if crf is not None:
+                    stream.options = stream.options | {"crf": f"{crf:g}"}
                 context = stream.codec_context
                 context.colorspace = context.color_primaries = context.color_trc = 1  # bt709
                 context.color_range = 1  # limited
@@ -138,7 +160,7 @@ def _encode_video(file, frames, fps, suffix, metadata):
             container.mux(stream.encode())
 
 
-def _encode_webp(file, frames, fps, suffix, metadata):
+def _encode_webp(file, frames, fps, suffix, tags, crf):
     from PIL import Image
 
     pictures = (Image.fromarray(to_bytes(frame)) for frame in frames)
@@ -149,7 +171,7 @@ def _encode_webp(file, frames, fps, suffix, metadata):
     )  # fmt: skip
 
 
-def _encode_gif(file, frames, fps, suffix, metadata):
+def _encode_gif(file, frames, fps, suffix, tags, crf):
     import av
     from PIL import Image
 

@@ -524,8 +524,12 @@ def background() -> Array:
         size = rng.uniform(7, 12) + 5 * smooth(240, 400, by)
         dist = np.hypot(XX - bx, (YY - by) * rng.uniform(1, 1.4)) + 2.5 * dapple
         dab = rng.uniform(0.15, 0.55) * smooth(size + 2.5, size - 2.5, dist)[..., None]
-        hue = (rgb(0.40, 0.040, 0.015), rgb(0.42, 0.36, 0.20), rgb(0.45, 0.28, 0.02))[rng.choice(3, p=(0.5, 0.3, 0.2))]
-        image = image * (1 - dab) + vary(hue, 0.2) * dab * (0.35 + 0.8 * np.exp(-((bx - SUN[0]) / 300) ** 2))
+        hue = (rgb(0.40, 0.040, 0.015), rgb(0.42, 0.36, 0.20), rgb(0.45, 0.28, 0.02))[
+            rng.choice(3, p=(0.5, 0.3, 0.2))
+        ]
+        image = image * (1 - dab) + vary(hue, 0.2) * dab * (
+            0.35 + 0.8 * np.exp(-(((bx - SUN[0]) / 300) ** 2))
+        )
     return image
 
 

@@ -1,0 +1,23 @@
+"""ComfyUI adapters: declare, convert, call one function of gid_core, convert back."""
+
+from comfy_api.latest import ComfyExtension
+
+from .displacement import SpectrumToDisplacement
+from .loop import LoopBlend
+from .model import ElasticMotionModel
+from .render import FeatureSplatRender
+from .spectrum import MotionSpectrumPreview, MotionSpectrumSampler
+
+NODES = [
+    MotionSpectrumSampler,
+    SpectrumToDisplacement,
+    FeatureSplatRender,
+    LoopBlend,
+    ElasticMotionModel,
+    MotionSpectrumPreview,
+]
+
+
+class ImageDynamics(ComfyExtension):
+    async def get_node_list(self):
+        return NODES

@@ -1,0 +1,62 @@
+"""Nodes that let a spectrum move."""
+
+from comfy_api.latest import io
+
+from . import sockets
+
+
+class SpectrumToDisplacement(io.ComfyNode):
+    """Play a spectrum: frames, speed, size, and a loop that closes by construction."""
+
+    @classmethod
+    def define_schema(cls):
+        return sockets.schema(
+            ["loop", "play", "slow motion", "speed", "retime"],
+            node_id="SpectrumToDisplacement",
+            display_name="Spectrum to Displacement",
+            description="Lets a motion play for so many frames. Loops close exactly: the frame "
+            "after the last is the first again, in position and in speed.",
+            inputs=[
+                sockets.Spectrum.Input("spectrum", tooltip="The motion."),
+                io.Int.Input(
+                    "frames", default=150, min=1, max=100_000, tooltip="How many frames to make."
+                ),
+                io.Float.Input(
+                    "fps", default=30.0, min=0.1, max=240.0, step=0.01,
+                    tooltip="Frames per second. The motion's frequencies must stay below half of it.",
+                ),
+                io.Boolean.Input(
+                    "loop", default=True,
+                    tooltip="Close a loop: each frequency moves to the nearest that fits frames / fps "
+                    "(the report says how far). Off: play as sampled, or as recorded from a clip.",
+                ),
+                io.Float.Input(
+                    "speed", default=1.0, min=0.01, max=20.0, step=0.05,
+                    tooltip="2 is twice as fast, 0.5 slow motion; nothing is interpolated.",
+                ),
+                io.Float.Input(
+                    "gain", default=1.0, min=0.0, max=20.0, step=0.05,
+                    tooltip="2 moves twice as far as the spectrum says.",
+                ),
+                io.Combo.Input(
+                    "pose", options=["rest pose", "first frame"], default="rest pose",
+                    tooltip="What the still is to the motion: its middle, or its first frame.",
+                ),
+                io.Int.Input(
+                    "seed", default=0, min=0, max=0xFFFFFFFFFFFFFFFF,
+                    tooltip="For loops longer than the spectrum's duration: how its frequencies "
+                    "spread, so that the loop does not repeat inside itself.",
+                ),
+            ],
+            outputs=[
+                sockets.Motion.Output(display_name="displacement", tooltip="For the renderer."),
+                io.String.Output(display_name="report", tooltip="What closing the loop changed."),
+            ],
+        )  # fmt: skip
+
+    @classmethod
+    def execute(cls, spectrum, frames, fps, loop, speed, gain, pose, seed):
+        from ..gid_core.pipeline import play
+
+        motion, report = play(spectrum, frames, fps, loop, speed, gain, pose, seed)
+        return io.NodeOutput(motion, str(report or "Not a loop: the motion plays as it is."))

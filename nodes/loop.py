@@ -1,0 +1,72 @@
+"""Closing clips that are not loops by construction."""
+
+import torch
+from comfy_api.latest import io
+
+from . import sockets
+
+
+class LoopBlend(io.ComfyNode):
+    """Close a foreign clip by fading its end into its beginning."""
+
+    @classmethod
+    def define_schema(cls):
+        return sockets.schema(
+            ["loop", "seamless", "crossfade", "cinemagraph"],
+            node_id="LoopBlend",
+            display_name="Loop Blend",
+            description="Closes a clip that is not a loop, such as one of a video model, and "
+            "measures the seam before and after. Loops made by Spectrum to Displacement close "
+            "exactly and need no blending: they pass untouched.",
+            inputs=[
+                io.Image.Input("frames", tooltip="The clip to close."),
+                io.Int.Input(
+                    "overlap", default=15, min=1, max=10_000,
+                    tooltip="How many frames the fade takes; the clip becomes so much shorter. At "
+                    "most half the clip.",
+                ),
+                sockets.Motion.Input(
+                    "displacement", optional=True,
+                    tooltip="The motion the frames were rendered from. With the still, paths are "
+                    "blended instead of pixels, so nothing doubles; an exact loop passes untouched.",
+                ),
+                io.Image.Input(
+                    "still", optional=True,
+                    tooltip="The still the frames were rendered from, to render blended paths.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output(display_name="frames", tooltip="The closed clip."),
+                io.String.Output(display_name="report", tooltip="What was done, and the seam."),
+                io.Float.Output(
+                    display_name="seam before",
+                    tooltip="Step from the last frame to the first, root mean square, 0 to 1.",
+                ),
+                io.Float.Output(display_name="seam after", tooltip="The same, of the closed clip."),
+            ],
+        )  # fmt: skip
+
+    @classmethod
+    def execute(cls, frames, overlap, displacement=None, still=None):
+        from ..gid_core import loop, pipeline
+
+        before = loop.seam(frames)
+        if displacement is not None and displacement.loop:
+            text = f"An exact loop already, left untouched. Seam: {before}."
+            return io.NodeOutput(frames, text, before.wrap, before.wrap)
+        if displacement is not None and still is None:
+            raise ValueError(
+                "Expected the still beside the displacement, to render its blended paths. Connect "
+                "the still, or disconnect the displacement to blend pixels."
+            )
+        if displacement is not None:
+            motion = loop.blend_trajectories(displacement, overlap)
+            rendered = pipeline.render(sockets.pictures(still), motion)
+            closed = sockets.host_image(torch.stack([frame for frame, _ in rendered]))
+            how = "paths"
+        else:
+            closed = torch.stack(list(loop.crossfade(frames, overlap)))
+            how = "pixels"
+        after = loop.seam(closed)
+        text = f"Blended {how} over {overlap} frames. Seam before: {before}. After: {after}."
+        return io.NodeOutput(closed, text, before.wrap, after.wrap)

@@ -1,0 +1,136 @@
+"""Nodes that make frames of a still and a motion, and the video that renders itself while saved."""
+
+from fractions import Fraction
+
+import torch
+from comfy_api.latest import Input, InputImpl, Types, io
+
+from ..gid_core import pipeline, video
+from . import sockets
+
+OUTPUTS = ["frames and video", "video only"]
+
+
+class FeatureSplatRender(io.ComfyNode):
+    """Move the still along a displacement."""
+
+    @classmethod
+    def define_schema(cls):
+        return sockets.schema(
+            ["animate", "splat", "warp", "still to video", "cinemagraph"],
+            node_id="FeatureSplatRender",
+            display_name="Feature Splat Render",
+            description="Renders frames: what moves is splatted over what lies behind it. Pixels "
+            "that nothing moves or covers stay identical to the still.",
+            inputs=[
+                io.Image.Input("image", tooltip="The still (or stills) the motion was made for."),
+                sockets.Motion.Input("displacement", tooltip="The motion to render."),
+                io.Combo.Input(
+                    "output", options=OUTPUTS, default=OUTPUTS[0],
+                    tooltip="'Video only' keeps no frames: the video is rendered while it is saved, "
+                    "so its length never fills memory. The frames output then holds the first frame.",
+                ),
+                io.Boolean.Input(
+                    "deterministic", default=False,
+                    tooltip="On CUDA, add in a fixed order: slower, and the same bits every time. "
+                    "The CPU always gives the same bits.",
+                ),
+                io.Mask.Input(
+                    "mask", optional=True,
+                    tooltip="What may move. Empty: the motion's own refined mask.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output(display_name="frames", tooltip="All frames, those of still 0 first."),
+                io.Mask.Output(
+                    display_name="uncovered",
+                    tooltip="Where the motion uncovered what the still does not show: for inpainting.",
+                ),
+                io.Video.Output(display_name="video", tooltip="The same, rendered when saved."),
+            ],
+        )  # fmt: skip
+
+    @classmethod
+    def execute(cls, image, displacement, output, deterministic, mask=None):
+        stills = sockets.pictures(image).to(sockets.render_device())
+        clip = RenderedVideo(stills, displacement, sockets.mask(mask), deterministic)
+        frames, uncovered = clip.render(1 if output == OUTPUTS[1] else None)
+        return io.NodeOutput(frames, uncovered, clip)
+
+
+class RenderedVideo(Input.Video):
+    """A clip that exists as a still and a motion, and is rendered frame by frame when asked for."""
+
+    def __init__(self, stills, motion, mask, deterministic, frames: range | None = None):
+        self._stills, self._motion, self._mask = stills, motion, mask
+        self._deterministic = deterministic
+        clips = pipeline.batch_of(len(stills), len(motion.displacement))
+        self._range = range(clips * motion.frames) if frames is None else frames
+
+    def get_dimensions(self):
+        return self._stills.shape[-1], self._stills.shape[-2]
+
+    def get_frame_count(self):
+        return len(self._range)
+
+    def get_frame_rate(self):
+        return Fraction(self._motion.fps).limit_denominator(60_060)
+
+    def get_duration(self):
+        return len(self._range) / self._motion.fps
+
+    def frames(self):
+        """(frame, uncovered), one at a time, with progress; raises when the user cancels."""
+        report = sockets.progress(len(self._range))
+        rendered = pipeline.render(
+            self._stills, self._motion, self._mask, self._deterministic, self._range
+        )
+        for i, frame in enumerate(rendered):
+            report(i + 1, len(self._range))
+            yield frame
+
+    def render(self, count: int | None = None):
+        """IMAGE and MASK of the first `count` frames, written into place: never held twice."""
+        count = len(self._range) if count is None else min(count, len(self._range))
+        _, channels, height, width = self._stills.shape
+        keep = sockets.device_between_nodes()
+        images = torch.empty(count, height, width, channels, device=keep)
+        masks = torch.empty(count, height, width, device=keep)
+        for i, (frame, uncovered) in zip(range(count), self.frames()):
+            images[i] = frame.movedim(0, -1)
+            masks[i] = uncovered[0]
+        return images, masks
+
+    def get_components(self):
+        images, _ = self.render()
+        return Types.VideoComponents(images=images, frame_rate=self.get_frame_rate())
+
+    def as_trimmed(self, start_time=None, duration=None, strict_duration=False):
+        first = round((start_time or 0) * self._motion.fps)
+        count = len(self._range) if not duration else round(duration * self._motion.fps)
+        kept = self._range[first : first + count]
+        if not kept or (strict_duration and duration and len(kept) < count):
+            return None
+        return RenderedVideo(self._stills, self._motion, self._mask, self._deterministic, kept)
+
+    def save_to(self, path, format="auto", codec="auto", metadata=None, crf=None, **others):
+        """Render into a file or an open one. What we do not encode ourselves, the host does."""
+        container, encoder = (str(getattr(x, "value", x)) for x in (format, codec))
+        ours = {"auto": ".mp4", "mp4": ".mp4", "webm": ".webm"}.get(container)
+        known = encoder in ("auto", "h264") if ours == ".mp4" else encoder in ("auto", "vp9")
+        if ours is None or not known or others.get("bit_depth") or _not_auto(others):
+            whole = InputImpl.VideoFromComponents(self.get_components())
+            return whole.save_to(path, format, codec, metadata, **_given(crf=crf, **others))
+        frames = (frame for frame, _ in self.frames())
+        tags = {key: video.as_tag(value) for key, value in (metadata or {}).items()}
+        video.save_clip(path, frames, self._motion.fps, ours, tags, crf)
+        return None
+
+
+def _not_auto(others):
+    space = others.get("color_space")
+    return str(getattr(space, "value", space)) not in ("None", "auto")
+
+
+def _given(**options):
+    return {name: value for name, value in options.items() if value is not None}
