@@ -33,7 +33,7 @@ class ElasticConfig:
     modes: int = 64  # of the largest part
     longest_side: int = 160  # of the grid of elements
     edge_contrast: float = 0.1  # sigma of exp(-|grad I|^2 / sigma^2), in image units per cell
-    edge_stiffness: float = 0.05  # what an edge leaves of the stiffness
+    edge_stiffness: float = 0.02  # what an edge leaves of the stiffness
     hold: float = 1.0  # stiffness of the outline where the picture shows no edge
     rooting: float = 5e-4  # springs to the ground under every cell, relative to the material
 

@@ -32,9 +32,10 @@ from .spectrum import (
 )
 
 COVERED = 0.04  # least coverage that makes a cell of material
+LEAST_STIFFNESS = 0.2  # of a covered cell, before edges soften it
 ANCHORED_SHARE = 0.06  # of a part's height or width that the ground, ceiling or border holds
-FASTEST_PART = 3.0  # a tiny part sways at most so much faster than the largest
-HELD_FASTER = 2.5  # and a part held along its outline at most so much faster than a free one
+FASTEST_PART = 2.5  # a tiny part sways at most so much faster than the largest
+HELD_FASTER = 2.0  # and a part held along its outline at most so much faster than a free one
 LARGEST = 3.0  # no point moves much more than so many times the amplitude asked for
 LEAST_JACOBIAN = 0.1  # of any cell, in any frame
 UNFOLDING_ROUNDS = 24
@@ -84,7 +85,8 @@ def solve(
     """
     grid = tuple(max(2, n) for n in grid_size(*image.shape[-2:], config.longest_side))
     coverage = _cell_coverage(matte, grid)
-    stiffness = coverage * _edge_weight(image, grid, config)
+    # A hardly covered cell is light; were it soft too, it would flap.
+    stiffness = np.maximum(coverage, LEAST_STIFFNESS) * _edge_weight(image, grid, config)
     node_mass = _to_nodes(coverage)
     held = None if anchor is None else _resize(anchor, grid)[0, 0].numpy() >= 0.5
     rooting = config.rooting * node_mass
@@ -159,7 +161,8 @@ def set_amplitude(volume: SpectralVolume, sheet: Sheet, config: SpectrumConfig) 
     percent = config.amplitude_pct
     times = torch.arange(MEASURE_FRAMES) * (config.duration_s / MEASURE_FRAMES)
     coverage = torch.from_numpy(sheet.coverage).float()[None, None]
-    cells = F.avg_pool2d((coverage > 0).float(), 2, 1)[0, 0] == 1
+    known = (coverage > 0).float()
+    cells = F.avg_pool2d(known, 2, 1)[0, 0] == 1
     moving = moving_points(volume)
 
     def resized(volume):
@@ -177,23 +180,30 @@ def set_amplitude(volume: SpectralVolume, sheet: Sheet, config: SpectrumConfig) 
     )
     for _ in range(UNFOLDING_ROUNDS):
         volume, played = resized(volume)
-        folded = (jacobian(played)[0].amin(0) < LEAST_JACOBIAN) & cells
+        folded = (least_jacobian(played)[0].amin(0) < LEAST_JACOBIAN) & cells
         if not folded.any():
             break
         # The nodes of folded cells, and theirs around.
         near = F.max_pool2d(F.pad(folded[None, None].float(), (2, 2, 2, 2)), 4, 1)
-        coeffs = torch.where(near > 0, _evened(volume.coeffs[0], coverage), volume.coeffs)
+        coeffs = torch.where(near > 0, _evened(volume.coeffs[0], known), volume.coeffs)
         volume = replace(volume, coeffs=coeffs)
     return resized(volume)[0]
 
 
-def jacobian(displacement: Float[Tensor, "b t 2 h w"]) -> Float[Tensor, "b t h1 w1"]:
-    """det(I + grad D) in every cell between four grid points: 0 or less where the picture folds."""
-    by_x = displacement.diff(dim=-1)
-    by_y = displacement.diff(dim=-2)
-    by_x, by_y = (by_x[..., 1:, :] + by_x[..., :-1, :]) / 2, (by_y[..., 1:] + by_y[..., :-1]) / 2
-    xx, yx, xy, yy = by_x[:, :, 0], by_x[:, :, 1], by_y[:, :, 0], by_y[:, :, 1]
-    return (1 + xx) * (1 + yy) - xy * yx
+def least_jacobian(displacement: Float[Tensor, "b t 2 h w"]) -> Float[Tensor, "b t h1 w1"]:
+    """Least det(I + grad D) in every cell between four grid points: 0 or less where it folds.
+
+    Between four points D is bilinear, and its determinant least at one of the four corners.
+    """
+    x, y = displacement.unbind(2)
+    xx, yx = 1 + x.diff(dim=-1), y.diff(dim=-1)  # along the upper and lower edge of a cell
+    xy, yy = x.diff(dim=-2), 1 + y.diff(dim=-2)  # along its left and right edge
+    corners = [
+        xx[..., rows, :] * yy[..., columns] - yx[..., rows, :] * xy[..., columns]
+        for rows in (slice(None, -1), slice(1, None))
+        for columns in (slice(None, -1), slice(1, None))
+    ]
+    return torch.stack(corners).amin(0)
 
 
 # --- the sheet's material ---------------------------------------------------------------------
@@ -309,12 +319,12 @@ def _continue_outside(coeffs, known, rings: int = 3):
     return torch.complex(real, imag)
 
 
-def _evened(coeffs, coverage):
-    """Every point's mean with the material around it."""
+def _evened(coeffs, known):
+    """Every point's mean with the known points around it."""
     kernel = torch.tensor([1.0, 2.0, 1.0])
     kernel = (kernel[:, None] * kernel)[None, None]
     field = torch.cat([coeffs.real, coeffs.imag]).flatten(0, 1)[:, None]
-    weight = coverage.clamp(min=1e-6)
-    even = F.conv2d(field * weight, kernel, padding=1) / F.conv2d(weight, kernel, padding=1)
+    count = F.conv2d(known, kernel, padding=1).clamp(min=1e-6)
+    even = F.conv2d(field * known, kernel, padding=1) / count
     real, imag = even.view(2, *coeffs.shape)
     return torch.complex(real, imag)

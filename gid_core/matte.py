@@ -67,6 +67,9 @@ def refine_mask(
     lost[0] = False
     alpha = torch.where(lost[parts], painted, alpha)
 
+    # A side for everyone: only at edges of the picture is a matte soft. Half-moving sky would show
+    # the plate's inventions through it.
+    alpha = (alpha > 0.5).float()
     alpha = F.interpolate(alpha[None, None], (height, width), mode="bilinear")
     radius = max(1, round(GUIDE_RADIUS * max(height, width)))
     matte = guided_filter(image, alpha, radius, GUIDE_EPS)

@@ -1,0 +1,26 @@
+import os
+
+# Before numpy: the suite runs as several processes, each on one core.
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
+
+import pytest
+import torch
+from hypothesis import settings
+
+import oracles
+
+torch.set_num_threads(1)
+settings.register_profile("core", deadline=None, derandomize=True, max_examples=60)
+settings.load_profile("core")
+
+
+@pytest.fixture
+def rng() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture
+def stalk() -> tuple[torch.Tensor, torch.Tensor]:
+    """A picture with a stalk, 1 3 32 48, and its mask, 1 1 32 48."""
+    return oracles.stalk_picture(32, 48)

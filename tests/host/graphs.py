@@ -1,0 +1,147 @@
+"""Small pictures, and API graphs made of them for the tests.
+
+Convention: a graph is {id: node}, ids are words, a link is (id, output). `Given` and `Kept` are the
+nodes of in_host.py that bring arrays in and out.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+
+WORKFLOWS = Path(__file__).parents[1] / "workflows"
+SIZE = (64, 96)  # height, width
+
+
+def node(kind: str, **inputs) -> dict:
+    return {"class_type": kind, "inputs": inputs}
+
+
+def still(size=SIZE, channels=3, seed=0) -> np.ndarray:
+    """1 h w c: a textured plant on a smooth background, the plant opaque in the alpha channel."""
+    rng = np.random.default_rng(seed)
+    background = np.linspace(0.6, 0.8, size[0])[:, None, None] * [0.7, 0.8, 1.0]
+    texture = rng.uniform(0.25, 0.4, (*size, 1)) * [0.5, 1.0, 0.3]
+    plant = painted(size)[0, ..., None]
+    picture = np.where(plant > 0, texture, background)
+    if channels == 4:
+        picture = np.concatenate([picture, 0.25 + 0.75 * plant], 2)
+    return picture[None].astype(np.float32)
+
+
+def painted(size=SIZE) -> np.ndarray:
+    """1 h w: the plant, a stalk with a head, its foot inside the picture and away from the sides."""
+    y, x = np.meshgrid(*(np.linspace(0, 1, n) for n in size), indexing="ij")
+    stalk = (np.abs(x - 0.5) < 0.05) & (y > 0.3) & (y < 0.9)
+    head = ((x - 0.5) / 0.12) ** 2 + ((y - 0.3) / 0.2) ** 2 < 1
+    return (stalk | head)[None].astype(np.float32)
+
+
+class Graph:
+    """A graph that grows, with files in a folder of its own.
+
+    `animate` adds the three nodes from still to frames, set to a motion that is computed in an
+    instant: four bands, one second, a dozen frames.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.nodes = {}
+
+    def given(self, name: str, value: np.ndarray) -> None:
+        np.save(self.folder / f"{name}.npy", value)
+        self.nodes[name] = node("Given", file=str(self.folder / f"{name}.npy"))
+
+    def animate(
+        self,
+        picture: np.ndarray,
+        mask: np.ndarray | None = None,
+        sampler: dict | None = None,
+        motion: dict | None = None,
+        render: dict | None = None,
+    ) -> "Graph":
+        """Still to frames; the dictionaries change inputs of the three nodes."""
+        self.given("still", picture)
+        sampling = {"seed": 7, "amplitude": 3.0, "duration": 1.0, "bands": 4, "refine_mask": True}
+        playing = {"frames": 12, "fps": 12.0, "loop": True, "speed": 1.0, "gain": 1.0, "seed": 0}
+        rendering = {"output": "frames and video", "deterministic": False}
+        if mask is not None:
+            self.given("mask", mask)
+            sampling["mask"] = ("mask", 1)
+        self.nodes |= {
+            "sampler": node(
+                "MotionSpectrumSampler", image=("still", 0), **sampling | (sampler or {})
+            ),
+            "motion": node(
+                "SpectrumToDisplacement",
+                spectrum=("sampler", 0),
+                pose="rest pose",
+                **playing | (motion or {}),
+            ),
+            "render": node(
+                "FeatureSplatRender",
+                image=("still", 0),
+                displacement=("motion", 0),
+                **rendering | (render or {}),
+            ),
+        }
+        return self
+
+    def save(self, **inputs) -> "Graph":
+        """SaveVideo of the rendered video."""
+        self.nodes["save"] = node(
+            "SaveVideo",
+            **{"video": ("render", 2), "filename_prefix": "clip", "format": "mp4", "codec": "auto"},
+            **{"format.codec": "h264", "format.codec.encoding": "auto"} | inputs,
+        )
+        return self
+
+    def keep(self, **links) -> "Graph":
+        """What of the graph's outputs the test wants to see, by name."""
+        for name, link in links.items():
+            file = str(self.folder / f"{name}.npz")
+            self.nodes[f"keep {name}"] = node("Kept", value=link, file=file)
+        return self
+
+    def kept(self, name: str, field: str = "value") -> np.ndarray:
+        with np.load(self.folder / f"{name}.npz") as file:
+            return file[field]
+
+    def run(self, host, **options) -> dict:
+        return host.run(json.loads(json.dumps(self.nodes)), **options)
+
+    def frames(self, host) -> np.ndarray:
+        """Run, and expect frames."""
+        assert_ran(self.keep(frames=("render", 0)).run(host))
+        return self.kept("frames")
+
+
+def assert_ran(ran: dict) -> None:
+    assert ran["valid"], ran["node_errors"]
+    assert ran["success"], ran["error"]
+
+
+def refusal(ran: dict) -> str:
+    """The sentence a run was refused with, by the validation or by a node."""
+    if not ran["valid"]:
+        errors = [e for node in ran["node_errors"].values() for e in node["errors"]]
+        return " ".join(f"{e['message']}: {e['details']}" for e in errors)
+    assert not ran["success"], "Expected a refusal, but it ran."
+    assert ran["error"]["exception_type"] in ("ValueError", "RuntimeError"), ran["error"]
+    return ran["error"]["exception_message"]
+
+
+def largest_steps(frames: np.ndarray) -> tuple[float, float]:
+    """Root-mean-square step from the last frame to the first, and the largest inside."""
+    steps = np.sqrt(np.square(np.diff(frames, axis=0)).mean((1, 2, 3)))
+    wrap = np.sqrt(np.square(frames[0] - frames[-1]).mean())
+    return float(wrap), float(steps.max())
+
+
+def may_change(mask: np.ndarray, displacement: np.ndarray) -> np.ndarray:
+    """b h w: the mask, dilated by the farthest that anything moves and two pixels."""
+    scale = np.array(mask.shape[:0:-1]) / displacement.shape[:2:-1]
+    reach = np.abs(displacement).max((0, 1, 3, 4)) * scale
+    window = 1, *(2 * (int(np.ceil(r)) + 2) + 1 for r in reach[::-1])
+    return ndimage.maximum_filter(mask > 0, window)

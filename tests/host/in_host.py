@@ -1,0 +1,311 @@
+"""Run by the host's Python: a ComfyUI without its server that runs prompts one after another.
+
+    python in_host.py HOST PACK WORK
+
+One JSON object a line comes in on standard input, one a line goes out on standard output:
+{"prompt": API graph, "interrupt": {"node": id, "after": s}} is answered by what became of it.
+Logs and prints go to standard error. Law: the pack is loaded by its path, as the host does it, and
+its root never is on `sys.path`.
+"""
+
+import asyncio
+import dataclasses
+import inspect
+import io
+import json
+import logging
+import os
+import sys
+import threading
+import time
+
+import numpy as np
+
+FOLDERS = ("output", "temp", "input", "user")
+EXTRAS = ("nodes_video.py", "nodes_mask.py")  # of the host's own nodes, what the tests use
+
+
+class Server:
+    """What the executor, progress bars and nodes touch of the real server."""
+
+    def __init__(self):
+        self.client_id = None
+        self.last_node_id = None
+        self.last_prompt_id = None
+        self.sockets_metadata = {}
+        self.sent = []
+        self.started = {}  # node id: threading.Event, set when the node starts
+
+    def send_sync(self, event, data, sid=None):
+        self.sent.append((event, data))
+        if event == "executing" and data.get("node") in self.started:
+            self.started[data["node"]].set()
+
+    def send_progress_text(self, text, node_id, sid=None):
+        pass
+
+    def queue_updated(self):
+        pass
+
+
+class Host:
+    """One ComfyUI. There is one in a process: the host keeps its state in modules."""
+
+    def __init__(self, folder: str, work: str):
+        self.folder = os.path.realpath(folder)
+        sys.path[0] = self.folder  # in place of this script's folder
+        # Arguments first: importing comfy.model_management chooses the device.
+        import comfy.cli_args
+
+        comfy.cli_args.args.cpu = True
+        # Bound before loading nodes puts HOST/comfy first, where comfy/utils.py would be `utils`.
+        import utils.extra_config  # noqa: F401
+
+        import folder_paths
+
+        for kind in FOLDERS:
+            os.makedirs(os.path.join(work, kind), exist_ok=True)
+            getattr(folder_paths, f"set_{kind}_directory")(os.path.join(work, kind))
+        extensions = folder_paths.supported_pt_extensions
+        folder_paths.folder_names_and_paths["checkpoints"] = ([work], extensions)
+
+        import comfy.model_management
+        import comfy.utils
+        import comfyui_version
+        import execution
+        import nodes
+        import server as server_module
+
+        self.version = comfyui_version.__version__
+        self.manage, self.nodes, self.execution = comfy.model_management, nodes, execution
+        self.server = server_module.PromptServer.instance = Server()
+        try:
+            from app.node_replace_manager import NodeReplaceManager
+        except ImportError:  # older hosts replace no nodes
+            pass
+        else:
+            self.server.node_replace_manager = NodeReplaceManager()
+        comfy.utils.set_progress_bar_global_hook(self._progress)
+        # Hosts since 0.4 take a dictionary, older ones a size.
+        takes = inspect.signature(execution.PromptExecutor.__init__).parameters
+        sizes = {"lru": 0, "ram": 0, "ram_inactive": 0}
+        cache = {"cache_args": sizes} if "cache_args" in takes else {"cache_size": 0}
+        self.executor = execution.PromptExecutor(
+            self.server, cache_type=execution.CacheType.CLASSIC, **cache
+        )
+
+    def load(self, pack: str) -> dict:
+        """Load the host's nodes and the pack; describe the pack's nodes."""
+        told = _Told()
+        logging.getLogger().addHandler(told)
+
+        async def loading():
+            init = getattr(self.nodes, "init_public_apis", None)
+            if init is not None:
+                await init()
+            for name in EXTRAS:
+                path = os.path.join(self.folder, "comfy_extras", name)
+                assert await self.nodes.load_custom_node(path, module_parent="comfy_extras"), name
+            own = set(self.nodes.NODE_CLASS_MAPPINGS)
+            told.lines.clear()
+            return own, await self.nodes.load_custom_node(pack, own, module_parent="custom_nodes")
+
+        own, loaded = asyncio.run(loading())
+        logging.getLogger().removeHandler(told)
+        ours = {k: v for k, v in self.nodes.NODE_CLASS_MAPPINGS.items() if k not in own}
+        self.nodes.NODE_CLASS_MAPPINGS |= {"Given": Given, "Kept": Kept, "Probed": Probed}
+        from comfy_api.latest import io as schema_io
+
+        return {
+            "version": self.version,
+            "loaded": loaded,
+            "warnings": told.lines,
+            "root_on_path": os.path.realpath(pack) in map(os.path.realpath, sys.path),
+            "has_aliases": "search_aliases" in schema_io.Schema.__dataclass_fields__,
+            "nodes": {name: node.GET_NODE_INFO_V1() for name, node in ours.items()},
+        }
+
+    def run(self, prompt: dict, interrupt: dict | None = None) -> dict:
+        """Validate and execute one prompt, nothing cached; what became of it, in plain JSON."""
+        self.server.sent.clear()
+        self.server.started.clear()
+        self.executor.reset()
+        valid, error, outputs, node_errors = asyncio.run(
+            self.execution.validate_prompt("prompt", prompt, None)
+        )
+        if not valid:
+            return {"valid": False, "invalid": error, "node_errors": node_errors}
+        stopped = _Interrupt(self, **interrupt) if interrupt else None
+        begun = time.monotonic()
+        extra = {"client_id": "tests", "extra_pnginfo": {"workflow": {"named": "by the tests"}}}
+        self.executor.execute(prompt, "prompt", extra, outputs)
+        ended = time.monotonic()
+        if stopped:
+            stopped.over = True
+        events = dict(self.executor.status_messages)
+        return {
+            "valid": True,
+            "success": self.executor.success,
+            "error": events.get("execution_error"),
+            "interrupted": "execution_interrupted" in events,
+            "stopped_after": stopped and stopped.at and ended - stopped.at,
+            "seconds": ended - begun,
+            "outputs": self.executor.history_result["outputs"] if self.executor.success else {},
+            "progress": [data for event, data in self.server.sent if event == "progress"],
+            "peak_mb": _peak_mb(),
+        }
+
+    def _progress(self, value, total, preview, prompt_id=None, node_id=None):
+        """What the host's main script hangs into progress bars."""
+        from comfy_execution.utils import get_executing_context
+
+        context = get_executing_context()
+        node_id = context.node_id if context is not None and node_id is None else node_id
+        self.manage.throw_exception_if_processing_interrupted()
+        self.server.send_sync("progress", {"value": value, "max": total, "node": node_id})
+
+
+class _Interrupt:
+    """Presses cancel so many seconds after a node has started; `at` is when."""
+
+    def __init__(self, host: Host, node: str, after: float):
+        self.at, self.over = None, False
+        started = host.server.started[node] = threading.Event()
+
+        def press():
+            if started.wait(60) and not self.over:
+                time.sleep(after)
+            if started.is_set() and not self.over:
+                self.at = time.monotonic()
+                host.nodes.interrupt_processing(True)
+
+        threading.Thread(target=press, daemon=True).start()
+
+
+class _Told(logging.Handler):
+    """Keeps what is logged as a warning or worse."""
+
+    def __init__(self):
+        super().__init__(logging.WARNING)
+        self.lines = []
+
+    def emit(self, record):
+        self.lines.append(record.getMessage())
+
+
+class Given:
+    """A .npy file as IMAGE and as MASK, with whatever values it has."""
+
+    RETURN_TYPES, FUNCTION, CATEGORY = ("IMAGE", "MASK"), "load", "tests"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"file": ("STRING", {})}}
+
+    def load(self, file):
+        import torch
+
+        value = torch.from_numpy(np.load(file))
+        return value, value
+
+
+class Kept:
+    """Anything to an .npz file: a tensor or number as `value`, a dataclass by its fields."""
+
+    RETURN_TYPES, FUNCTION, CATEGORY, OUTPUT_NODE = (), "save", "tests", True
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"value": ("*", {}), "file": ("STRING", {})}}
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, input_types):
+        return True
+
+    def save(self, value, file):
+        fields = vars(value) if dataclasses.is_dataclass(value) else {"value": value}
+        np.savez(file, **{k: np.asarray(v) for k, v in fields.items() if v is not None})
+        return {"ui": {"files": [file]}}
+
+
+class Probed:
+    """Everything a VIDEO can be asked, as JSON, and its files, written into a folder."""
+
+    RETURN_TYPES, FUNCTION, CATEGORY, OUTPUT_NODE = (), "probe", "tests", True
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"video": ("VIDEO", {}), "folder": ("STRING", {})}}
+
+    def probe(self, video, folder):
+        components = video.get_components()
+        trims = {}
+        for name, arguments in {
+            "middle": (0.5, 0.5, False),
+            "rest": (0.5, 0, False),
+            "last": (-0.25, 0, False),
+            "too long": (0.5, 60.0, False),
+            "too long, strict": (0.5, 60.0, True),
+            "past the end": (60.0, 1.0, False),
+            "none": (None, None),
+        }.items():
+            part = video.as_trimmed(*arguments)
+            trims[name] = part and {
+                "frames": part.get_frame_count(),
+                "duration": part.get_duration(),
+                "first": _index_of(part.get_components().images[0], components.images),
+            }
+        buffer = io.BytesIO()
+        video.save_to(buffer)
+        with open(os.path.join(folder, "buffer.mp4"), "wb") as file:
+            file.write(buffer.getvalue())
+        video.save_to(os.path.join(folder, "path.mp4"))
+        video.as_trimmed(0.5, 0.5).save_to(os.path.join(folder, "trimmed.mp4"))
+        video.save_to(os.path.join(folder, "small.mp4"), metadata={"said": {"by": "us"}}, crf=40)
+        answers = {
+            "dimensions": video.get_dimensions(),
+            "frame_count": video.get_frame_count(),
+            "frame_rate": str(video.get_frame_rate()),
+            "duration": video.get_duration(),
+            "container": video.get_container_format(),
+            "components": [list(components.images.shape), str(components.frame_rate)],
+            "trims": trims,
+        }
+        return {"ui": {"answers": [json.dumps(answers)]}}
+
+
+def _peak_mb():
+    """The most memory this process ever had, where the system counts it."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    unit = 1024**2 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+
+
+def _index_of(frame, frames):
+    """Which of the frames this one is, bit for bit."""
+    return [bool((frame == other).all()) for other in frames].index(True)
+
+
+def main():
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what the host prints must not get between the answers
+    folder, pack, work = sys.argv[1:]
+    host = Host(folder, work)
+    hello = host.load(pack)
+    requests = (json.loads(line) for line in sys.stdin)
+    for answer in _answers(host, hello, requests):
+        answers.write(json.dumps(answer, default=str) + "\n")
+        answers.flush()
+
+
+def _answers(host, hello, requests):
+    yield hello
+    for request in requests:
+        yield host.run(**request)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""Cancelling: at once, leaving nothing behind, and the next run is as if nothing had been."""
+
+from graphs import Graph, assert_ran, painted, still
+
+SIZE = (288, 512)
+
+
+def slow(folder, **render):
+    motion = {"frames": 600, "fps": 60.0}
+    return Graph(folder).animate(still(SIZE), painted(SIZE), motion=motion, render=render)
+
+
+def assert_cancelled(ran):
+    assert ran["valid"] and not ran["success"]
+    assert ran["interrupted"] and ran["error"] is None
+    assert 0 <= ran["stopped_after"] < 1
+
+
+def assert_still_works(host, folder):
+    (folder / "next").mkdir()
+    frames = Graph(folder / "next").animate(still(), painted()).frames(host)
+    assert frames.shape == (12, 64, 96, 3)
+
+
+def test_rendering_stops(host, tmp_path):
+    graph = slow(tmp_path).keep(frames=("render", 0))
+    assert_cancelled(graph.run(host, interrupt={"node": "render", "after": 1.0}))
+    assert_still_works(host, tmp_path)
+
+
+def test_sampling_stops(host, tmp_path):
+    graph = slow(tmp_path).keep(frames=("render", 0))
+    graph.nodes["sampler"]["inputs"]["bands"] = 28
+    ran = graph.run(host, interrupt={"node": "sampler", "after": 0.2})
+    assert_cancelled(ran)
+    assert not [p for p in ran["progress"] if p["node"] == "render"]
+
+
+def test_saving_stops_and_leaves_no_file(host, tmp_path):
+    before = set(host.folder("output").rglob("*"))
+    graph = slow(tmp_path, output="video only").save()
+    assert_cancelled(graph.run(host, interrupt={"node": "save", "after": 1.0}))
+    left = set(host.folder("output").rglob("*")) - before
+    assert not left
+    assert_still_works(host, tmp_path)

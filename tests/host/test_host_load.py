@@ -1,0 +1,69 @@
+"""The pack as the host loads it: every node, described so that nobody needs the manual."""
+
+import ast
+
+import hosts
+
+
+def declared():
+    """The node classes that nodes/__init__.py lists; a class is named as its node."""
+    tree = ast.parse((hosts.PACK / "nodes/__init__.py").read_text())
+    values = [n.value for n in tree.body if isinstance(n, ast.Assign) and n.targets[0].id == "NODES"]
+    return [element.id for element in values[0].elts]
+
+
+def inputs_of(info):
+    return {
+        name: (spec[0], spec[1] if len(spec) > 1 else {})
+        for group in ("required", "optional")
+        for name, spec in info["input"].get(group, {}).items()
+    }
+
+
+def test_every_node_loads_without_a_warning(host):
+    assert host.hello["loaded"]
+    assert list(host.hello["nodes"]) == declared()
+    assert host.hello["warnings"] == []
+
+
+def test_the_pack_never_puts_its_root_on_the_path(host):
+    assert not host.hello["root_on_path"]
+
+
+def test_every_node_has_our_category_a_name_and_a_description(host):
+    for name, info in host.hello["nodes"].items():
+        assert info["category"] == "image dynamics", name
+        assert info["display_name"] != name, f"{name} has no display name"
+        assert info["description"].endswith("."), name
+        if host.hello["has_aliases"]:
+            assert info["search_aliases"], name
+
+
+def test_every_input_has_a_tooltip(host):
+    for name, info in host.hello["nodes"].items():
+        for field, (_, options) in inputs_of(info).items():
+            assert options.get("tooltip", "").endswith("."), f"{name}.{field}"
+
+
+def test_every_output_has_a_name_and_a_tooltip(host):
+    for name, info in host.hello["nodes"].items():
+        assert all(info["output_name"]), name
+        assert all(tip and tip.endswith(".") for tip in info["output_tooltips"] or []), name
+        assert len(info["output_tooltips"] or []) == len(info["output"]), name
+
+
+def test_every_default_is_inside_its_range(host):
+    for name, info in host.hello["nodes"].items():
+        for field, (kind, options) in inputs_of(info).items():
+            if kind in ("INT", "FLOAT"):
+                low, high = options["min"], options["max"]
+                assert low <= options["default"] <= high, f"{name}.{field}"
+            elif isinstance(kind, list) or kind == "COMBO":
+                choices = kind if isinstance(kind, list) else options["options"]
+                assert options["default"] in choices, f"{name}.{field}"
+
+
+def test_only_what_has_no_default_must_be_connected(host):
+    required = host.hello["nodes"]["MotionSpectrumSampler"]["input"]["required"]
+    bare = [name for name, spec in required.items() if "default" not in spec[1]]
+    assert bare == ["image"]

@@ -1,0 +1,74 @@
+"""Loop Blend: clips that do not close, and loops that do already."""
+
+import numpy as np
+import pytest
+from graphs import Graph, assert_ran, largest_steps, node, painted, still
+
+
+def blend(graph, host, **inputs):
+    graph.nodes["blend"] = node("LoopBlend", **{"overlap": 4} | inputs)
+    graph.keep(closed=("blend", 0), report=("blend", 1), before=("blend", 2), after=("blend", 3))
+    assert_ran(graph.run(host))
+    return graph.kept("closed")
+
+
+def drifting_clip(frames=24):
+    """A clip that is no loop: the plant slides sideways, half a pixel a frame."""
+    x = np.arange(96)
+    return np.concatenate(
+        [
+            np.stack(
+                [[np.interp(x - t / 2, x, line) for line in row.T] for row in still()[0]]
+            ).transpose(0, 2, 1)[None]
+            for t in range(frames)
+        ]
+    ).astype(np.float32)
+
+
+def test_an_exact_loop_passes_bit_for_bit(host, tmp_path):
+    graph = Graph(tmp_path).animate(still(), painted()).keep(frames=("render", 0))
+    closed = blend(graph, host, frames=("render", 0), displacement=("motion", 0))
+    np.testing.assert_array_equal(closed, graph.kept("frames"))
+    assert "untouched" in str(graph.kept("report"))
+    assert graph.kept("before") == graph.kept("after")
+
+
+def test_a_foreign_clip_closes(host, tmp_path):
+    graph = Graph(tmp_path)
+    clip = drifting_clip()
+    graph.given("clip", clip)
+    closed = blend(graph, host, frames=("clip", 0), overlap=8)
+    assert len(closed) == 16
+    np.testing.assert_array_equal(closed[8:], clip[8:16])
+    before, after = largest_steps(clip), largest_steps(closed)
+    assert after[0] < 0.25 * before[0]
+    assert graph.kept("before") == pytest.approx(before[0], rel=1e-4)
+    assert graph.kept("after") == pytest.approx(after[0], rel=1e-4)
+
+
+def test_a_motion_that_is_no_loop_closes_along_its_paths(host, tmp_path):
+    motion = {"frames": 16, "loop": False}
+    sampler = {"duration": 2.5}
+    graph = Graph(tmp_path).animate(still(), painted(), motion=motion, sampler=sampler)
+    graph.keep(frames=("render", 0))
+    inputs = {"frames": ("render", 0), "displacement": ("motion", 0), "still": ("still", 0)}
+    closed = blend(graph, host, **inputs)
+    assert closed.shape == (12, 64, 96, 3)
+    before, after = largest_steps(graph.kept("frames")), largest_steps(closed)
+    assert before[0] > before[1]
+    assert after[0] <= after[1]
+    assert "paths" in str(graph.kept("report"))
+
+
+def test_an_open_motion_does_not_close_by_itself(host, tmp_path):
+    motion = {"frames": 16, "loop": False}
+    graph = Graph(tmp_path).animate(still(), painted(), motion=motion, sampler={"duration": 2.5})
+    wrap, inside = largest_steps(graph.frames(host))
+    assert wrap > inside
+
+
+def test_the_report_says_what_closing_moved(host, tmp_path):
+    graph = Graph(tmp_path).animate(still(), painted(), motion={"frames": 15})
+    graph.keep(report=("motion", 1))
+    assert_ran(graph.run(host))
+    assert "moved by up to" in str(graph.kept("report"))

@@ -1,0 +1,96 @@
+"""Slow twins: loops in float64 that read like the formula, and pictures whose truth is known."""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def bilinear(u: float, v: float) -> float:
+    """b(u) = max(0, 1 - |u_x|) max(0, 1 - |u_y|), Niklaus & Liu 2020, Eq. 3."""
+    return max(0.0, 1 - abs(u)) * max(0.0, 1 - abs(v))
+
+
+def splat(values: Tensor, displacement: Tensor) -> Tensor:
+    """Eq. 2-4: every source p adds b(q - p - D(p)) values(p) to every target q."""
+    batch, channels, height, width = values.shape
+    out = torch.zeros_like(values)
+    for b in range(batch):
+        for y in range(height):
+            for x in range(width):
+                dx, dy = displacement[b, :, y, x].tolist()
+                for v in range(height):
+                    for u in range(width):
+                        out[b, :, v, u] += bilinear(u - x - dx, v - y - dy) * values[b, :, y, x]
+    return out
+
+
+def weighted_splat(values: Tensor, displacement: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Eq. 7, 8 and 14: sum b w values / sum b w, zero where nothing lands."""
+    above, below = splat(values * weight, displacement), splat(weight, displacement)
+    return torch.where(below > 0, above / below.clamp(min=1e-300), 0.0), below
+
+
+def backward_warp(image: Tensor, displacement: Tensor) -> Tensor:
+    """out(p) = sum_q b(q - p - D(p)) image(q)."""
+    batch, channels, height, width = image.shape
+    rows, columns = displacement.shape[-2:]
+    out = image.new_zeros(batch, channels, rows, columns)
+    for b in range(batch):
+        for y in range(rows):
+            for x in range(columns):
+                dx, dy = displacement[b, :, y, x].tolist()
+                for v in range(height):
+                    for u in range(width):
+                        out[b, :, y, x] += bilinear(u - x - dx, v - y - dy) * image[b, :, v, u]
+    return out
+
+
+def displacement_at(coeffs: Tensor, frequencies_hz: Tensor, times_s: Tensor) -> Tensor:
+    """D(p, t) = sum_k a_k cos(2 pi f_k t + phase_k) with S_k = a_k exp(i phase_k)."""
+    batch, bands, _, height, width = coeffs.shape
+    out = torch.zeros(batch, len(times_s), 2, height, width, dtype=torch.float64)
+    for t, time in enumerate(times_s.tolist()):
+        for k, f in enumerate(frequencies_hz.tolist()):
+            out[:, t] += coeffs[:, k].abs() * torch.cos(
+                2 * math.pi * f * time + coeffs[:, k].angle()
+            )
+    return out
+
+
+def stalk_picture(height: int, width: int) -> tuple[Tensor, Tensor]:
+    """A green stalk with a red head before a sky that pales downwards; and its mask."""
+    y = torch.linspace(0, 1, height).view(-1, 1).expand(height, width)
+    x = torch.linspace(0, 1, width).view(1, -1).expand(height, width)
+    stem = ((x - 0.5).abs() < 1.2 / width) & (y > 0.3)
+    head = ((x - 0.5) * width).square() + ((y - 0.3) * height).square() < (0.16 * height) ** 2
+    image = torch.stack([0.35 + 0.3 * y, 0.55 + 0.2 * y, 0.9 - 0.1 * y])
+    image = torch.where(stem, torch.tensor([0.15, 0.45, 0.1]).view(3, 1, 1), image)
+    image = torch.where(head, torch.tensor([0.8, 0.15, 0.1]).view(3, 1, 1), image)
+    return image[None], (stem | head).float()[None, None]
+
+
+def node_mass(cells: np.ndarray) -> np.ndarray:
+    """A quarter of every element's mass to each of its four corners."""
+    mass = np.zeros((cells.shape[0] + 1, cells.shape[1] + 1))
+    for y in range(cells.shape[0]):
+        for x in range(cells.shape[1]):
+            for corner in ((y, x), (y, x + 1), (y + 1, x + 1), (y + 1, x)):
+                mass[corner] += cells[y, x] / 4
+    return mass
+
+
+def stiffness_matrix(cells, grid, stiffness, springs, element) -> np.ndarray:
+    """K of all nodes of a grid, element by element; unknowns (x, y) per node."""
+    width = grid[1]
+    stiff = np.diag(np.repeat(springs.flatten(), 2))
+    for cell in cells:
+        y, x = divmod(int(cell), width - 1)
+        nodes = [y * width + x, y * width + x + 1, (y + 1) * width + x + 1, (y + 1) * width + x]
+        for i in range(4):
+            for j in range(4):
+                block = stiffness.flatten()[cell] * element[2 * i : 2 * i + 2, 2 * j : 2 * j + 2]
+                a, b = 2 * nodes[i], 2 * nodes[j]
+                stiff[a : a + 2, b : b + 2] += block
+    return stiff

@@ -1,0 +1,219 @@
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from gid_core.dynamics import harmonic_coords
+from gid_core.loop import (
+    LoopReport,
+    blend_trajectories,
+    close_loop,
+    crossfade,
+    is_loop,
+    seam,
+)
+from gid_core.spectrum import Displacement, SpectralVolume, displacement
+
+
+def volume(rng, frequencies, batch=2, grid=(5, 7), **fields):
+    shape = batch, len(frequencies), 2, *grid
+    coeffs = torch.randn(shape, generator=rng, dtype=torch.complex64)
+    return SpectralVolume(coeffs, torch.tensor(frequencies), (20, 28), **fields)
+
+
+def energy(spectrum):
+    return spectrum.coeffs.abs().square().sum((1, 2, 3, 4))
+
+
+def position(spectrum, times):
+    """Evaluated in float64, on the frequencies as they are stored."""
+    exact = replace(spectrum, coeffs=spectrum.coeffs.to(torch.complex128))
+    times = torch.as_tensor(times, dtype=torch.float64)
+    return displacement(exact, harmonic_coords(exact.frequencies_hz.double(), times)[None])
+
+
+def velocity(spectrum, times):
+    turn = 2j * math.pi * spectrum.frequencies_hz.view(1, -1, 1, 1, 1)
+    return position(replace(spectrum, coeffs=spectrum.coeffs * turn), times)
+
+
+CLIPS = [(150, 30.0, 1.0), (100, 24.0, 1.0), (48, 25.0, 0.5), (61, 29.97, 2.0), (450, 30.0, 1.0), (7, 12.0, 1.0)]  # fmt: skip
+
+
+@pytest.mark.parametrize("frames, fps, speed", CLIPS)
+def test_a_closed_loop_returns_in_position_and_velocity(rng, frames, fps, speed):
+    spectrum = volume(rng, [0.2 * k * speed for k in range(1, 17)])
+    period_s = frames / fps
+    closed, _ = close_loop(spectrum, period_s, seed=5)
+    times = torch.tensor([0.0, 0.31, 1.7], dtype=torch.float64)
+    # Frequencies are stored in float32: 16 bands of amplitude 1, 2 pi f T up to 300 rad, 6e-8.
+    torch.testing.assert_close(
+        position(closed, times + period_s), position(closed, times), rtol=0, atol=1e-3
+    )
+    torch.testing.assert_close(
+        velocity(closed, times + period_s), velocity(closed, times), rtol=0, atol=1e-2
+    )
+    assert is_loop(closed.frequencies_hz, period_s)
+
+
+@pytest.mark.parametrize("period_s", [0.5, 2.0, 4.0, 8.0, 16.0])
+def test_a_loop_of_exact_frequencies_returns_exactly(rng, period_s):
+    # Such periods, and their harmonics, are exact in float32: nothing is left to round.
+    closed, _ = close_loop(volume(rng, [0.25 * k for k in range(1, 13)]), period_s, seed=5)
+    times = torch.tensor([0.0, 0.31, 1.7], dtype=torch.float64)
+    for motion in (position, velocity):
+        before, after = motion(closed, times), motion(closed, times + period_s)
+        torch.testing.assert_close(after, before, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("period_s", [5.0, 2.5])
+def test_bands_that_are_harmonics_stay_untouched(rng, period_s):
+    spectrum = volume(rng, [k / period_s for k in range(1, 9)])
+    closed, report = close_loop(spectrum, period_s)
+    assert torch.equal(closed.coeffs, spectrum.coeffs)
+    torch.testing.assert_close(closed.frequencies_hz, spectrum.frequencies_hz)
+    assert report == LoopReport(0.0, 0.0) and "nothing was moved" in str(report)
+
+
+def test_a_band_moves_to_the_nearest_harmonic_that_is_not_zero(rng):
+    # 0.4 Hz would be nearest to zero.
+    spectrum = volume(rng, [0.4, 2.2, 2.9])
+    closed, report = close_loop(spectrum, 1.0)
+    assert closed.frequencies_hz.tolist() == [1.0, 2.0, 3.0]
+    assert torch.equal(closed.coeffs, spectrum.coeffs)
+    assert report.shift_hz == pytest.approx(0.6)
+    assert report.shift_share == pytest.approx(1.5)
+
+
+def test_energies_add_where_bands_meet(rng):
+    spectrum = volume(rng, [0.2 * k for k in range(1, 17)])
+    closed, _ = close_loop(spectrum, 1.0)
+    assert closed.frequencies_hz.tolist() == [1.0, 2.0, 3.0]
+    torch.testing.assert_close(energy(closed), energy(spectrum), rtol=1e-5, atol=0)
+
+
+def test_energies_add_even_where_bands_cancel(rng):
+    spectrum = volume(rng, [0.9, 1.1])
+    opposed = spectrum.coeffs.clone()
+    opposed[:, 1] = -0.9 * opposed[:, 0]
+    closed, _ = close_loop(replace(spectrum, coeffs=opposed), 1.0)
+    expected = energy(replace(spectrum, coeffs=opposed))
+    torch.testing.assert_close(energy(closed), expected, rtol=1e-4, atol=0)
+
+
+def test_a_long_loop_spreads_its_bands_and_keeps_their_energy(rng):
+    spectrum = volume(rng, [0.2 * k for k in range(1, 9)])
+    closed, report = close_loop(spectrum, 15.0, seed=3)
+    torch.testing.assert_close(energy(closed), energy(spectrum), rtol=1e-5, atol=0)
+    assert len(closed.frequencies_hz) == 24  # three harmonics of 1 / 15 s in every 0.2 Hz
+    assert report.shift_hz == 0  # each band spreads evenly around its place
+
+
+def test_a_long_loop_does_not_repeat_inside_itself(rng):
+    spectrum = volume(rng, [0.2 * k for k in range(1, 9)])
+    closed, _ = close_loop(spectrum, 15.0, seed=3)
+    times = torch.arange(0, 5, 0.1)
+    first, size = position(closed, times), position(closed, times).square().mean()
+    for later in (5.0, 10.0):
+        assert (position(closed, times + later) - first).square().mean() > size / 2
+    after = position(closed, times + 15.0)
+    torch.testing.assert_close(after, first, rtol=0, atol=1e-4)
+
+
+def test_the_seed_chooses_how_a_long_loop_spreads(rng):
+    spectrum = volume(rng, [0.2, 0.4, 0.6])
+    one, same, other = (close_loop(spectrum, 15.0, seed)[0].coeffs for seed in (1, 1, 2))
+    assert torch.equal(one, same) and not torch.allclose(one, other)
+
+
+def test_a_loop_has_neither_mean_nor_drift(rng):
+    fields = {name: torch.randn(2, 2, 5, 7, generator=rng) for name in ("mean", "drift")}
+    closed, _ = close_loop(volume(rng, [0.2, 0.4], **fields), 5.0)
+    assert closed.mean is None and closed.drift is None
+
+
+def test_the_report_warns_of_shifts_above_a_tenth():
+    small, large = str(LoopReport(0.05, 0.1)), str(LoopReport(0.05, 0.11))
+    assert "0.050 Hz" in small and "%" not in small
+    assert "11 %" in large and "a multiple of it" in large
+
+
+@pytest.mark.parametrize(
+    "frequencies, period_s, expected",
+    [([0.2, 3.2], 5.0, True), ([0.2, 3.2], 10.0, True), ([0.2, 0.5], 5.0, False),
+     ([0.1, 0.4], 5.0, False), ([1e-6, 0.2], 5.0, False)],
+)  # fmt: skip
+def test_a_loop_is_one_whose_bands_are_harmonics(frequencies, period_s, expected):
+    assert is_loop(torch.tensor(frequencies), period_s) is expected
+
+
+def test_the_seam_of_a_sampled_circle_is_a_step_like_any_other():
+    angle = 2 * math.pi * torch.arange(12) / 12
+    frames = torch.stack([angle.cos(), angle.sin()], 1)
+    measured = seam(frames)
+    step = 2 * math.sin(math.pi / 12) / math.sqrt(2)
+    for value in (measured.wrap, measured.largest_inside, measured.median_inside):
+        assert value == pytest.approx(step, rel=1e-5)
+    assert "(1.00 times)" in str(measured)
+
+
+def test_the_seam_of_a_ramp_is_its_jump():
+    frames = torch.arange(5.0).view(5, 1, 1).expand(5, 2, 3)
+    measured = seam(frames)
+    assert (measured.wrap, measured.largest_inside, measured.median_inside) == (4, 1, 1)
+
+
+def test_the_seam_of_a_single_frame_is_nothing():
+    measured = seam(torch.ones(1, 2, 3))
+    assert (measured.wrap, measured.largest_inside, measured.median_inside) == (0, 0, 0)
+    assert "(0.00 times)" in str(measured)
+
+
+def test_crossfading_a_constant_clip_changes_nothing():
+    frames = torch.full((9, 2, 3), 0.7)
+    torch.testing.assert_close(torch.stack(list(crossfade(frames, 4))), frames[:5])
+
+
+@pytest.mark.parametrize("count, overlap", [(9, 1), (9, 4), (10, 5), (2, 1)])
+def test_crossfading_shortens_by_the_overlap_and_keeps_the_rest(rng, count, overlap):
+    frames = torch.randn(count, 2, 3, generator=rng)
+    closed = list(crossfade(frames, overlap))
+    assert len(closed) == count - overlap
+    for t in range(overlap, count - overlap):
+        assert torch.equal(closed[t], frames[t])
+
+
+def test_after_a_crossfade_the_first_frame_follows_the_last():
+    # A clip whose frames are their own numbers: what is faded can be read off.
+    count, overlap = 40, 16
+    closed = torch.stack(list(crossfade(torch.arange(float(count)).view(-1, 1), overlap)))[:, 0]
+    shares = [0.5 - 0.5 * math.cos(math.pi * (t + 0.5) / overlap) for t in range(overlap)]
+    kept = count - overlap
+    expected = [(1 - s) * (kept + t) + s * t for t, s in enumerate(shares)]
+    torch.testing.assert_close(closed[:overlap], torch.tensor(expected))
+    assert closed[-1] == kept - 1  # which frame `kept` follows in the clip:
+    assert abs(closed[0] - kept) < 0.003 * kept
+    assert abs(closed[overlap] - closed[overlap - 1] - 1) < 0.003 * kept
+
+
+def test_crossfading_a_loop_played_on_gives_the_loop():
+    angle = 2 * math.pi * torch.arange(26) / 20
+    frames = torch.stack([angle.cos(), angle.sin()], 1)
+    closed = torch.stack(list(crossfade(frames, 6)))
+    torch.testing.assert_close(closed, frames[:20], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("count, overlap", [(9, 5), (9, 0), (9, -1), (1, 1), (0, 1)])
+def test_a_fade_longer_than_half_the_clip_is_refused(count, overlap):
+    with pytest.raises(ValueError, match=rf"half the clip's {count} frames, got {overlap}"):
+        list(crossfade(torch.zeros(count, 2, 3), overlap))
+
+
+def test_paths_fade_clip_by_clip_and_become_a_loop(rng):
+    motion = Displacement(torch.randn(2, 9, 2, 5, 7, generator=rng), 8.0, (20, 28))
+    blended = blend_trajectories(motion, 4)
+    assert blended.loop and blended.frames == 5
+    for item in range(2):
+        expected = torch.stack(list(crossfade(motion.displacement[item], 4)))
+        assert torch.equal(blended.displacement[item], expected)

@@ -1,0 +1,216 @@
+import math
+
+import oracles
+import pytest
+import torch
+from hypothesis import given, strategies as st
+
+from gid_core.dynamics import harmonic_coords
+from gid_core.spectrum import (
+    Displacement,
+    SpectralVolume,
+    amplitude_pct,
+    analyze,
+    displacement,
+    displacement_at,
+    moving_points,
+    own_amplitude_pct,
+    scale,
+)
+
+FPS, FRAMES = 8.0, 32  # harmonics of 1/4 Hz: exact in float32
+
+
+def volume(rng, bands=3, dtype=torch.complex128, batch=2, grid=(5, 7), **fields):
+    coeffs = torch.randn(batch, bands, 2, *grid, generator=rng, dtype=dtype)
+    frequencies = torch.arange(1, bands + 1) * (FPS / FRAMES)
+    return SpectralVolume(coeffs, frequencies, (20, 28), **fields)
+
+
+def play(spectrum, frames=FRAMES, fps=FPS):
+    times = torch.arange(frames, dtype=torch.float64) / fps
+    return displacement(spectrum, harmonic_coords(spectrum.frequencies_hz, times)[None])
+
+
+@given(seed=st.integers(0, 2**32), frames=st.integers(9, 40), data=st.data())
+def test_analyzing_what_was_played_returns_the_bands(seed, frames, data):
+    rng = torch.Generator().manual_seed(seed)
+    bands = data.draw(st.integers(1, (frames - 1) // 2))
+    frequencies = torch.arange(1, bands + 1, dtype=torch.float64) * (FPS / frames)
+    coeffs = torch.randn(2, bands, 2, 3, 4, generator=rng, dtype=torch.complex128)
+    played = play(SpectralVolume(coeffs, frequencies, (3, 4)), frames)
+    read = analyze(played, FPS, bands, detrend=False)
+    torch.testing.assert_close(read.coeffs, coeffs, rtol=0, atol=1e-12)
+    torch.testing.assert_close(read.frequencies_hz, frequencies.float())
+    assert read.mean.abs().max() < 1e-12
+
+
+def test_analyzing_what_was_played_returns_the_bands_in_single_precision(rng):
+    spectrum = volume(rng, bands=15, dtype=torch.complex64)
+    played = displacement_at(spectrum, torch.arange(FRAMES) / FPS)
+    read = analyze(played, FPS, 15, detrend=False)
+    torch.testing.assert_close(read.coeffs, spectrum.coeffs, rtol=0, atol=1e-6 * 3)
+    assert torch.equal(read.frequencies_hz, spectrum.frequencies_hz)
+
+
+def test_parseval(rng):
+    motion = torch.randn(2, 9, 2, 5, 7, generator=rng, dtype=torch.float64)
+    read = analyze(motion, FPS, 4, detrend=False)  # nine frames have a mean and four bands
+    energy = read.mean.square() + 0.5 * read.coeffs.abs().square().sum(1)
+    torch.testing.assert_close(motion.square().mean(1), energy, rtol=1e-12, atol=1e-13)
+
+
+def test_playing_equals_the_sum_of_cosines(rng):
+    spectrum = volume(rng)
+    times = torch.tensor([0.0, 0.3, 1 / 3, 2.71828, 7.5], dtype=torch.float64)
+    expected = oracles.displacement_at(spectrum.coeffs, spectrum.frequencies_hz, times)
+    coords = harmonic_coords(spectrum.frequencies_hz, times)[None]
+    torch.testing.assert_close(displacement(spectrum, coords), expected, rtol=0, atol=1e-12)
+
+
+def test_fractional_times_in_single_precision_equal_the_closed_form(rng):
+    spectrum = volume(rng, dtype=torch.complex64)
+    times = torch.tensor([0.1, 0.37, 2.6, 11.93])
+    expected = oracles.displacement_at(
+        spectrum.coeffs.to(torch.complex128), spectrum.frequencies_hz, times.double()
+    )
+    torch.testing.assert_close(displacement_at(spectrum, times).double(), expected, atol=5e-6, rtol=0)  # fmt: skip
+
+
+@pytest.mark.parametrize("band", [1, 2, 5])
+@pytest.mark.parametrize("phase", [0.0, 0.7, -math.pi / 2])
+def test_convention_a_cosine_of_amplitude_a_has_the_coefficient_a(band, phase):
+    times = torch.arange(FRAMES, dtype=torch.float64) / FPS
+    cosine = 1.5 * torch.cos(2 * math.pi * band * FPS / FRAMES * times + phase)
+    motion = torch.zeros(1, FRAMES, 2, 2, 3, dtype=torch.float64)
+    motion[:, :, 1] = cosine.view(1, -1, 1, 1)
+    read = analyze(motion, FPS, 6, detrend=False)
+    expected = torch.zeros(1, 6, 2, 2, 3, dtype=torch.complex128)
+    expected[:, band - 1, 1] = 1.5 * complex(math.cos(phase), math.sin(phase))
+    torch.testing.assert_close(read.coeffs, expected, rtol=0, atol=1e-13)
+    assert read.frequencies_hz[band - 1] == band * FPS / FRAMES
+
+
+def test_convention_a_positive_phase_is_ahead_of_time():
+    # S = i: the motion is -sin, a quarter period ahead of the cosine.
+    coeffs = torch.full((1, 1, 2, 1, 1), 1j, dtype=torch.complex64)
+    spectrum = SpectralVolume(coeffs, torch.tensor([1.0]), (1, 1))
+    played = displacement_at(spectrum, torch.tensor([0.0, 0.25, 0.5, 0.75]))
+    expected = torch.tensor([0.0, -1.0, 0.0, 1.0])
+    torch.testing.assert_close(played[0, :, 0, 0, 0], expected, rtol=0, atol=1e-6)
+
+
+def test_playing_is_linear_in_the_spectrum(rng):
+    one, two = volume(rng), volume(rng)
+    both = SpectralVolume(2 * one.coeffs - 3 * two.coeffs, one.frequencies_hz, (20, 28))
+    torch.testing.assert_close(play(both), 2 * play(one) - 3 * play(two), rtol=0, atol=1e-12)
+
+
+def test_playing_has_the_gradients_of_its_formula(rng):
+    spectrum = volume(rng, bands=2, batch=1, grid=(2, 3))
+    coords = torch.randn(1, 2, 4, generator=rng, dtype=torch.complex128, requires_grad=True)
+    coeffs = spectrum.coeffs.requires_grad_()
+
+    def played(coeffs, coords):
+        return displacement(SpectralVolume(coeffs, spectrum.frequencies_hz, (20, 28)), coords)
+
+    assert torch.autograd.gradcheck(played, (coeffs, coords))
+
+
+def test_each_still_of_a_batch_can_have_coordinates_of_its_own(rng):
+    spectrum = volume(rng)
+    coords = torch.randn(2, 3, 4, generator=rng, dtype=torch.complex128)
+    together = displacement(spectrum, coords)
+    for b in range(2):
+        alone = SpectralVolume(spectrum.coeffs[b : b + 1], spectrum.frequencies_hz, (20, 28))
+        torch.testing.assert_close(displacement(alone, coords[b : b + 1])[0], together[b])
+
+
+def test_a_pure_ramp_is_drift_and_nothing_else(rng):
+    start, speed = torch.randn(2, 2, 2, 5, 7, generator=rng)
+    times = torch.arange(FRAMES) / FPS
+    motion = start[:, None] + speed[:, None] * times.view(1, -1, 1, 1, 1)
+    read = analyze(motion, FPS, 6)
+    torch.testing.assert_close(read.drift, speed, rtol=0, atol=1e-6)
+    torch.testing.assert_close(read.mean, start, rtol=0, atol=1e-6)
+    assert read.coeffs.abs().max() < 1e-6
+    torch.testing.assert_close(displacement_at(read, times), motion, rtol=0, atol=1e-5)
+
+
+def test_detrending_cuts_the_truncation_error_of_what_drifts():
+    times = torch.arange(60) / 30
+    path = 2 * times + torch.sin(2 * math.pi * 1.5 * times)
+    motion = path.view(1, -1, 1, 1, 1).expand(1, 60, 2, 1, 1)
+
+    def error(detrend):
+        read = analyze(motion, 30.0, 4, detrend)
+        return float((displacement_at(read, times) - motion).square().mean().sqrt())
+
+    assert error(True) < error(False) / 4
+
+
+@pytest.mark.parametrize("bands, frames", [(5, 10), (6, 10), (0, 10), (1, 2), (1, 1), (-1, 9)])
+def test_bands_at_or_above_half_the_frames_are_refused(bands, frames):
+    with pytest.raises(ValueError, match=rf"fewer bands than half the frames.*{frames} frames"):
+        analyze(torch.zeros(1, frames, 2, 3, 4), FPS, bands)
+
+
+def test_the_size_of_a_motion_is_its_peak_in_percent_of_the_longer_side():
+    times = torch.arange(100) / 100
+    motion = torch.zeros(2, 100, 2, 5, 8)
+    motion[0, :, 0] = 0.4 * torch.cos(2 * math.pi * times).view(-1, 1, 1)
+    motion[1, :, 0] = 0.3 * torch.cos(2 * math.pi * times).view(-1, 1, 1)
+    motion[1, :, 1] = -0.4 * torch.cos(2 * math.pi * times).view(-1, 1, 1)
+    size = amplitude_pct(motion)
+    torch.testing.assert_close(size, torch.tensor([100 * 0.4 / 8, 100 * 0.5 / 8]))
+    torch.testing.assert_close(amplitude_pct(3 * motion), 3 * size)
+    torch.testing.assert_close(amplitude_pct(motion.transpose(3, 4)), size)
+
+
+def test_the_size_of_a_motion_is_that_of_what_moves():
+    motion = torch.zeros(1, 4, 2, 5, 8)
+    motion[..., 2:4] = 2.0
+    motion[..., 0] = 100.0  # of a point hardly in the mask
+    moving = torch.zeros(1, 1, 5, 8)
+    moving[..., 2:4], moving[..., 0] = 0.3, 0.14  # half of the largest counts
+    torch.testing.assert_close(amplitude_pct(motion, moving), torch.tensor([100 * 8**0.5 / 8]))
+
+
+def test_the_size_of_a_motion_is_its_95th_percentile():
+    motion = torch.arange(1.0, 101.0).view(1, 1, 1, 10, 10) * torch.tensor([1.0, 0]).view(2, 1, 1)
+    assert amplitude_pct(motion).item() == pytest.approx(10 * (1 + 0.95 * 99), rel=1e-6)
+
+
+def test_the_own_size_is_that_over_the_own_period(rng):
+    spectrum = volume(rng, dtype=torch.complex64)
+    period_s = FRAMES / FPS
+    whole = displacement_at(spectrum, torch.arange(4000) * (period_s / 4000))
+    torch.testing.assert_close(own_amplitude_pct(spectrum), amplitude_pct(whole), rtol=2e-2, atol=0)
+
+
+def test_scaling_scales_everything_that_moves(rng):
+    fields = {name: torch.randn(2, 2, 5, 7, generator=rng) for name in ("mean", "drift")}
+    spectrum = volume(rng, dtype=torch.complex64, **fields)
+    times, gain = torch.tensor([0.0, 0.4, 5.0]), torch.tensor([2.0, -0.5])
+    expected = gain.view(-1, 1, 1, 1, 1) * displacement_at(spectrum, times)
+    torch.testing.assert_close(displacement_at(scale(spectrum, gain), times), expected)
+
+
+def test_moving_points_are_the_masks_mean_over_each_point(rng):
+    mask = torch.rand(2, 1, 10, 14, generator=rng)
+    spectrum = volume(rng, mask=mask)
+    expected = mask.view(2, 1, 5, 2, 7, 2).mean((3, 5))
+    torch.testing.assert_close(moving_points(spectrum), expected)
+    assert moving_points(volume(rng)) is None
+
+
+def test_a_field_is_scaled_to_a_picture_axis_by_axis():
+    motion = Displacement(torch.zeros(1, 4, 2, 5, 7), 8.0, (20, 28))
+    assert motion.frames == 4
+    assert motion.scaled_to((15, 14)).flatten().tolist() == [2.0, 3.0]
+
+
+def test_fields_that_contradict_each_other_are_no_volume(rng):
+    coeffs = torch.randn(2, 3, 2, 5, 7, generator=rng, dtype=torch.complex64)
+    with pytest.raises(TypeError, match="frequencies_hz"):
+        SpectralVolume(coeffs, torch.arange(1.0, 5.0), (5, 7))
