@@ -64,9 +64,11 @@ class ElasticPrior:
         generator: torch.Generator,
         spectrum: SpectrumConfig = SpectrumConfig(),
         anchor: Float[Tensor, "1 1 hr wr"] | None = None,
-        callback: Callable[[int, int], None] | None = None,
+        poll: Callable[[], None] = lambda: None,
     ) -> SpectralVolume:
-        sheet = solve(image, matte, anchor, self.elastic, callback)
+        """Sample one still. `poll` is called many times a second, and may raise to cancel."""
+        sheet = solve(image, matte, anchor, self.elastic, poll)
+        poll()
         volume = respond(sheet, matte, self.elastic, self.wind, spectrum, generator)
         return set_amplitude(volume, sheet, spectrum)
 
@@ -76,7 +78,7 @@ def solve(
     matte: Float[Tensor, "1 1 hr wr"],
     anchor: Float[Tensor, "1 1 hr wr"] | None = None,
     config: ElasticConfig = ElasticConfig(),
-    callback: Callable[[int, int], None] | None = None,
+    poll: Callable[[], None] = lambda: None,
 ) -> Sheet:
     """Modes of every connected part of the matte.
 
@@ -94,23 +96,23 @@ def solve(
     parts = []
     pieces = _connected(coverage > COVERED)
     largest = max((_extent(nodes, grid) for _, nodes in pieces), default=1.0)
-    for i, (cells, nodes) in enumerate(pieces):
+    for cells, nodes in pieces:
         fixed = _fixed_nodes(nodes, grid, config.anchor, held)
         share = len(nodes) / max(len(n) for _, n in pieces)
         count = max(4, math.ceil(config.modes * share))
-        part = modes_of(cells, nodes, grid, stiffness, node_mass, rooting + outline, fixed, count)
+        part = modes_of(
+            cells, nodes, grid, stiffness, node_mass, rooting + outline, fixed, count, poll
+        )
         if part is None:  # every node of it is held
             continue
         lowest = config.sway_hz * min(FASTEST_PART, math.sqrt(largest / _extent(nodes, grid)))
         if len(fixed):
             # Bigger is slower holds for a part that stands free. Held along its outline it is
             # faster by as much as its first mode is.
-            free = modes_of(cells, nodes, grid, stiffness, node_mass, rooting, fixed, 1)
+            free = modes_of(cells, nodes, grid, stiffness, node_mass, rooting, fixed, 1, poll)
             lowest *= min(HELD_FASTER, part.omega[0] / free.omega[0])
         rescale = 2 * math.pi * lowest / max(part.omega[0], 1e-12)
         parts.append(Part(part.nodes, part.shapes, part.omega * rescale))
-        if callback is not None:
-            callback(i + 1, len(pieces))
     return Sheet(grid, node_mass.reshape(grid), tuple(parts))
 
 

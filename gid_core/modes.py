@@ -8,6 +8,7 @@ when one element is the whole width of a stem.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,12 +32,26 @@ class Part:
     omega: Float[np.ndarray, " j"]
 
 
-def modes_of(cells, nodes, grid, stiffness, mass, springs, fixed, count) -> Part | None:
-    """The lowest modes of one part, in its own units (cell = 1, modulus = 1, density = 1).
+def modes_of(
+    cells: Int[np.ndarray, " c"],
+    nodes: Int[np.ndarray, " n"],
+    grid: tuple[int, int],
+    stiffness: Float[np.ndarray, "hc wc"],
+    mass: Float[np.ndarray, "h w"],
+    springs: Float[np.ndarray, "h w"],
+    fixed: Int[np.ndarray, " f"],
+    count: int,
+    poll: Callable[[], None] = lambda: None,
+) -> Part | None:
+    """The lowest modes of one part, in units of cell = 1, modulus = 1, density = 1.
 
     Args:
         cells: Flat indices of its elements; nodes: of its nodes; fixed: of those that hold still.
-        springs: Stiffness to the ground at every node of the grid.
+        stiffness: Of every element of the grid; springs: to the ground, at every node.
+        poll: Called at every step of the solver; may raise to cancel.
+
+    Returns:
+        None if every node is fixed.
     """
     import scipy.linalg
     import scipy.sparse as sparse
@@ -68,10 +83,18 @@ def modes_of(cells, nodes, grid, stiffness, mass, springs, fixed, count) -> Part
         factor = sparse.linalg.splu(
             K, "MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
         )
-        inverse = sparse.linalg.LinearOperator((n, n), lambda v: root * factor.solve(root * v))
+
+        def inverse(v):
+            poll()
+            return root * factor.solve(root * v)
+
         start = np.random.default_rng(0).standard_normal(n)  # ARPACK's own start is not repeatable
         inverted, y = sparse.linalg.eigsh(
-            inverse, min(count, n - 2), which="LM", v0=start, tol=1e-8
+            sparse.linalg.LinearOperator((n, n), inverse),
+            min(count, n - 2),
+            which="LM",
+            v0=start,
+            tol=1e-8,
         )
         order = np.argsort(-inverted)
         squared, y = 1 / inverted[order], y[:, order]

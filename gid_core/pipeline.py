@@ -41,6 +41,7 @@ class MotionModel(Protocol):
         generator: torch.Generator,
         spectrum: SpectrumConfig,
         anchor: Float[Tensor, "1 1 h w"] | None,
+        poll: Callable[[], None],
     ) -> SpectralVolume: ...
 
 
@@ -52,7 +53,7 @@ def sample_motion(
     model: MotionModel = ElasticPrior(),
     spectrum: SpectrumConfig = SpectrumConfig(),
     refine: bool = True,
-    callback: Callback | None = None,
+    callback: Callback = lambda done, of: None,
 ) -> SpectralVolume:
     """Predict how stills move.
 
@@ -60,6 +61,7 @@ def sample_motion(
         mask: What moves, one for all stills or one for each; without one, a guess.
         anchor: What holds still.
         refine: Refine the mask against the picture; else it is taken as it is.
+        callback: Called with (stills done, of so many), often; may raise to cancel.
 
     Raises:
         ValueError: If a mask's batch does not fit the stills', or `check_images` refuses them.
@@ -75,15 +77,13 @@ def sample_motion(
         still = images[i : i + 1, :3]
         if len(still[0]) == 1:
             still = still.expand(1, 3, *size)
-        if mask is None:
-            matte = flexibility(still)
-        else:
-            matte = refine_mask(still, mask[i : i + 1]) if refine else mask[i : i + 1]
+        painted = flexibility(still) if mask is None else mask[i : i + 1]
+        matte = refine_mask(still, painted) if refine else painted
         generator = torch.Generator().manual_seed(seed + i)
         held = None if anchor is None else anchor[i : i + 1]
-        volumes.append(model.sample(still, matte, generator, spectrum, held))
-        if callback is not None:
-            callback(i + 1, len(images))
+        poll = lambda done=i: callback(done, len(images))
+        volumes.append(model.sample(still, matte, generator, spectrum, held, poll))
+        callback(i + 1, len(images))
     first = volumes[0]
     return replace(
         first,

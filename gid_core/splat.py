@@ -6,6 +6,8 @@ torch ships that adjoint as the backward pass of `grid_sample`, so it is used as
 Source: Niklaus & Liu, "Softmax Splatting for Video Frame Interpolation", CVPR 2020, Eq. 2-14.
 """
 
+import math
+
 import torch
 from einops import rearrange
 
@@ -113,7 +115,7 @@ def normalize_splat(
 ) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, "b 1 h w"]]:
     """Divide splatted values by the weight that came along as the last channel."""
     values, weight = moved[:, :-1], moved[:, -1:]
-    landed = weight > HOLE_WEIGHT * torch.exp(torch.tensor(-IMPORTANCE_RANGE))
+    landed = weight > HOLE_WEIGHT * math.exp(-IMPORTANCE_RANGE)
     return torch.where(landed, values / torch.where(landed, weight, 1.0), 0.0), weight
 
 

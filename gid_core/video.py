@@ -21,13 +21,15 @@ from .checkpoint import written_whole
 from .shapes import Float, Tensor
 
 CONTAINERS = (".mp4", ".webm", ".webp", ".gif")
-# A loop's wrap is a keyframe beside a predicted frame. One quantizer for both kinds, and no
-# lookahead that spends bits on what is predicted from: then the wrap shows no pulse.
+# A loop's wrap is a keyframe after a predicted frame. Finer quantization of the keyframe than of what
+# is predicted leaves predicted frames nothing to add where the picture is still, so that still areas
+# are copies of the keyframe and the wrap shows no pulse there.
 X264 = {
     "preset": "veryfast",
     "crf": "17",
-    "x264-params": "ipratio=1:pbratio=1:mbtree=0:scenecut=0:keyint=infinite:aq-mode=1",
+    "x264-params": "ipratio=2:pbratio=1:mbtree=0:scenecut=0:keyint=infinite:aq-mode=0",
 }
+VP9 = {"crf": "24", "b": "0", "deadline": "good", "cpu-used": "5", "row-mt": "1"}
 
 
 def read_still(path: str | Path) -> Float[Tensor, "c h w"]:
@@ -122,40 +124,43 @@ def check_clip_path(path: Path) -> None:
         )
 
 
-def _encode_video(file, frames, fps, suffix, tags, crf):
+def as_picture(frame: Float[Tensor, "c h w"], pix_fmt: str):
+    """A frame for an encoder: even sizes, bt709, limited range."""
     import av
     from av.video.reformatter import ColorRange, Colorspace
 
+    pixels = to_bytes(frame)
+    pixels = np.pad(pixels, [(0, n % 2) for n in pixels.shape[:2]] + [(0, 0)], "edge")
+    alpha = pix_fmt.startswith("yuva")
+    source = np.ascontiguousarray(pixels if alpha else pixels[..., :3])
+    return av.VideoFrame.from_ndarray(source, "rgba" if alpha else "rgb24").reformat(
+        format=pix_fmt,
+        dst_colorspace=Colorspace.ITU709,
+        src_color_range=ColorRange.JPEG,
+        dst_color_range=ColorRange.MPEG,
+    )
+
+
+def _encode_video(file, frames, fps, suffix, tags, crf):
+    import av
+
     webm = suffix == ".webm"
-    options = {"movflags": "use_metadata_tags+faststart"} if not webm else {}
-    with av.open(file, "w", format=suffix[1:], options=options) as container:
+    codec, options = ("libvpx-vp9", VP9) if webm else ("libx264", X264)
+    muxing = {} if webm else {"movflags": "use_metadata_tags+faststart"}
+    with av.open(file, "w", format=suffix[1:], options=muxing) as container:
         container.metadata.update(tags)
         stream = None
         for frame in frames:
-            pixels = to_bytes(frame)
-            pixels = np.pad(pixels, [(0, n % 2) for n in pixels.shape[:2]] + [(0, 0)], "edge")
-            alpha = pixels.shape[2] == 4 and webm
             if stream is None:
-                rate = Fraction(fps).limit_denominator(1001 * 60)
-                stream = container.add_stream("libvpx-vp9" if webm else "libx264", rate)
-                stream.height, stream.width = pixels.shape[:2]
-                stream.pix_fmt = "yuva420p" if alpha else "yuv420p"
-                vp9 = {"crf": "24", "b": "0", "deadline": "good", "cpu-used": "5", "row-mt": "1"}
-                stream.options = vp9 if webm else X264
-                if crf is not None:
-                    stream.options = stream.options | {"crf": f"{crf:g}"}
+                rate = Fraction(fps).limit_denominator(60_060)
+                stream = container.add_stream(codec, rate)
+                stream.height, stream.width = (n + n % 2 for n in frame.shape[-2:])
+                stream.pix_fmt = "yuva420p" if webm and len(frame) == 4 else "yuv420p"
+                stream.options = options if crf is None else options | {"crf": f"{crf:g}"}
                 context = stream.codec_context
                 context.colorspace = context.color_primaries = context.color_trc = 1  # bt709
                 context.color_range = 1  # limited
-            source = np.ascontiguousarray(pixels if alpha else pixels[..., :3])
-            picture = av.VideoFrame.from_ndarray(source, "rgba" if alpha else "rgb24")
-            picture = picture.reformat(
-                format=stream.pix_fmt,
-                dst_colorspace=Colorspace.ITU709,
-                src_color_range=ColorRange.JPEG,
-                dst_color_range=ColorRange.MPEG,
-            )
-            container.mux(stream.encode(picture))
+            container.mux(stream.encode(as_picture(frame, stream.pix_fmt)))
         if stream is not None:
             container.mux(stream.encode())
 

@@ -94,3 +94,63 @@ def stiffness_matrix(cells, grid, stiffness, springs, element) -> np.ndarray:
                 a, b = 2 * nodes[i], 2 * nodes[j]
                 stiff[a : a + 2, b : b + 2] += block
     return stiff
+
+
+def two_blobs(height: int, width: int) -> tuple[Tensor, Tensor]:
+    """Two red heads on stems of three pixels before blue; and their mask."""
+    y, x = torch.meshgrid(torch.arange(float(height)), torch.arange(float(width)), indexing="ij")
+    mask = torch.zeros(height, width)
+    for cx, cy, radius in ((0.28, 0.4, 0.14), (0.7, 0.3, 0.1)):
+        cx, cy = cx * width, cy * height
+        head = (x - cx).square() + (y - cy).square() < (radius * width) ** 2
+        mask[head | (((x - cx).abs() < 1.5) & (y > cy))] = 1
+    red, blue = torch.tensor([0.8, 0.4, 0.2]), torch.tensor([0.2, 0.5, 0.8])
+    image = torch.where(mask > 0, red.view(3, 1, 1), blue.view(3, 1, 1))
+    return image[None], mask[None, None]
+
+
+def damped_response(stiff, mass, damping_ratio, Omega, force) -> np.ndarray:
+    """u of (K - Omega^2 M + i Omega C) u = F with C = 2 zeta sqrt(M K) in the sense of M."""
+    root = np.sqrt(mass)
+    values, vectors = np.linalg.eigh(stiff / root / root[:, None])
+    frequency = vectors @ np.diag(np.sqrt(np.maximum(values, 0))) @ vectors.T
+    damping = 2 * damping_ratio * root[:, None] * frequency * root
+    return np.linalg.solve(stiff - Omega**2 * np.diag(mass) + 1j * Omega * damping, force)
+
+
+def dots(height: int, width: int, apart: int) -> tuple[Tensor, Tensor]:
+    """Bright single pixels, so far apart, before grey; and their mask."""
+    mask = torch.zeros(1, 1, height, width)
+    mask[..., apart // 2 :: apart, apart // 2 :: apart] = 1
+    return torch.where(mask > 0, 0.9, 0.4).expand(1, 3, height, width), mask
+
+
+def box(values: Tensor, radius: int) -> Tensor:
+    """Mean over the part of a window inside the picture; c h w."""
+    out = torch.empty_like(values)
+    for y in range(values.shape[1]):
+        for x in range(values.shape[2]):
+            rows = slice(max(0, y - radius), y + radius + 1)
+            columns = slice(max(0, x - radius), x + radius + 1)
+            out[:, y, x] = values[:, rows, columns].mean((1, 2))
+    return out
+
+
+def guided_filter(guide: Tensor, values: Tensor, radius: int, eps: float) -> Tensor:
+    """He, Sun, Tang 2010, Eq. 14-16: ridge regression on the guide's colours in every window."""
+    _, channels, height, width = guide.shape
+    slopes = torch.empty(channels, height, width, dtype=guide.dtype)
+    offsets = torch.empty(1, height, width, dtype=guide.dtype)
+    for y in range(height):
+        for x in range(width):
+            rows = slice(max(0, y - radius), y + radius + 1)
+            columns = slice(max(0, x - radius), x + radius + 1)
+            i, p = guide[0, :, rows, columns].flatten(1), values[0, :, rows, columns].flatten(1)
+            mean_i, mean_p = i.mean(1, keepdim=True), p.mean(1, keepdim=True)
+            covariance = (i - mean_i) @ (i - mean_i).T / i.shape[1]
+            with_p = (i - mean_i) @ (p - mean_p).T / i.shape[1]
+            slope = torch.linalg.solve(covariance + eps * torch.eye(channels).to(i), with_p)
+            slopes[:, y, x] = slope[:, 0]
+            offsets[:, y, x] = mean_p[0] - slope[:, 0] @ mean_i[:, 0]
+    fitted = (box(slopes, radius) * guide[0]).sum(0, keepdim=True) + box(offsets, radius)
+    return fitted[None]

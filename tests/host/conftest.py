@@ -1,11 +1,9 @@
 """Tests inside a real ComfyUI. Without one they are skipped, and the summary says so loudly."""
 
-import functools
-
 import hosts
 import pytest
 
-FOUND = hosts.installs()
+FOUND = hosts.FOUND
 LOUD = "COMFYUI NOT FOUND: the pack was NOT tested inside its host."
 HOW = (
     "Set COMFYUI_PATH to a ComfyUI folder (and COMFYUI_PYTHON to a Python that has its requirements), "
@@ -19,13 +17,8 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.host)
 
 
-@functools.cache
-def host_python():
-    return hosts.python_of(FOUND)
-
-
 def _or_skip():
-    if not FOUND or host_python() is None:
+    if hosts.python() is None:
         pytest.skip(f"{LOUD} {HOW}")
 
 
@@ -46,7 +39,7 @@ def host(request, processes):
     if not started:
         for install in FOUND:
             work = folders.mktemp(f"host-{install.version}")
-            started[install] = hosts.Host(install, host_python(), work)
+            started[install] = hosts.Host(install, work)
     return started[request.param]
 
 
@@ -54,7 +47,7 @@ def host(request, processes):
 def server(tmp_path_factory):
     """The newest host as a real server."""
     _or_skip()
-    server = hosts.Server(FOUND[0], host_python(), tmp_path_factory.mktemp("server") / "base")
+    server = hosts.Server(FOUND[0], tmp_path_factory.mktemp("server") / "base")
     try:
         server.wait()
         yield server

@@ -7,10 +7,13 @@ nodes of in_host.py that bring arrays in and out.
 import json
 from pathlib import Path
 
+import av
 import numpy as np
+from PIL import Image
 from scipy import ndimage
 
 WORKFLOWS = Path(__file__).parents[1] / "workflows"
+DEMO = Path(__file__).parents[2] / "docs/demo"
 SIZE = (64, 96)  # height, width
 
 
@@ -36,6 +39,41 @@ def painted(size=SIZE) -> np.ndarray:
     stalk = (np.abs(x - 0.5) < 0.05) & (y > 0.3) & (y < 0.9)
     head = ((x - 0.5) / 0.12) ** 2 + ((y - 0.3) / 0.2) ** 2 < 1
     return (stalk | head)[None].astype(np.float32)
+
+
+def demo_inputs(folder: Path, width: int) -> None:
+    """The three files that the shipped workflows load, made of the demo still at that width.
+
+    The still is transparent where its mask is painted, as the mask editor saves it. The anchor holds
+    the lower third. The clip pans over the still and does not close.
+    """
+    picture = Image.open(DEMO / "still.png").convert("RGB")
+    size = width, round(picture.height * width / picture.width)
+    picture = picture.resize(size, Image.Resampling.BOX)
+    mask = Image.open(DEMO / "still_mask.png").convert("L").resize(size)
+    painted = np.dstack([np.array(picture), 255 - np.array(mask)])
+    Image.fromarray(painted).save(folder / "image_dynamics_still.png")
+    anchor = np.zeros(size[::-1], np.uint8)
+    anchor[2 * size[1] // 3 :] = 255
+    Image.fromarray(anchor).save(folder / "image_dynamics_anchor.png")
+    with av.open(str(folder / "image_dynamics_clip.mp4"), "w") as container:
+        stream = container.add_stream("libx264", 30)
+        stream.width, stream.height, stream.pix_fmt = size[0] - 40, size[1], "yuv420p"
+        for t in range(40):
+            frame = np.ascontiguousarray(painted[:, t : t + size[0] - 40, :3])
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame)))
+        container.mux(stream.encode())
+
+
+def workflow(name: str) -> dict:
+    """A shipped workflow as API graph."""
+    return json.loads((WORKFLOWS / f"{name}.json").read_text())
+
+
+def find(prompt: dict, kind: str) -> str:
+    """The id of the only node of that kind."""
+    (name,) = (name for name, node in prompt.items() if node["class_type"] == kind)
+    return name
 
 
 class Graph:
@@ -92,8 +130,8 @@ class Graph:
         """SaveVideo of the rendered video."""
         self.nodes["save"] = node(
             "SaveVideo",
-            **{"video": ("render", 2), "filename_prefix": "clip", "format": "mp4", "codec": "auto"},
-            **{"format.codec": "h264", "format.codec.encoding": "auto"} | inputs,
+            **{"video": ("render", 2), "filename_prefix": "clip"},
+            **{"format": "mp4", "format.codec": "h264", "format.codec.encoding": "auto"} | inputs,
         )
         return self
 
@@ -130,6 +168,20 @@ def refusal(ran: dict) -> str:
     assert not ran["success"], "Expected a refusal, but it ran."
     assert ran["error"]["exception_type"] in ("ValueError", "RuntimeError"), ran["error"]
     return ran["error"]["exception_message"]
+
+
+def saved(host, ran: dict, name: str = "save") -> Path:
+    """The file that a SaveVideo has written."""
+    (item,) = ran["outputs"][name]["images"]
+    return host.folder(item["type"]) / item["subfolder"] / item["filename"]
+
+
+def decoded(path: Path) -> tuple[np.ndarray, float, dict[str, str]]:
+    """(frames as t h w c bytes, frames per second, metadata) of a file."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
+        return np.stack(frames), stream.average_rate, dict(container.metadata)
 
 
 def largest_steps(frames: np.ndarray) -> tuple[float, float]:

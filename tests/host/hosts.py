@@ -6,6 +6,7 @@ venv, else this one: whichever first imports what the host requires. Where COMFY
 ~/comfy/ComfyUI-0.3.64 holds the oldest host that is supported, that one is tested too.
 """
 
+import functools
 import json
 import os
 import queue
@@ -61,18 +62,22 @@ def _install(folder: Path) -> Install | None:
     return Install(folder, re.search(r"""__version__\s*=\s*["'](.+?)["']""", text)[1])
 
 
-def python_of(found: list[Install]) -> str | None:
-    """The first Python that imports what a host requires, or None."""
+FOUND = installs()
+
+
+@functools.cache
+def python() -> str | None:
+    """The first Python that imports what a host requires; None if there is none, or no host."""
     candidates = [os.environ.get("COMFYUI_PYTHON")]
-    for install in found:
+    for install in FOUND:
         for venv in (".venv", "venv"):
             candidates += [install.folder / venv / "bin/python"]
             candidates += [install.folder / venv / "Scripts/python.exe"]
-    for python in [*candidates, sys.executable]:
-        if python and Path(python).exists():
-            tried = subprocess.run([python, "-c", NEEDED], capture_output=True, cwd=Path.home())
+    for candidate in [*candidates, sys.executable] if FOUND else []:
+        if candidate and Path(candidate).exists():
+            tried = subprocess.run([candidate, "-c", NEEDED], capture_output=True, cwd=Path.home())
             if tried.returncode == 0:
-                return str(python)
+                return str(candidate)
     return None
 
 
@@ -84,12 +89,12 @@ def _environment():
 class Host:
     """One ComfyUI in a process of its own. `hello` says how loading the pack went."""
 
-    def __init__(self, install: Install, python: str, work: Path):
+    def __init__(self, install: Install, work: Path):
         self.install, self.work = install, work
         work.mkdir(parents=True, exist_ok=True)
         self._log = (work / "log.txt").open("w")
         self._process = subprocess.Popen(
-            [python, IN_HOST, install.folder, PACK, work],
+            [python(), IN_HOST, install.folder, PACK, work],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
@@ -166,7 +171,7 @@ def for_host(prompt: dict, install: Install) -> dict:
 class Server:
     """The real server with the pack in its custom_nodes, on a free port, in a folder of its own."""
 
-    def __init__(self, install: Install, python: str, base: Path):
+    def __init__(self, install: Install, base: Path):
         self.base = base
         (base / "custom_nodes").mkdir(parents=True)
         for name in ("models/checkpoints", "input", "output", "user"):
@@ -180,7 +185,7 @@ class Server:
         flags = "--cpu --listen 127.0.0.1 --disable-auto-launch --disable-api-nodes"
         self._process = subprocess.Popen(
             [
-                *(python, "main.py", *flags.split(), "--port", port, "--base-directory", base),
+                *(python(), "main.py", *flags.split(), "--port", port, "--base-directory", base),
                 *("--database-url", "sqlite:///:memory:"),
             ],
             stdout=self._log,

@@ -2,27 +2,12 @@
 
 import json
 
-import av
 import hosts
 import numpy as np
 import pytest
-from conftest import host_python
-from graphs import Graph, assert_ran, node, painted, still
+from graphs import Graph, assert_ran, decoded, node, painted, saved, still
 
 SIZE = (160, 256)
-
-
-def saved(host, ran, name="save"):
-    (item,) = ran["outputs"][name]["images"]
-    return host.folder(item["type"]) / item["subfolder"] / item["filename"]
-
-
-def decoded(path):
-    """(frames as t h w c, frames per second, metadata) of a file."""
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
-        return np.stack(frames), stream.average_rate, dict(container.metadata)
 
 
 def video_only(folder, frames, fps=30.0, size=(64, 96)):
@@ -150,7 +135,9 @@ def test_the_hosts_own_video_nodes_take_it_apart(host, tmp_path):
 
 
 def test_memory_does_not_grow_with_a_saved_videos_length(host, tmp_path):
-    alone = hosts.Host(host.install, host_python(), tmp_path / "work")
+    if host.install != hosts.FOUND[0]:
+        return  # measured in a process of its own: once is enough
+    alone = hosts.Host(host.install, tmp_path / "work")
     try:
         peaks = []
         for frames in (30, 300):
@@ -160,9 +147,11 @@ def test_memory_does_not_grow_with_a_saved_videos_length(host, tmp_path):
             assert_ran(ran)
             peaks.append(ran["peak_mb"])
         graph.nodes["render"]["inputs"]["output"] = "frames and video"
-        graph.keep(frames=("render", 0))
-        peaks.append(graph.run(alone)["peak_mb"])
+        del graph.nodes["save"]
+        ran = graph.keep(frames=("render", 0)).run(alone)
+        assert_ran(ran)
+        peaks.append(ran["peak_mb"])
     finally:
         alone.close()
     assert peaks[1] - peaks[0] < 60
-    assert peaks[2] - peaks[1] > 100  # what 300 frames take, or this test would see nothing
+    assert peaks[2] - peaks[1] > 100  # 300 frames are 147 MB: the measure would see them

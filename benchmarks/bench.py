@@ -1,0 +1,236 @@
+"""Time and memory of every part, as Markdown tables.
+
+    python benchmarks/bench.py [part ...]
+
+Parts: import, elastic, splat, frame, linear, animate, memory. All by default. Medians over repeats
+after a warm-up; what is compared is timed in turns in one run.
+"""
+
+import argparse
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from gid_core import elastic, modes, pipeline, renderer, splat, video
+from gid_core.spectrum import Displacement
+
+STILL, MASK = ROOT / "docs/demo/still.png", ROOT / "docs/demo/still_mask.png"
+
+
+def median_ms(*calls, repeats: int = 9) -> list[float]:
+    """Median milliseconds of each call, timed in turns."""
+    for call in calls:
+        call()
+    spent = [[] for _ in calls]
+    for _ in range(repeats):
+        for times, call in zip(spent, calls, strict=True):
+            start = time.perf_counter()
+            call()
+            times.append(1000 * (time.perf_counter() - start))
+    return [statistics.median(times) for times in spent]
+
+
+def table(head: str, rows: list[str]) -> None:
+    print(f"\n| {head} |\n|" + "---|" * (head.count("|") + 1))
+    print("\n".join(f"| {row} |" for row in rows), flush=True)
+
+
+def part_import() -> None:
+    """The pack beside torch: what a host already has loaded is loaded first."""
+    code = (
+        "import time, sys, importlib.util as u; import torch, numpy, einops\n"
+        "t = time.perf_counter()\n"
+        f"s = u.spec_from_file_location('pack', {str(ROOT)!r} + '/__init__.py',"
+        f" submodule_search_locations=[{str(ROOT)!r}])\n"
+        "m = u.module_from_spec(s); sys.modules['pack'] = m; s.loader.exec_module(m)\n"
+        "import pack.gid_core.pipeline, pack.gid_core.video, pack.gid_core.loop\n"
+        "print(time.perf_counter() - t)"
+    )
+    runs = [
+        float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+        for _ in range(5)
+    ]  # fmt: skip
+    table("import of the whole core beyond torch, s", [f"{statistics.median(runs):.3f}"])
+
+
+def part_elastic() -> None:
+    import numpy as np
+
+    rows = []
+    for height, width in ((50, 101), (90, 168)):
+        covered = np.ones((height, width))
+        (cells, nodes), *_ = elastic._connected(covered > 0)
+        grid = height + 1, width + 1
+        fixed = nodes[nodes >= height * grid[1]]
+        mass = elastic._to_nodes(covered)
+        rooting = 5e-4 * mass
+        (ms,) = median_ms(
+            lambda: modes.modes_of(cells, nodes, grid, covered, mass, rooting, fixed, 64),
+            repeats=5,
+        )
+        rows.append(f"{2 * (len(nodes) - len(fixed)):,} | {ms / 1000:.2f}")
+    table("unknowns | 64 modes, s", rows)
+
+
+def part_splat() -> None:
+    rows = []
+    for height, width in ((512, 512), (1080, 1920)):
+        generator = torch.Generator().manual_seed(0)
+        values = torch.rand(1, 4, height, width, generator=generator)
+        motion = 5 * torch.randn(1, 2, height // 8, width // 8, generator=generator)
+        motion = torch.nn.functional.interpolate(motion, (height, width), mode="bilinear")
+        grid = splat.normalized(
+            (splat.pixel_grid(height, width, motion) + motion).flatten(2), (height, width)
+        ).view(1, height, width, 2)
+        image = values[:, :3].contiguous()
+        grad = values
+        sample = lambda: torch.nn.functional.grid_sample(image, grid, align_corners=False)
+        kernel = lambda: torch.ops.aten.grid_sampler_2d_backward(
+            grad, grad, grid, 0, 0, False, (True, False)
+        )
+        whole = lambda: splat.splat(values, motion)
+        index = lambda: splat.splat(values, motion, "index")
+        base, kernel_ms, whole_ms, index_ms = median_ms(sample, kernel, whole, index)
+        rows.append(
+            f"{width}x{height} | {base:.1f} | {kernel_ms:.1f} ({kernel_ms / base:.1f}x) | "
+            f"{whole_ms:.1f} ({whole_ms / base:.1f}x) | {index_ms:.1f} ({index_ms / base:.1f}x)"
+        )
+    table("size | grid_sample 3 ch, ms | splat 4 ch, grid at hand | splat() | by index", rows)
+
+
+def demo(height: int, width: int, frames: int):
+    still = torch.nn.functional.interpolate(
+        video.read_still(STILL)[None, :3], (height, width), mode="bilinear", antialias=True
+    )
+    spectrum = pipeline.sample_motion(still, video.read_mask(MASK)[None])
+    motion, _ = pipeline.play(spectrum, frames, 30)
+    return still[0], motion
+
+
+def part_frame() -> None:
+    rows = []
+    for height, width in ((384, 512), (512, 512), (1080, 1920)):
+        still, motion = demo(height, width, 30)
+        for name, matte in (("demo mask", None), ("all moves", torch.ones(1, height, width))):
+            field = motion.displacement[0] * motion.scaled_to((height, width))
+            layers = renderer.separate(
+                still, motion.mask[0] if matte is None else matte, motion.displacement.shape[-2:], (20, 20)
+            )  # fmt: skip
+            importance = field.square().sum(1).sqrt().mean(0, keepdim=True)
+            grid = torch.rand(1, height, width, 2) * 2 - 1
+            image = still[None].contiguous()
+            base, whole, follow, put, encode = median_ms(
+                lambda: torch.nn.functional.grid_sample(image, grid, align_corners=False),
+                lambda: renderer.render_frame(layers, field[5], importance),
+                lambda: renderer._upsample(layers, torch.cat([field[5], importance])),
+                lambda: renderer.splat_points(
+                    torch.ones(1, 4, len(layers.points)),
+                    torch.stack([layers.points % layers.layer.shape[-1], layers.points // layers.layer.shape[-1]])[None].float(),
+                    tuple(layers.layer.shape[-2:]),
+                ),
+                lambda: video.as_picture(still, "yuv420p"),
+                repeats=5,
+            )  # fmt: skip
+            share = len(layers.points) / (height * width)
+            rows.append(
+                f"{width}x{height}, {name} ({share:.0%}) | {base:.1f} | {whole:.1f} ({whole / base:.1f}x) | "
+                f"{follow:.1f} | {put:.1f} | {whole - follow - put:.1f} | {encode:.1f}"
+            )
+    table("size, what moves | grid_sample 3 ch, ms | frame | follow the grid | splat | read and compose | to yuv", rows)  # fmt: skip
+
+
+def part_linear() -> None:
+    rows = []
+    still, motion = demo(384, 512, 240)
+    for frames in (60, 120, 240):
+        part = Displacement(
+            motion.displacement[:, :frames], 30, motion.reference_size, motion.mask, False
+        )
+        (ms,) = median_ms(lambda: sum(1 for _ in renderer.render_frames(still, part)), repeats=3)
+        rows.append(
+            f"512x384, {frames} frames | {ms / 1000:.2f} | {1e6 * ms / frames / 512 / 384:.1f}"
+        )
+    for height, width in ((192, 256), (384, 512), (768, 1024), (1536, 2048)):
+        still, motion = demo(height, width, 20)
+        (ms,) = median_ms(lambda: sum(1 for _ in renderer.render_frames(still, motion)), repeats=3)
+        rows.append(
+            f"{width}x{height}, 20 frames | {ms / 1000:.2f} | {1e6 * ms / 20 / height / width:.1f}"
+        )
+    table("rendering | s | ns a pixel and frame", rows)
+
+
+def part_animate() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        small = Path(folder) / "still.png"
+        Image.open(STILL).resize((512, 384)).save(small)
+        command = [sys.executable, "-m", "gid_core", "animate", small, "--mask", MASK, "--quiet"]
+        command += ["-o", Path(folder) / "out.mp4", "--frames", "120"]
+        spent = []
+        for _ in range(4):
+            start = time.perf_counter()
+            subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+            spent.append(time.perf_counter() - start)
+    table("animate 512x384x120 to mp4, start to end, s", [f"{statistics.median(spent[1:]):.1f}"])
+
+
+def part_memory() -> None:
+    """Peak resident memory of whole processes, by the operating system's account."""
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        large = Path(folder) / "still.png"
+        Image.open(STILL).resize((1920, 1080)).save(large)
+        for frames in (30, 300):
+            command = [
+                sys.executable,
+                "-m",
+                "gid_core",
+                "animate",
+                large,
+                "--mask",
+                MASK,
+                "--quiet",
+            ]
+            command += ["-o", Path(folder) / "out.mp4", "--frames", str(frames)]
+            start = time.perf_counter()
+            child = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+            _, status, usage = os.wait4(child.pid, 0)
+            if status != 0:
+                raise SystemExit(f"{command} failed")
+            spent = time.perf_counter() - start
+            rows.append(f"1920x1080x{frames} | {usage.ru_maxrss / 1024:.0f} | {spent:.1f}")
+    table("animate to mp4 | peak RSS, MiB | s", rows)
+
+
+def main() -> None:
+    parts = {name[5:]: call for name, call in globals().items() if name.startswith("part_")}
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("parts", nargs="*", metavar="part")
+    chosen = parser.parse_args().parts or list(parts)
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True
+    )
+    print(
+        f"commit {commit.stdout.strip()}, torch {torch.__version__}, Python {platform.python_version()}, "
+        f"{os.cpu_count()} CPU cores, {torch.get_num_threads()} threads"
+    )  # fmt: skip
+    for name in chosen:
+        parts[name]()
+    print(
+        f"\npeak RSS of this run: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+"""The workflows that ship: the two forms of each say the same, and each does what its note says."""
+
+import json
+
+import hosts
+import numpy as np
+import pytest
+from graphs import (
+    WORKFLOWS, assert_ran, decoded, demo_inputs, find, largest_steps, may_change, node, saved, workflow,
+)  # fmt: skip
+
+NAMES = sorted(path.stem for path in WORKFLOWS.glob("*.json"))
+STILLS = ["still_to_loop", "still_with_anchor"]
+WIDTH = 192
+NOTES = ("Note", "MarkdownNote")
+
+
+def saved_form(name):
+    return json.loads((hosts.PACK / "workflows" / f"{name}.json").read_text())
+
+
+def keep(prompt, folder, **links):
+    """Add what the test wants to see; a function that reads it."""
+    for name, link in links.items():
+        file = str(folder / f"{name}.npz")
+        prompt[f"keep {name}"] = node("Kept", value=list(link), file=file)
+
+    def kept(name, field="value"):
+        with np.load(folder / f"{name}.npz") as file:
+            return file[field]
+
+    return kept
+
+
+def test_every_workflow_has_both_forms_and_a_picture():
+    folder = hosts.PACK / "workflows"
+    assert {*STILLS, "text_to_loop", "foreign_clip_to_loop"} <= set(NAMES)
+    assert sorted(path.stem for path in folder.glob("*.json")) == NAMES
+    assert sorted(path.stem for path in folder.glob("*.jpg")) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_both_forms_say_the_same(name):
+    graph, prompt = saved_form(name), workflow(name)
+    nodes = {str(n["id"]): n for n in graph["nodes"] if n["type"] not in NOTES}
+    assert len(nodes) < len(graph["nodes"]), "There is no note."
+    assert {k: n["type"] for k, n in nodes.items()} == {
+        k: n["class_type"] for k, n in prompt.items()
+    }
+    links = {link[0]: link for link in graph["links"]}
+    for key, n in nodes.items():
+        inputs = prompt[key]["inputs"]
+        linked = {i["name"]: links[i["link"]] for i in n["inputs"] if i.get("link") is not None}
+        expected = {k: [str(link[1]), link[2]] for k, link in linked.items()}
+        assert {k: v for k, v in inputs.items() if isinstance(v, list)} == expected
+        named = n.get("widgets_values_named", {})
+        for field, value in inputs.items():
+            assert field in linked or named[field] == value, f"{n['type']}.{field}"
+        assert list(named.values()) == n.get("widgets_values", [])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_saved_form_names_no_place_on_a_disk(name):
+    text = json.dumps(saved_form(name))
+    assert not [mark for mark in (":\\\\", "/home/", "/root/", "/tmp/", "/Users/") if mark in text]
+
+
+@pytest.mark.parametrize("name", STILLS)
+def test_a_still_becomes_a_video(host, name):
+    demo_inputs(host.folder("input"), WIDTH)
+    prompt = workflow(name)
+    ran = host.run(prompt)
+    assert_ran(ran)
+    frames, rate, tags = decoded(saved(host, ran, find(prompt, "SaveVideo")))
+    assert frames.shape == (150, 128, 192, 3) and rate == 30
+    assert json.loads(tags["prompt"])
+    for kind in ("MaskPreview", "MotionSpectrumPreview"):
+        assert len(ran["outputs"][find(prompt, kind)]["images"]) == 1
+
+
+@pytest.mark.parametrize("name", STILLS)
+def test_the_video_is_a_seamless_loop_and_still_outside_the_mask(host, tmp_path, name):
+    demo_inputs(host.folder("input"), WIDTH)
+    prompt = workflow(name)
+    render = find(prompt, "FeatureSplatRender")
+    prompt[render]["inputs"]["output"] = "frames and video"
+    del prompt[find(prompt, "SaveVideo")]
+    kept = keep(
+        prompt,
+        tmp_path,
+        still=(find(prompt, "LoadImage"), 0),
+        mask=(find(prompt, "MotionSpectrumSampler"), 1),
+        motion=(find(prompt, "SpectrumToDisplacement"), 0),
+        report=(find(prompt, "SpectrumToDisplacement"), 1),
+        frames=(render, 0),
+    )
+    assert_ran(host.run(prompt))
+    frames, motion = kept("frames"), kept("motion", "displacement")
+    assert "nothing was moved" in str(kept("report"))
+    wrap, inside = largest_steps(frames)
+    assert 0 < wrap <= inside
+    moving = may_change(kept("mask"), motion)[0]
+    assert 0.1 < moving.mean() < 0.9
+    assert not (frames != kept("still")).any((0, 3))[~moving].any()
+    lowest, highest = np.abs(motion[..., -20:, :]).max(), np.abs(motion[..., :60, :]).max()
+    assert highest > 1
+    assert (lowest == 0) == (name == "still_with_anchor")
+
+
+def test_text_to_loop_lacks_nothing_but_its_checkpoint(host):
+    prompt = workflow("text_to_loop")
+    ran = host.run(prompt)
+    assert not ran["valid"]
+    assert list(ran["node_errors"]) == [find(prompt, "CheckpointLoaderSimple")]
+    (errors,) = (answer["errors"] for answer in ran["node_errors"].values())
+    assert {(e["type"], e["extra_info"]["input_name"]) for e in errors} == {
+        ("value_not_in_list", "ckpt_name")
+    }
+
+
+def test_text_to_loop_moves_what_the_checkpoint_paints(host, tmp_path):
+    demo_inputs(host.folder("input"), WIDTH)
+    prompt = workflow("text_to_loop")
+    prompt = without_checkpoint(prompt)
+    kept = keep(prompt, tmp_path, frames=(find(prompt, "FeatureSplatRender"), 0))
+    ran = host.run(prompt)
+    assert_ran(ran)
+    assert len(kept("frames")) == 1
+    frames, rate, _ = decoded(saved(host, ran, find(prompt, "SaveVideo")))
+    assert len(frames) == 150 and rate == 30
+    assert (frames[0] != frames[40]).any()
+
+
+def without_checkpoint(prompt):
+    """The graph with a loaded still where the checkpoint would paint one."""
+    painting = "CheckpointLoaderSimple", "CLIPTextEncode", "EmptyLatentImage", "KSampler"
+    rest = {k: v for k, v in prompt.items() if v["class_type"] not in painting}
+    rest[find(prompt, "VAEDecode")] = node("LoadImage", image="image_dynamics_still.png")
+    return rest
+
+
+def test_a_foreign_clip_closes(host, tmp_path):
+    demo_inputs(host.folder("input"), WIDTH)
+    prompt = workflow("foreign_clip_to_loop")
+    blend, parts = find(prompt, "LoopBlend"), find(prompt, "GetVideoComponents")
+    kept = keep(prompt, tmp_path, clip=(parts, 0), closed=(blend, 0), after=(blend, 3))
+    ran = host.run(prompt)
+    assert_ran(ran)
+    before, after = largest_steps(kept("clip")), largest_steps(kept("closed"))
+    assert len(kept("closed")) == 25
+    assert after[0] < before[0] / 3
+    assert kept("after") == pytest.approx(after[0], rel=1e-4)
+    frames, rate, _ = decoded(saved(host, ran, find(prompt, "SaveVideo")))
+    assert len(frames) == 25 and rate == 30
+    assert "Blended pixels" in ran["outputs"][find(prompt, "PreviewAny")]["text"][0]

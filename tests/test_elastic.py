@@ -1,0 +1,333 @@
+import math
+from dataclasses import replace
+
+import numpy as np
+import oracles
+import pytest
+import torch
+import torch.nn.functional as F
+
+from gid_core.config import ElasticConfig, SpectrumConfig, WindConfig
+from gid_core.dynamics import von_karman, wind
+from gid_core.elastic import (
+    ElasticPrior,
+    Sheet,
+    least_jacobian,
+    respond,
+    set_amplitude,
+    solve,
+    transfer,
+)
+from gid_core.grid import pixel_grid
+from gid_core.modes import ELEMENT, modes_of
+from gid_core.spectrum import amplitude_pct, displacement_at, moving_points, own_amplitude_pct
+
+BANDS = SpectrumConfig(bands=6, duration_s=2.5)
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def hand_made(rows=4, columns=5, sway=1.0, count=10_000):
+    """A sheet of elastic squares held at its left side, with its K and M; no picture involved."""
+    grid = rows + 1, columns + 1
+    cells, nodes = np.arange(rows * columns), np.arange(grid[0] * grid[1])
+    stiffness = 0.5 + (cells % 3) / 4
+    mass, springs = oracles.node_mass(np.ones((rows, columns))), np.zeros(len(nodes))
+    fixed = nodes[nodes % grid[1] == 0]
+    part = modes_of(cells, nodes, grid, stiffness, mass, springs, fixed, count)
+    to_hertz = 2 * math.pi * sway / part.omega[0]
+    part = replace(part, omega=part.omega * to_hertz)
+    free = np.stack([2 * part.nodes, 2 * part.nodes + 1], 1).flatten()
+    stiff = oracles.stiffness_matrix(cells, grid, stiffness, springs, ELEMENT)
+    stiff = stiff[np.ix_(free, free)] * to_hertz**2
+    return Sheet(grid, mass, (part,)), stiff, np.repeat(mass.flatten()[part.nodes], 2)
+
+
+def wind_on(sheet, config, bands, seed=0):
+    """The force on every node and axis of a sheet's first part, (k, 2 n)."""
+    frequencies = torch.arange(1, bands.bands + 1) / bands.duration_s
+    velocity = wind(frequencies, sheet.grid, 1 / bands.duration_s, config, generator(seed)).numpy()
+    force = (velocity * sheet.coverage).reshape(bands.bands, 2, -1)[:, :, sheet.parts[0].nodes]
+    return force.transpose(0, 2, 1).reshape(bands.bands, -1)
+
+
+def at_nodes(volume, part):
+    coeffs = volume.coeffs[0].flatten(2).numpy()[:, :, part.nodes]
+    return coeffs.transpose(0, 2, 1).reshape(len(coeffs), -1)
+
+
+def blown(sheet, bands=BANDS, config=WindConfig(), elastic=ElasticConfig(), seed=0):
+    return respond(sheet, torch.ones(1, 1, 20, 24), elastic, config, bands, generator(seed))
+
+
+def still_and_matte():
+    return oracles.two_blobs(36, 48)
+
+
+def moves(volume):
+    """The largest amplitude at every point of the grid."""
+    return volume.coeffs[0].abs().amax((0, 1))
+
+
+def test_the_response_solves_the_equation_of_motion():
+    sheet, stiff, mass = hand_made()
+    response, force = at_nodes(blown(sheet), sheet.parts[0]), wind_on(sheet, WindConfig(), BANDS)
+    for k in range(BANDS.bands):
+        Omega = 2 * math.pi * (k + 1) / BANDS.duration_s
+        expected = oracles.damped_response(stiff, mass, 0.09, Omega, force[k])
+        np.testing.assert_allclose(response[k], expected, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("sway, damping", [(0.7, 0.09), (2.0, 0.02)])
+def test_every_mode_answers_the_wind_by_its_transfer(sway, damping):
+    sheet, _, mass = hand_made(sway=sway, count=7)
+    part, elastic = sheet.parts[0], ElasticConfig(damping_ratio=damping)
+    response = at_nodes(blown(sheet, elastic=elastic), part)
+    force = wind_on(sheet, WindConfig(), BANDS)
+    shapes = part.shapes.reshape(len(mass), -1)
+    Omega = 2 * math.pi * np.arange(1, BANDS.bands + 1)[:, None] / BANDS.duration_s
+    expected = force @ shapes / (part.omega**2 - Omega**2 + 2j * damping * part.omega * Omega)
+    found = (response * mass) @ shapes
+    np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
+
+
+def test_a_mode_peaks_at_resonance_and_lags_by_a_quarter_period():
+    omega, zeta = np.array([3.0]), 0.1
+    Omega = np.linspace(0, 6, 6001)
+    answer = transfer(omega, Omega, zeta)[:, 0]
+    assert answer[0] == pytest.approx(1 / 9)  # static: 1 / stiffness
+    assert answer[3000] == pytest.approx(-1j / (2 * zeta * 9))
+    assert Omega[np.abs(answer).argmax()] == pytest.approx(3 * math.sqrt(1 - 2 * zeta**2), abs=2e-3)
+
+
+def test_the_spectrum_of_the_response_is_winds_times_transfer():
+    sheet, _, mass = hand_made(2, 3, count=2)
+    part, config, draws = sheet.parts[0], WindConfig(gustiness=0.5), 500
+    bands = SpectrumConfig(bands=4, duration_s=2.0)
+    shapes = part.shapes.reshape(len(mass), -1)
+    power = 0
+    for seed in range(draws):
+        found = (at_nodes(blown(sheet, bands, config, seed=seed), part) * mass) @ shapes
+        power = power + np.abs(found) ** 2 / draws
+    # What von Karman, Davenport and Taylor make of the force on each mode.
+    m = sheet.coverage.flatten()[part.nodes]
+    y, x = np.divmod(part.nodes, sheet.grid[1])
+    apart = np.hypot(x[:, None] - x, y[:, None] - y) / sheet.grid[1]
+    later = (x[:, None] - x) / sheet.grid[1]
+    for k in range(4):
+        f = (k + 1) / 2
+        alike = np.exp(-config.coherence_decay * f * apart / config.speed)
+        alike = alike * np.exp(-2j * math.pi * f * later / config.speed)
+        H = transfer(part.omega, np.array([2 * math.pi * f]), 0.09)[0]
+        for j in range(2):
+            force = 0
+            for axis, share in ((0, 1.0), (1, 0.5)):
+                reduced = torch.tensor([f * config.gust_length / config.speed])
+                density = von_karman(reduced, axis == 1).item() / f
+                pushed = m * part.shapes[:, axis, j]
+                force += share**2 * 2 * density / 2 * (pushed @ alike @ pushed).real
+            # The mean of an exponential variable: four standard errors.
+            assert power[k, j] == pytest.approx(abs(H[j]) ** 2 * force, rel=4 / math.sqrt(draws))
+
+
+def test_every_part_moves():
+    image, matte = oracles.dots(40, 60, 5)
+    sheet = solve(image, matte)
+    volume = set_amplitude(blown(sheet), sheet, BANDS)
+    assert len(sheet.parts) == 96
+    largest = np.array([moves(volume).flatten()[p.nodes].max() for p in sheet.parts])
+    assert largest.min() > 0.01 * largest.max()
+
+
+@pytest.mark.parametrize("percent", [0.3, 1.0, 4.0])
+@pytest.mark.parametrize("duration_s, bands", [(5.0, 16), (2.0, 6)])
+def test_the_motion_has_the_size_asked_for(percent, duration_s, bands):
+    image, matte = still_and_matte()
+    asked = SpectrumConfig(bands, duration_s, percent)
+    volume = ElasticPrior().sample(image, matte, generator(), asked)
+    assert own_amplitude_pct(volume).item() == pytest.approx(percent, rel=0.01)
+    played = displacement_at(volume, torch.arange(round(30 * duration_s)) / 30)
+    measured = amplitude_pct(played, moving_points(volume)).item()
+    assert measured == pytest.approx(percent, rel=0.01)
+
+
+def test_no_amplitude_is_no_motion():
+    image, matte = still_and_matte()
+    volume = ElasticPrior().sample(image, matte, generator(), replace(BANDS, amplitude_pct=0.0))
+    assert not volume.coeffs.any()
+
+
+def test_nothing_swings_much_farther_than_the_rest():
+    image, matte = still_and_matte()
+    volume = ElasticPrior().sample(image, matte, generator(), SpectrumConfig())
+    played = displacement_at(volume, torch.arange(100) / 20)
+    farthest = played.square().sum(2).sqrt().max().item() / 48
+    assert farthest < 1.1 * 3 * 0.01
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_nothing_folds_at_the_default_amplitude(seed):
+    image, matte = still_and_matte()
+    volume = ElasticPrior().sample(image, matte, generator(seed), SpectrumConfig())
+    material = torch.from_numpy(solve(image, matte).coverage > 0).float()
+    inside = F.avg_pool2d(material[None], 2, 1)[0] == 1
+    played = displacement_at(volume, torch.arange(150) / 30)
+    assert least_jacobian(played)[0].amin(0)[inside].min() > 0.05
+
+
+def test_the_jacobian_of_an_affine_field_is_its_determinant(rng):
+    slopes = torch.randn(3, 2, 2, generator=rng, dtype=torch.float64)
+    points = pixel_grid(5, 7, like=slopes)
+    field = torch.einsum("tij,jhw->tihw", slopes, points)[None]
+    expected = torch.linalg.det(torch.eye(2) + slopes)
+    found = least_jacobian(field)
+    torch.testing.assert_close(found, expected.view(1, 3, 1, 1).expand(1, 3, 4, 6))
+
+
+def test_the_jacobian_sees_a_fold_at_one_corner_of_a_cell():
+    # One point pushed over the diagonal of its cell: on average the cell still is upright.
+    field = torch.zeros(1, 1, 2, 3, 3, dtype=torch.float64)
+    field[0, 0, :, 0, 0] = 0.7
+    found = least_jacobian(field)[0, 0]
+    # At the corner opposite nothing changes; beside the moved one, 1 - 0.7 - 0.7.
+    torch.testing.assert_close(found[0, 0], torch.tensor(-0.4).double())
+    assert (found.flatten()[1:] == 1).all()
+
+
+@pytest.mark.parametrize("size, scale", [(80, 1), (160, 2), (480, 6)])
+def test_a_diagonal_stem_of_one_pixel_stays_in_one_part(size, scale):
+    matte = torch.zeros(1, 1, size, size)
+    along = torch.arange(size // 8, 7 * size // 8)
+    matte[0, 0, along, along] = 1
+    image = torch.full((1, 3, size, size), 0.5)
+    config = ElasticConfig(longest_side=size // scale)
+    assert len(solve(image, matte, config=config).parts) == 1
+
+
+def blocks(*boxes):
+    """Bright blocks (top, bottom, left, right) before a dark ground, and their mask."""
+    matte = torch.zeros(1, 1, 30, 44)
+    for top, bottom, left, right in boxes:
+        matte[..., top:bottom, left:right] = 1
+    return torch.where(matte > 0, 0.9, 0.1).expand(1, 3, 30, 44), matte
+
+
+LARGE, SMALL = (6, 26, 6, 16), (14, 22, 26, 30)
+
+
+def test_parts_that_do_not_touch_are_solved_apart():
+    both, large, small = (solve(*blocks(*b)).parts for b in ((LARGE, SMALL), (LARGE,), (SMALL,)))
+    for part, alone in zip(both, (*large, *small), strict=True):
+        assert np.array_equal(part.nodes, alone.nodes)
+        np.testing.assert_allclose(part.omega[:4] / part.omega[0], alone.omega[:4] / alone.omega[0])
+
+
+@pytest.mark.parametrize("sway", [0.3, 1.7])
+def test_the_largest_part_sways_as_asked_and_a_smaller_one_faster(sway):
+    large, small = solve(*blocks(LARGE, SMALL), config=ElasticConfig(sway_hz=sway)).parts
+    assert large.omega[0] == pytest.approx(2 * math.pi * sway, rel=0.01)
+    assert 1.3 < small.omega[0] / large.omega[0] < 2.5
+
+
+@pytest.mark.parametrize("percent", [1.0, 8.0])
+def test_what_a_painted_anchor_covers_stays_still(percent):
+    # An edge of the picture lies along the anchor: beside it the material gives way most.
+    matte, anchor = torch.zeros(1, 1, 32, 40), torch.zeros(1, 1, 32, 40)
+    matte[..., 5:27, 7:33], anchor[..., 16:, :] = 1, 1
+    image = torch.full((1, 3, 32, 40), 0.5)
+    image[:, 0, 16:], image[:, 0, :16] = 0.9, 0.1
+    asked = replace(BANDS, amplitude_pct=percent)
+    volume = ElasticPrior().sample(image, matte, generator(), asked, anchor)
+    material = torch.from_numpy(solve(image, matte).coverage > 0)
+    held = material & (anchor[0, 0] == 1)
+    assert moves(volume)[held].max() == 0
+    assert moves(volume)[material & (anchor[0, 0] == 0)].max() > 0
+
+
+def test_motion_goes_on_past_the_outline():
+    # Pixels at the outline are interpolated between points inside and outside.
+    image, matte = still_and_matte()
+    free = ElasticConfig(anchor="none")
+    sheet = solve(image, matte, config=free)
+    material = torch.zeros(sheet.grid)
+    for part in sheet.parts:
+        material.view(-1)[part.nodes] = 1
+    beside = (F.max_pool2d(material[None], 3, 1, 1)[0] - material).bool()
+    volume = respond(sheet, matte, free, WindConfig(), BANDS, generator())
+    assert moves(volume)[beside].min() > 0.01 * moves(volume)[material.bool()].median()
+
+
+def test_an_anchor_painted_elsewhere_leaves_the_rule():
+    image, matte = still_and_matte()
+    elsewhere = torch.zeros_like(matte)
+    elsewhere[..., :3, :3] = 1
+    with_it, without = solve(image, matte, elsewhere), solve(image, matte)
+    for a, b in zip(with_it.parts, without.parts, strict=True):
+        assert np.array_equal(a.nodes, b.nodes)
+
+
+def held_by(rule, top, bottom):
+    """(y, x) of the nodes of a block that a rule holds."""
+    image, matte = blocks((top, bottom, 10, 30))
+    sheet = solve(image, matte, config=ElasticConfig(anchor=rule))
+    held = sheet.coverage.flatten() > 0.025  # corners of the block have less, and are no part
+    held[sheet.parts[0].nodes] = False
+    return np.nonzero(held.reshape(sheet.grid))
+
+
+@pytest.mark.parametrize(
+    "rule, top, bottom, row",
+    [("ground", 5, 25, 25), ("hanging", 5, 25, 4), ("auto", 5, 25, 25), ("auto", 0, 25, 0),
+     ("auto", 0, 30, 29), ("auto", 5, 30, 29), ("border", 0, 25, 0), ("border", 5, 30, 29)],
+)  # fmt: skip
+def test_rules_hold_the_foot_the_top_or_the_border(rule, top, bottom, row):
+    y, x = held_by(rule, top, bottom)
+    assert np.abs(y - row).max() <= 1 and set(range(10, 30)) <= set(x)
+
+
+@pytest.mark.parametrize("rule, top", [("none", 5), ("border", 5)])
+def test_rules_that_find_nothing_hold_nothing(rule, top):
+    assert len(held_by(rule, top, 25)[0]) == 0
+
+
+def test_a_seed_is_a_motion():
+    image, matte = still_and_matte()
+    one, same, other = (ElasticPrior().sample(image, matte, generator(s), BANDS) for s in (4, 4, 5))
+    assert torch.equal(one.coeffs, same.coeffs)
+    assert (one.coeffs - other.coeffs).abs().max() > 0.1 * one.coeffs.abs().max()
+
+
+def test_wind_from_the_other_side_pushes_the_other_way():
+    sheet, _, _ = hand_made()
+    still = WindConfig(coherence_decay=0.0, speed=1e4, gust_length=1e4)
+    right, left = (blown(sheet, config=replace(still, direction_deg=d)) for d in (0.0, 180.0))
+    near = 1e-3 * right.coeffs.abs().max().item()  # gusts cross the picture in 0.1 ms
+    torch.testing.assert_close(left.coeffs, -right.coeffs, rtol=0, atol=near)
+
+
+@pytest.mark.parametrize(
+    "height, width, painted",
+    [(1, 1, ":"), (7, 5, ":"), (1, 40, ":"), (40, 1, ":"), (30, 40, "pixel"), (30, 40, ":"),
+     (64, 88, "dots"), (30, 40, "nothing"), (3, 500, ":")],
+)  # fmt: skip
+def test_odd_masks_move_finitely_and_as_far_as_asked(height, width, painted):
+    matte = torch.ones(1, 1, height, width)
+    if painted == "dots":
+        matte = oracles.dots(height, width, 4)[1]
+    elif painted != ":":
+        matte *= 0
+        matte[..., height // 2, width // 2] = float(painted == "pixel")
+    image = torch.where(matte > 0, 0.8, 0.3).expand(1, 3, height, width)
+    volume = ElasticPrior().sample(image, matte, generator(), BANDS)
+    assert volume.coeffs.isfinite().all() and volume.reference_size == (height, width)
+    expected = 0 if painted == "nothing" else 1
+    assert own_amplitude_pct(volume).item() == pytest.approx(expected, rel=0.01)
+
+
+def test_progress_counts_the_parts():
+    image, matte = still_and_matte()
+    seen = []
+    solve(image, matte, callback=lambda done, of: seen.append((done, of)))
+    assert seen == [(1, 2), (2, 2)]
