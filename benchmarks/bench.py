@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -24,7 +25,6 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from gid_core import elastic, modes, pipeline, renderer, splat, video
-from gid_core.spectrum import Displacement
 
 STILL, MASK = ROOT / "docs/demo/still.png", ROOT / "docs/demo/still_mask.png"
 
@@ -124,9 +124,9 @@ def part_frame() -> None:
     for height, width in ((384, 512), (512, 512), (1080, 1920)):
         still, motion = demo(height, width, 30)
         for name, matte in (("demo mask", None), ("all moves", torch.ones(1, height, width))):
-            field = motion.displacement[0] * motion.scaled_to((height, width))
+            field = motion.at(0) * motion.scaled_to((height, width))
             layers = renderer.separate(
-                still, motion.mask[0] if matte is None else matte, motion.displacement.shape[-2:], (20, 20)
+                still, motion.mask[0] if matte is None else matte, motion.grid, (20, 20)
             )  # fmt: skip
             importance = field.square().sum(1).sqrt().mean(0, keepdim=True)
             grid = torch.rand(1, height, width, 2) * 2 - 1
@@ -155,9 +155,7 @@ def part_linear() -> None:
     rows = []
     still, motion = demo(384, 512, 240)
     for frames in (60, 120, 240):
-        part = Displacement(
-            motion.displacement[:, :frames], 30, motion.reference_size, motion.mask, False
-        )
+        part = replace(motion, modal_coords=motion.modal_coords[:, :frames])
         (ms,) = median_ms(lambda: sum(1 for _ in renderer.render_frames(still, part)), repeats=3)
         rows.append(
             f"512x384, {frames} frames | {ms / 1000:.2f} | {1e6 * ms / frames / 512 / 384:.1f}"

@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from gid_core import elastic, pipeline, video
 from gid_core.config import ElasticConfig
-from gid_core.spectrum import amplitude_pct, displacement_at, moving_points
+from gid_core.spectrum import amplitude_pct, displacement_at, moving_points, peaks
 
 FRAMES, FPS = 150, 30
 COLUMNS = ("still", "slope", "fold", "amp", "parts", "seam D", "wrap", "mp4", "leak")
@@ -49,10 +49,8 @@ def measure(path: Path, seed: int) -> list[str]:
     sheet = elastic.solve(still[None], refined, config=ElasticConfig())
     material = torch.from_numpy(sheet.coverage > 0).float()[None, None]
     cells = F.avg_pool2d(material, 2, 1)[0, 0] == 1
-    fold = elastic.least_jacobian(motion.displacement)[0].amin(0)[cells].min()
-    peak = (
-        motion.displacement[0].square().sum(1).sqrt().amax(0).flatten() * size / max(spectrum.grid)
-    )
+    fold = elastic.least_jacobian(motion.at(0)).amin(0)[cells].min()
+    peak = peaks(motion, 0).flatten() * size / max(spectrum.grid)
     least = min(float(peak[torch.from_numpy(part.nodes)].max()) for part in sheet.parts)
 
     period = FRAMES / FPS
@@ -78,7 +76,7 @@ def measure(path: Path, seed: int) -> list[str]:
         path.stem,
         f"{slope:.2f}",
         f"{fold:.2f}",
-        f"{float(amplitude_pct(motion.displacement, moving)):.3f}",
+        f"{float(amplitude_pct(motion, moving)):.3f}",
         f"{len(sheet.parts)}, {least:.2f}",
         f"{position:.0e}, {velocity:.0e}",
         f"{wrap / inside.max():.2f}",

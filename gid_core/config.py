@@ -6,9 +6,7 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class SpectrumConfig:
     bands: int = 16  # oscillating bands, 0.2 ... 3.2 Hz over five seconds (Li et al., Sec. 4.1)
-    duration_s: float = (
-        5.0  # the bands are harmonics of 1 / duration (150 frames, 30 fps, Sec. 4.1)
-    )
+    duration_s: float = 5.0  # the bands are harmonics of 1 / duration (149 flows at 30 fps, Sec. 7)
     amplitude_pct: float = 1.0  # peak displacement, 95th percentile, in % of the longer side
 
 

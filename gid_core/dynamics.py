@@ -3,7 +3,7 @@
 Law: playing back is q = exp(i 2 pi f t), an analytic signal, so that phase differences between
 pixels travel; it is exact at any time, and periodic wherever all f are multiples of 1 / period.
 
-Source: Li et al. 2024, Eq. 1; turbulence: von Karman spectra (ESDU 85020), coherence: Davenport
+Source: Li et al. 2024, Eq. 2 inverted; turbulence: von Karman spectra (ESDU 85020), coherence: Davenport
 1961, frozen gusts: Taylor 1938.
 """
 

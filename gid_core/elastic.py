@@ -23,11 +23,11 @@ from .grid import grid_size
 from .modes import Part, corners_of, modes_of
 from .shapes import Bool, Float, Tensor
 from .spectrum import (
-    MEASURE_FRAMES,
     SpectralVolume,
     amplitude_pct,
-    displacement_at,
     moving_points,
+    one_period,
+    peaks,
     scale,
 )
 
@@ -161,43 +161,41 @@ def set_amplitude(volume: SpectralVolume, sheet: Sheet, config: SpectrumConfig) 
     with its neighbours', until nothing folds.
     """
     percent = config.amplitude_pct
-    times = torch.arange(MEASURE_FRAMES) * (config.duration_s / MEASURE_FRAMES)
     coverage = torch.from_numpy(sheet.coverage).float()[None, None]
     known = (coverage > 0).float()
     cells = F.avg_pool2d(known, 2, 1)[0, 0] == 1
     moving = moving_points(volume)
 
     def resized(volume):
-        played = displacement_at(volume, times)
-        size = amplitude_pct(played, moving)
-        gain = torch.where(size > 0, percent / size.clamp(min=1e-12), 0.0)
-        return scale(volume, gain), played * gain.view(-1, 1, 1, 1, 1)
+        size = amplitude_pct(one_period(volume), moving)
+        return scale(volume, torch.where(size > 0, percent / size.clamp(min=1e-12), 0.0))
 
-    volume, played = resized(volume)
-    if percent == 0 or not played.any():
+    volume = resized(volume)
+    if not volume.coeffs.any():
         return volume
-    far = played.square().sum(2).amax(1).sqrt() / (LARGEST * percent / 100 * max(volume.grid))
+    far = peaks(one_period(volume), 0) / (LARGEST * percent / 100 * max(volume.grid))
     volume = replace(
         volume, coeffs=volume.coeffs * (far.clamp(min=1e-6).tanh() / far.clamp(min=1e-6))
     )
     for _ in range(UNFOLDING_ROUNDS):
-        volume, played = resized(volume)
-        folded = (least_jacobian(played)[0].amin(0) < LEAST_JACOBIAN) & cells
+        volume = resized(volume)
+        parts = [least_jacobian(d).amin(0) for d in one_period(volume).in_parts(0)]
+        folded = (torch.stack(parts).amin(0) < LEAST_JACOBIAN) & cells
         if not folded.any():
             break
         # The nodes of folded cells, and theirs around.
         near = F.max_pool2d(F.pad(folded[None, None].float(), (2, 2, 2, 2)), 4, 1)
         coeffs = torch.where(near > 0, _evened(volume.coeffs[0], known), volume.coeffs)
         volume = replace(volume, coeffs=coeffs)
-    return resized(volume)[0]
+    return resized(volume)
 
 
-def least_jacobian(displacement: Float[Tensor, "b t 2 h w"]) -> Float[Tensor, "b t h1 w1"]:
+def least_jacobian(displacement: Float[Tensor, "t 2 h w"]) -> Float[Tensor, "t h1 w1"]:
     """Least det(I + grad D) in every cell between four grid points: 0 or less where it folds.
 
     Between four points D is bilinear, and its determinant least at one of the four corners.
     """
-    x, y = displacement.unbind(2)
+    x, y = displacement.unbind(1)
     xx, yx = 1 + x.diff(dim=-1), y.diff(dim=-1)  # along the upper and lower edge of a cell
     xy, yy = x.diff(dim=-2), 1 + y.diff(dim=-2)  # along its left and right edge
     corners = [

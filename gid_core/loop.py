@@ -3,7 +3,7 @@
 Law: bands on harmonics of 1 / T make D(t + T) = D(t), position and velocity, with nothing to hide.
 A loop of N frames is half open: frame N would be frame 0 again and is not among them.
 
-Source: ours; the paper guides sampling towards a small seam instead (Li et al. 2024, Sec. 5).
+Source: ours; the paper guides sampling towards a small seam instead (Li et al. 2024, Sec. 6, Eq. 5).
 """
 
 import math
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from .shapes import Float, Tensor
+from .shapes import Float, Shaped, Tensor
 from .spectrum import Displacement, SpectralVolume
 
 NOTICEABLE_SHIFT = 0.1  # a band moved by more than this share of its frequency is worth saying
@@ -20,14 +20,20 @@ NOTICEABLE_SHIFT = 0.1  # a band moved by more than this share of its frequency 
 
 @dataclass(frozen=True)
 class LoopReport:
-    """What closing a loop did: the largest move of a band, in Hz and as a share of its frequency."""
+    """What closing a loop did: the largest move of a band, in Hz and as a share of its frequency.
+
+    changed: Whether any band moved, met another or was spread.
+    """
 
     shift_hz: float
     shift_share: float
+    changed: bool
 
     def __str__(self) -> str:
-        if self.shift_hz == 0:
+        if not self.changed:
             return "The bands already are harmonics of the loop: nothing was moved."
+        if self.shift_hz == 0:
+            return "The loop is longer than the motion's own period: bands spread to fill it."
         text = f"To close the loop, bands moved by up to {self.shift_hz:.3f} Hz"
         if self.shift_share <= NOTICEABLE_SHIFT:
             return text + "."
@@ -64,19 +70,17 @@ def close_loop(
     """
     frequencies = spectrum.frequencies_hz.double().tolist()
     spacing = min((b - a for a, b in zip(frequencies, frequencies[1:])), default=frequencies[0])
+    longer = duration_s * spacing > 1 + 1e-6
     generator = torch.Generator().manual_seed(seed)
     members: dict[int, list[tuple[int, complex]]] = {}
     shifts = []
     for k, f in enumerate(frequencies):
-        low, high = (f - spacing / 2) * duration_s, (f + spacing / 2) * duration_s
-        around = [n for n in range(math.ceil(low - 1e-6), math.ceil(high - 1e-6)) if n >= 1]
-        if len(around) < 2:
-            around = [max(1, round(f * duration_s))]
-        shifts.append(abs(sum(around) / len(around) / duration_s - f))
-        for n in around:
-            phase = 2 * math.pi * torch.rand((), generator=generator).item()
-            turn = complex(math.cos(phase), math.sin(phase)) if len(around) > 1 else 1.0
-            members.setdefault(n, []).append((k, turn / math.sqrt(len(around))))
+        shares = _shares(f, spacing, duration_s) if longer else {max(1, round(f * duration_s)): 1.0}
+        shifts.append(abs(sum(n * share for n, share in shares.items()) / duration_s - f))
+        for n, share in shares.items():
+            phase = 2 * math.pi * torch.rand((), generator=generator).item() if longer else 0.0
+            turn = complex(math.cos(phase), math.sin(phase))
+            members.setdefault(n, []).append((k, turn * math.sqrt(share)))
 
     harmonics = sorted(members)
     coeffs = torch.stack([_meet(spectrum.coeffs, members[n]) for n in harmonics], 1)
@@ -88,9 +92,18 @@ def close_loop(
         drift=None,
     )
     shift = max(shifts)
-    exact = shift < 1e-6
     share = max(s / f for s, f in zip(shifts, frequencies))
-    return closed, LoopReport(0.0 if exact else shift, 0.0 if exact else share)
+    moved = shift > 1e-6
+    return closed, LoopReport(shift * moved, share * moved, moved or len(members) != len(shifts))
+
+
+def _shares(f, spacing, duration_s) -> dict[int, float]:
+    """How much of a band's energy each harmonic takes: as much as their widths overlap."""
+    low, high = (f - spacing / 2) * duration_s, (f + spacing / 2) * duration_s
+    near = range(max(1, math.floor(low + 0.5)), math.ceil(high + 0.5))
+    overlap = {n: min(high, n + 0.5) - max(low, n - 0.5) for n in near}
+    overlap = {n: width for n, width in overlap.items() if width > 1e-9}
+    return {n: width / sum(overlap.values()) for n, width in overlap.items()}
 
 
 def _meet(coeffs, parts):
@@ -105,12 +118,6 @@ def _meet(coeffs, parts):
     return total * gain.view(-1, 1, 1, 1)
 
 
-def is_loop(frequencies_hz: Float[Tensor, " k"], duration_s: float) -> bool:
-    """Whether every band is a harmonic of 1 / duration."""
-    cycles = frequencies_hz.double() * duration_s
-    return bool(((cycles - cycles.round()).abs() < 1e-4).all() and (cycles.round() >= 1).all())
-
-
 def seam(frames: Float[Tensor, "t ..."]) -> Seam:
     """Root-mean-square steps between neighbouring frames, of pictures or of displacement."""
     steps = torch.stack([_step(a, b) for a, b in zip(frames, frames[1:])] or [frames.new_zeros(())])
@@ -121,7 +128,7 @@ def _step(a, b):
     return (b.float() - a.float()).square().mean().sqrt()
 
 
-def crossfade(frames: Float[Tensor, "t ..."], overlap: int) -> Iterator[Float[Tensor, "..."]]:
+def crossfade(frames: Shaped[Tensor, "t ..."], overlap: int) -> Iterator[Shaped[Tensor, "..."]]:
     """Close a clip by fading its end into its beginning: t - overlap frames.
 
     The first `overlap` frames become a fade from the clip's last ones, along half a cosine, so
@@ -142,10 +149,24 @@ def crossfade(frames: Float[Tensor, "t ..."], overlap: int) -> Iterator[Float[Te
             yield frames[t]
             continue
         share = 0.5 - 0.5 * math.cos(math.pi * (t + 0.5) / overlap)
-        yield torch.lerp(frames[kept + t], frames[t], share)
+        yield (1 - share) * frames[kept + t] + share * frames[t]
+
+
+def split_clips(frames: Shaped[Tensor, "t ..."], clips: int) -> list[Shaped[Tensor, "t1 ..."]]:
+    """Clips of one length that lie one after the other.
+
+    Raises:
+        ValueError: If the frames are no multiple of the clips.
+    """
+    if clips < 1 or len(frames) % clips:
+        raise ValueError(
+            f"Expected {clips} clips of one length, got {len(frames)} frames in all. Set the number "
+            "of clips to what the frames hold, 1 for a single clip."
+        )
+    return list(frames.split(len(frames) // clips))
 
 
 def blend_trajectories(motion: Displacement, overlap: int) -> Displacement:
     """The same for motion: paths are faded instead of pixels, so nothing doubles."""
-    clips = [torch.stack(list(crossfade(clip, overlap))) for clip in motion.displacement]
-    return replace(motion, displacement=torch.stack(clips), loop=True)
+    faded = torch.stack(list(crossfade(motion.modal_coords.T, overlap)), 1)
+    return replace(motion, modal_coords=faded, loop=True)

@@ -94,7 +94,7 @@ def modes_of(
             min(count, n - 2),
             which="LM",
             v0=start,
-            tol=1e-8,
+            tol=1e-5,
         )
         order = np.argsort(-inverted)
         squared, y = 1 / inverted[order], y[:, order]

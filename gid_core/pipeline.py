@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from .config import SpectrumConfig
 from .dynamics import harmonic_coords
 from .elastic import ElasticPrior
-from .loop import LoopReport, close_loop, is_loop
+from .loop import LoopReport, close_loop
 from .matte import flexibility, refine_mask
 from .renderer import render_frames
 from .shapes import Float, Tensor
@@ -21,10 +21,9 @@ from .spectrum import (
     Displacement,
     SpectralVolume,
     amplitude_pct,
-    displacement,
-    displacement_at,
     moving_points,
-    own_amplitude_pct,
+    one_period,
+    with_trend,
 )
 
 POSES = ("rest pose", "first frame")
@@ -79,7 +78,7 @@ def sample_motion(
             still = still.expand(1, 3, *size)
         painted = flexibility(still) if mask is None else mask[i : i + 1]
         matte = refine_mask(still, painted) if refine else painted
-        generator = torch.Generator().manual_seed(seed + i)
+        generator = torch.Generator().manual_seed((seed + i) % 2**64)
         held = None if anchor is None else anchor[i : i + 1]
         poll = lambda done=i: callback(done, len(images))
         volumes.append(model.sample(still, matte, generator, spectrum, held, poll))
@@ -160,32 +159,33 @@ def play(
         frequencies_hz=spectrum.frequencies_hz * speed,
         drift=None if spectrum.drift is None else spectrum.drift * speed,
     )
+    times = torch.arange(frames, dtype=torch.float64) / fps
     report = None
     if loop:
-        faster, report = close_loop(faster, duration_s, seed)
-    times = torch.arange(frames, dtype=torch.float64) / fps
-    if loop:  # by frame number, so that the phase is exact
-        cycles = (faster.frequencies_hz.double() * duration_s).round()
-        played = displacement(
-            faster, harmonic_coords(cycles, times / duration_s)[None].to(torch.complex64)
-        )
+        closed, report = close_loop(faster, duration_s, seed)
+        cycles = (
+            closed.frequencies_hz.double() * duration_s
+        ).round()  # whole, so that q is periodic
+        coeffs, coords = closed.coeffs, harmonic_coords(cycles, times / duration_s)
     else:
-        played = displacement_at(faster, times.float())
+        coeffs, coords = with_trend(faster, times)
     if pose == "first frame":
-        played = played - played[:, :1]
-    if pose == "first frame" or (loop and not is_loop(spectrum.frequencies_hz * speed, duration_s)):
-        was, now = own_amplitude_pct(spectrum), amplitude_pct(played, moving_points(spectrum))
-        keep = torch.where(now > 0, was / now.clamp(min=1e-12), 1.0)
-        played = played * keep.view(-1, 1, 1, 1, 1)
-    motion = Displacement(played * gain, fps, spectrum.reference_size, spectrum.mask, loop)
-    return motion, report
+        coords = coords - coords[:, :1]
+    motion = Displacement(
+        coeffs, coords.to(coeffs.dtype), fps, spectrum.reference_size, spectrum.mask, loop
+    )
+    keep = torch.full((len(coeffs),), float(gain))
+    if pose == "first frame" or (report is not None and report.changed):
+        moving = moving_points(spectrum)
+        was, now = amplitude_pct(one_period(spectrum), moving), amplitude_pct(motion, moving)
+        keep = keep * torch.where(now > 0, was / now.clamp(min=1e-12), 1.0)
+    return replace(motion, coeffs=coeffs * keep.view(-1, 1, 1, 1, 1)), report
 
 
 def render(
     images: Float[Tensor, "b c h w"],
     motion: Displacement,
     mask: Float[Tensor, "m 1 hm wm"] | None = None,
-    deterministic: bool = False,
     frames: range | None = None,
 ) -> Iterator[tuple[Float[Tensor, "c h w"], Float[Tensor, "1 h w"]]]:
     """Frames and their uncovered areas, all of still 0 first.
@@ -198,17 +198,17 @@ def render(
     """
     check_images(images)
     size = tuple(images.shape[-2:])
-    count = batch_of(len(images), len(motion.displacement))
+    count = batch_of(len(images), len(motion.coeffs))
     mask = _fit(mask, count, size, "mask")
     wanted = range(count * motion.frames) if frames is None else frames
     for i in range(count):
         still = images[min(i, len(images) - 1)].clamp(0, 1)
-        item = min(i, len(motion.displacement) - 1)
+        item = min(i, len(motion.coeffs) - 1)
         first = i * motion.frames
         here = [t - first for t in wanted if first <= t < first + motion.frames]
         if here:
             matte = None if mask is None else mask[i]
-            yield from render_frames(still, motion, item, matte, deterministic, here)
+            yield from render_frames(still, motion, item, matte, here)
 
 
 def batch_of(stills: int, motions: int) -> int:

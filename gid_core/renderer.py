@@ -85,14 +85,12 @@ def render_frame(
     layers: Layers,
     displacement: Float[Tensor, "2 gh gw"],
     importance: Float[Tensor, "1 gh gw"],
-    deterministic: bool = False,
 ) -> tuple[Float[Tensor, "c h w"], Float[Tensor, "1 h w"]]:
     """Move the layer and lay it over the plate.
 
     Args:
         displacement: In px of the picture, on the coarse grid.
         importance: Logits; what has more of it is in front.
-        deterministic: On CUDA, add in a fixed order.
 
     Returns:
         The frame, and how much of each pixel was uncovered (1 = all of it is invented).
@@ -111,7 +109,6 @@ def render_frame(
         torch.cat([moved * weight, weight, torch.ones_like(weight)])[None],
         (start + moved)[None],
         size,
-        "index" if deterministic else "auto",
     )
     came, _ = normalize_splat(splatted[:, :3])
     came = came[0].flatten(1)
@@ -140,7 +137,6 @@ def render_frames(
     motion: Displacement,
     item: int = 0,
     matte: Float[Tensor, "1 h w"] | None = None,
-    deterministic: bool = False,
     frames: Sequence[int] | None = None,
 ) -> Iterator[tuple[Float[Tensor, "c h w"], Float[Tensor, "1 h w"]]]:
     """Render a clip frame by frame: memory does not grow with its length.
@@ -151,18 +147,25 @@ def render_frames(
         frames: Which frames, all by default.
     """
     size = tuple(still.shape[-2:])
-    field = motion.displacement[item]
     scale = motion.scaled_to(size)
     if matte is None:
         matte = _own_matte(motion, item, size)
-    field = torch.where(field.isfinite(), field, 0.0)
-    far = (field.abs().amax((0, 2, 3)) * scale.flatten()).ceil().long().tolist()
-    matte = matte.to(still)
-    layers = separate(still, matte, tuple(field.shape[-2:]), (far[1] + MARGIN, far[0] + MARGIN))
+    far, total = torch.zeros(2), 0
+    for part in motion.in_parts(item):
+        part = _finite(part)
+        far = torch.maximum(far, part.abs().amax((0, 2, 3)))
+        total = total + (part * scale).square().sum(1).sqrt().sum(0, keepdim=True)
+    x, y = (far * scale.flatten()).ceil().long().tolist()
+    layers = separate(still, matte.to(still), motion.grid, (y + MARGIN, x + MARGIN))
     # The paper's importance: what moves more, in the mean over the clip, is nearer.
-    importance = (field * scale).square().sum(1).sqrt().mean(0, keepdim=True).to(still)
+    importance = (total / motion.frames).to(still)
     for t in range(motion.frames) if frames is None else frames:
-        yield render_frame(layers, (field[t] * scale).to(still), importance, deterministic)
+        field = _finite(motion.at(item, slice(t, t + 1))[0]) * scale
+        yield render_frame(layers, field.to(still), importance)
+
+
+def _finite(field):
+    return torch.where(field.isfinite(), field, 0.0)
 
 
 def _opaque_enough(still, plate, matte):

@@ -9,6 +9,7 @@ amplitude in pixels; time 0 is the first frame and frame T is the next period's 
 Source: Li et al., "Generative Image Dynamics", CVPR 2024, Sec. 4.1, Eq. 1-2.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -22,6 +23,7 @@ KINDS = ("response", "modes")
 FORMAT_VERSION = 1
 AMPLITUDE_PERCENTILE = 0.95
 MEASURE_FRAMES = 100  # of one period, over which an amplitude is measured
+FRAMES_AT_A_TIME = 32  # of a displacement that are held at once
 
 
 @dataclass(frozen=True)
@@ -55,46 +57,87 @@ class SpectralVolume:
 class Displacement:
     """Motion of `b` stills over `t` frames, on the coarse grid it was computed on.
 
-    displacement: D_t(p), px of this grid, (dx, dy), forward from the still.
+    Kept as what it is a product of, D_t = Re sum_k S_k q_k(t), and evaluated a few frames at a time:
+    its size does not grow with the clip's.
+
+    coeffs: S_k(p), px of this grid, (x, y), forward from the still.
+    modal_coords: q_k(t) at every frame.
     loop: True where frame t would equal frame 0 exactly.
     """
 
-    displacement: Float[Tensor, "b t 2 h w"]
+    coeffs: Complex[Tensor, "b k 2 h w"]
+    modal_coords: Complex[Tensor, "k t"]
     fps: float
     reference_size: tuple[int, int]
     mask: Float[Tensor, "b 1 hr wr"] | None = None
     loop: bool = False
 
+    @classmethod
+    def of_frames(
+        cls,
+        displacement: Float[Tensor, "b t 2 h w"],
+        fps: float,
+        reference_size: tuple[int, int],
+        mask: Float[Tensor, "b 1 hr wr"] | None = None,
+        loop: bool = False,
+    ) -> "Displacement":
+        """Motion given frame by frame: every frame is a band of its own, on for that frame."""
+        once = torch.eye(displacement.shape[1], dtype=torch.complex64)
+        return cls(displacement.to(torch.complex64), once, fps, reference_size, mask, loop)
+
     @property
     def frames(self) -> int:
-        return self.displacement.shape[1]
+        return self.modal_coords.shape[1]
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        return tuple(self.coeffs.shape[-2:])
+
+    def at(self, item: int, frames: slice = slice(None)) -> Float[Tensor, "t 2 h w"]:
+        """D_t of one still at some frames, px of this grid."""
+        return displacement(self.coeffs[item : item + 1], self.modal_coords[:, frames])[0]
+
+    def in_parts(self, item: int) -> Iterator[Float[Tensor, "t 2 h w"]]:
+        """All frames of one still, a few at a time."""
+        for first in range(0, self.frames, FRAMES_AT_A_TIME):
+            yield self.at(item, slice(first, first + FRAMES_AT_A_TIME))
 
     def scaled_to(self, size: tuple[int, int]) -> Float[Tensor, "2 1 1"]:
         """Factor per axis from pixels of this grid to pixels of a picture of that size."""
-        height, width = self.displacement.shape[-2:]
-        return self.displacement.new_tensor([size[1] / width, size[0] / height]).view(2, 1, 1)
+        height, width = self.grid
+        return torch.tensor([size[1] / width, size[0] / height]).view(2, 1, 1)
 
 
 def displacement(
-    spectrum: SpectralVolume, modal_coords: Complex[Tensor, "#b k t"]
+    coeffs: Complex[Tensor, "b k 2 h w"], modal_coords: Complex[Tensor, "k t"]
 ) -> Float[Tensor, "b t 2 h w"]:
-    """Re sum_k S_k(p) q_k(t), without mean and drift. Evaluated as one real matrix product."""
-    coeffs = rearrange(spectrum.coeffs, "b k xy h w -> b (xy h w) k")
-    real = coeffs.real @ modal_coords.real - coeffs.imag @ modal_coords.imag
-    height, width = spectrum.grid
-    return rearrange(real, "b (xy h w) t -> b t xy h w", h=height, w=width)
+    """Re sum_k S_k(p) q_k(t): the one formula, as one real matrix product in the precision of S."""
+    height, width = coeffs.shape[-2:]
+    modal_coords = modal_coords.to(coeffs.dtype)
+    bands = rearrange(coeffs, "b k xy h w -> b (xy h w) k")
+    bands = torch.cat([bands.real, -bands.imag], -1)
+    played = bands @ torch.cat([modal_coords.real, modal_coords.imag])
+    return rearrange(played, "b (xy h w) t -> b t xy h w", h=height, w=width)
 
 
 def displacement_at(
     spectrum: SpectralVolume, times_s: Float[Tensor, " t"]
 ) -> Float[Tensor, "b t 2 h w"]:
-    """Play the bands at any times, fractional or not, with mean and drift where there are any."""
-    played = displacement(spectrum, harmonic_coords(spectrum.frequencies_hz, times_s)[None])
-    if spectrum.mean is not None:
-        played = played + spectrum.mean[:, None]
-    if spectrum.drift is not None:
-        played = played + spectrum.drift[:, None] * times_s.view(-1, 1, 1, 1)
-    return played
+    """Play at any times, fractional or not, with mean and drift where there are any."""
+    return displacement(*with_trend(spectrum, times_s))
+
+
+def with_trend(
+    spectrum: SpectralVolume, times_s: Float[Tensor, " t"]
+) -> tuple[Complex[Tensor, "b k1 2 h w"], Complex[Tensor, "k1 t"]]:
+    """Bands and their playback, the mean as a band that is always on, the drift as one that grows."""
+    coeffs, coords = [spectrum.coeffs], [harmonic_coords(spectrum.frequencies_hz, times_s)]
+    times = times_s.to(coords[0].dtype)
+    for trend, course in ((spectrum.mean, torch.ones_like(times)), (spectrum.drift, times)):
+        if trend is not None:
+            coeffs.append(trend[:, None].to(coeffs[0].dtype))
+            coords.append(course[None])
+    return torch.cat(coeffs, 1), torch.cat(coords)
 
 
 def analyze(
@@ -138,20 +181,26 @@ def analyze(
     )
 
 
+def peaks(motion: Displacement, item: int) -> Float[Tensor, "h w"]:
+    """The farthest every point gets from where it is in the still, px of the grid."""
+    parts = [part.square().sum(1).amax(0) for part in motion.in_parts(item)]
+    return torch.stack(parts).amax(0).sqrt()
+
+
 def amplitude_pct(
-    displacement: Float[Tensor, "b t 2 h w"], moving: Float[Tensor, "b 1 h w"] | None = None
+    motion: Displacement, moving: Float[Tensor, "b 1 h w"] | None = None
 ) -> Float[Tensor, " b"]:
     """Size of a motion: each point's peak over the clip, 95th percentile, in % of the longer side.
 
     Args:
         moving: Share of every point that moves; those with half the largest or more count.
     """
-    peak = displacement.square().sum(2).amax(1).sqrt()
-    if moving is None:
-        moving = torch.ones_like(peak)[:, None]
-    counted = (moving >= 0.5 * moving.amax((1, 2, 3), keepdim=True))[:, 0]
-    size = [torch.quantile(p[c], AMPLITUDE_PERCENTILE) for p, c in zip(peak, counted, strict=True)]
-    return 100 * torch.stack(size) / max(displacement.shape[-2:])
+    sizes = []
+    for i in range(len(motion.coeffs)):
+        peak = peaks(motion, i)
+        share = torch.ones_like(peak) if moving is None else moving[i, 0]
+        sizes.append(torch.quantile(peak[share >= 0.5 * share.max()], AMPLITUDE_PERCENTILE))
+    return 100 * torch.stack(sizes) / max(motion.grid)
 
 
 def moving_points(spectrum: SpectralVolume) -> Float[Tensor, "b 1 h w"] | None:
@@ -161,13 +210,16 @@ def moving_points(spectrum: SpectralVolume) -> Float[Tensor, "b 1 h w"] | None:
     return F.interpolate(spectrum.mask, spectrum.grid, mode="area")
 
 
-def own_amplitude_pct(spectrum: SpectralVolume) -> Float[Tensor, " b"]:
-    """Size of the bands' motion over their own period (mean and drift apart)."""
+def one_period(spectrum: SpectralVolume) -> Displacement:
+    """The bands over their own period, in as many frames as an amplitude is measured on."""
     frequencies = spectrum.frequencies_hz
-    base = frequencies.diff().min() if len(frequencies) > 1 else frequencies[0]
-    times = torch.arange(MEASURE_FRAMES) / (MEASURE_FRAMES * base)
-    played = displacement(spectrum, harmonic_coords(frequencies, times)[None])
-    return amplitude_pct(played, moving_points(spectrum))
+    base = float(frequencies.diff().min() if len(frequencies) > 1 else frequencies[0])
+    times = torch.arange(MEASURE_FRAMES, dtype=torch.float64) / (MEASURE_FRAMES * base)
+    coords = harmonic_coords(frequencies, times).to(spectrum.coeffs.dtype)
+    fps = MEASURE_FRAMES * base
+    return Displacement(
+        spectrum.coeffs, coords, fps, spectrum.reference_size, spectrum.mask, loop=True
+    )
 
 
 def scale(spectrum: SpectralVolume, gain: Float[Tensor, " b"]) -> SpectralVolume:

@@ -33,7 +33,8 @@ def hsv(hue, saturation, value) -> Float[Tensor, "3 h w"]:
 
 def band_picture(coeffs: Complex[Tensor, "2 h w"]) -> Float[Tensor, "3 h w"]:
     """One band: which way it swings at its widest, and how far."""
-    return flow_wheel(torch.where(coeffs.real.abs().sum() > 0, coeffs.real, coeffs.imag))
+    widest = torch.polar(torch.ones(()), -coeffs.square().sum().angle() / 2)
+    return flow_wheel((coeffs * widest).real)
 
 
 def heat(values: Float[Tensor, "h w"]) -> Float[Tensor, "3 h w"]:

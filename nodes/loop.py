@@ -4,6 +4,7 @@ import torch
 from comfy_api.latest import io
 
 from . import sockets
+from .render import RenderedVideo
 
 
 class LoopBlend(io.ComfyNode):
@@ -24,6 +25,10 @@ class LoopBlend(io.ComfyNode):
                     "overlap", default=15, min=1, max=10_000,
                     tooltip="How many frames the fade takes; the clip becomes so much shorter. At "
                     "most half the clip.",
+                ),
+                io.Int.Input(
+                    "clips", default=1, min=1, max=10_000,
+                    tooltip="How many clips of one length the frames hold, one after the other.",
                 ),
                 sockets.Motion.Input(
                     "displacement", optional=True,
@@ -47,13 +52,13 @@ class LoopBlend(io.ComfyNode):
         )  # fmt: skip
 
     @classmethod
-    def execute(cls, frames, overlap, displacement=None, still=None):
-        from ..gid_core import loop, pipeline
+    def execute(cls, frames, overlap, clips, displacement=None, still=None):
+        from ..gid_core import loop
 
-        before = loop.seam(frames)
+        taken = loop.split_clips(frames, clips)
+        before = [loop.seam(clip) for clip in taken]
         if displacement is not None and displacement.loop:
-            text = f"An exact loop already, left untouched. Seam: {before}."
-            return io.NodeOutput(frames, text, before.wrap, before.wrap)
+            return cls._closed(frames, "An exact loop already, left untouched.", before, before)
         if displacement is not None and still is None:
             raise ValueError(
                 "Expected the still beside the displacement, to render its blended paths. Connect "
@@ -61,12 +66,17 @@ class LoopBlend(io.ComfyNode):
             )
         if displacement is not None:
             motion = loop.blend_trajectories(displacement, overlap)
-            rendered = pipeline.render(sockets.pictures(still), motion)
-            closed = sockets.host_image(torch.stack([frame for frame, _ in rendered]))
-            how = "paths"
+            stills = sockets.pictures(still).to(sockets.render_device())
+            closed, _ = RenderedVideo(stills, motion).render()
+            text = f"Blended paths over {overlap} frames."
         else:
-            closed = torch.stack(list(loop.crossfade(frames, overlap)))
-            how = "pixels"
-        after = loop.seam(closed)
-        text = f"Blended {how} over {overlap} frames. Seam before: {before}. After: {after}."
-        return io.NodeOutput(closed, text, before.wrap, after.wrap)
+            closed = torch.cat([torch.stack(list(loop.crossfade(c, overlap))) for c in taken])
+            text = f"Blended pixels over {overlap} frames."
+        after = [loop.seam(clip) for clip in loop.split_clips(closed, clips)]
+        return cls._closed(closed, text, before, after)
+
+    @staticmethod
+    def _closed(frames, text, before, after):
+        worst = [max(seams, key=lambda seam: seam.wrap) for seams in (before, after)]
+        text = f"{text} Seam before: {worst[0]}. After: {worst[1]}."
+        return io.NodeOutput(frames, text, worst[0].wrap, worst[1].wrap)

@@ -32,8 +32,8 @@ class FeatureSplatRender(io.ComfyNode):
                 ),
                 io.Boolean.Input(
                     "deterministic", default=False,
-                    tooltip="On CUDA, add in a fixed order: slower, and the same bits every time. "
-                    "The CPU always gives the same bits.",
+                    tooltip="Render on the CPU, which gives the same bits every time; a GPU adds in "
+                    "changing order, and may differ in the last bits.",
                 ),
                 io.Mask.Input(
                     "mask", optional=True,
@@ -52,8 +52,10 @@ class FeatureSplatRender(io.ComfyNode):
 
     @classmethod
     def execute(cls, image, displacement, output, deterministic, mask=None):
-        stills = sockets.pictures(image).to(sockets.render_device())
-        clip = RenderedVideo(stills, displacement, sockets.mask(mask), deterministic)
+        stills = sockets.pictures(image)
+        if not deterministic:
+            stills = stills.to(sockets.render_device())
+        clip = RenderedVideo(stills, displacement, sockets.mask(mask))
         frames, uncovered = clip.render(1 if output == OUTPUTS[1] else None)
         return io.NodeOutput(frames, uncovered, clip)
 
@@ -61,10 +63,9 @@ class FeatureSplatRender(io.ComfyNode):
 class RenderedVideo(Input.Video):
     """A clip that exists as a still and a motion, and is rendered frame by frame when asked for."""
 
-    def __init__(self, stills, motion, mask, deterministic, frames: range | None = None):
+    def __init__(self, stills, motion, mask=None, frames: range | None = None):
         self._stills, self._motion, self._mask = stills, motion, mask
-        self._deterministic = deterministic
-        clips = pipeline.batch_of(len(stills), len(motion.displacement))
+        clips = pipeline.batch_of(len(stills), len(motion.coeffs))
         self._range = range(clips * motion.frames) if frames is None else frames
 
     def get_dimensions(self):
@@ -82,9 +83,7 @@ class RenderedVideo(Input.Video):
     def frames(self):
         """(frame, uncovered), one at a time, with progress; raises when the user cancels."""
         report = sockets.progress(len(self._range))
-        rendered = pipeline.render(
-            self._stills, self._motion, self._mask, self._deterministic, self._range
-        )
+        rendered = pipeline.render(self._stills, self._motion, self._mask, self._range)
         for i, frame in enumerate(rendered):
             report(i + 1, len(self._range))
             yield frame
@@ -111,7 +110,7 @@ class RenderedVideo(Input.Video):
         kept = self._range[first : first + count]
         if not kept or (strict_duration and duration and len(kept) < count):
             return None
-        return RenderedVideo(self._stills, self._motion, self._mask, self._deterministic, kept)
+        return RenderedVideo(self._stills, self._motion, self._mask, kept)
 
     def save_to(self, path, format="auto", codec="auto", metadata=None, crf=None, **others):
         """Render into a file or an open one. What we do not encode ourselves, the host does."""

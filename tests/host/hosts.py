@@ -91,7 +91,7 @@ class Host:
 
     def __init__(self, install: Install, work: Path):
         self.install, self.work = install, work
-        work.mkdir(parents=True, exist_ok=True)
+        (work / "input").mkdir(parents=True)
         self._log = (work / "log.txt").open("w")
         self._process = subprocess.Popen(
             [python(), IN_HOST, install.folder, PACK, work],
