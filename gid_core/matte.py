@@ -16,7 +16,8 @@ EVIDENCE_SIDE = 512  # colours are counted on a picture of at most this size
 SPACE_CELLS = 5  # grid cells along the longer side: a colour counts near where it is seen
 COLOUR_CELLS = (14, 18, 18)  # of luma and the two chroma axes
 REACH = 0.04  # how far outside the painted outline the matte may grow, of the longer side
-PAINTED_LOGIT = 1.5  # how far the paint alone is believed
+PAINTED_LOGIT = 1.5  # how far the paint alone is believed, where there is detail
+DETAIL = 0.012  # contrast at which paint is half believed: what is smooth hardly shows its motion
 EVIDENCE_LOGIT = 5.0  # where the evidence of colours is cut off
 AREA_EXPONENT = 0.35  # 0: a colour belongs to the side that has more of it; 1: to the side it fills
 LOST = 0.15  # a painted part of which less than this remains is taken as painted
@@ -50,7 +51,11 @@ def refine_mask(
     reach = REACH * max(size)
     outward = torch.from_numpy(distance_transform_edt(~inside)).float()
     inward = torch.from_numpy(distance_transform_edt(inside)).float()
-    prior = PAINTED_LOGIT * ((inward - outward) / reach).clamp(-1, 1)
+    luma = small.mean(1, keepdim=True)
+    detail = (_box(luma.square(), 2) - _box(luma, 2).square()).clamp(min=0).sqrt()[0, 0]
+    detail = _box((detail / (detail + DETAIL))[None], 2)[0]
+    believed = torch.where(torch.from_numpy(inside), detail, 1.0)
+    prior = PAINTED_LOGIT * believed * ((inward - outward) / reach).clamp(-1, 1)
     cells = _cells(small)
     alpha = painted
     for _ in range(ROUNDS):
@@ -59,6 +64,9 @@ def refine_mask(
         # Neighbours of one colour go one way: single pixels that changed sides tear at the edges.
         alpha = guided_filter(small, alpha[None, None], 4, 1e-3)[0, 0].clamp(0, 1)
 
+    # A side for everyone: only at edges of the picture is a matte soft. Half-moving sky would show
+    # the plate's inventions through it.
+    alpha = (alpha > 0.5).float()
     parts, count = label(inside)
     parts = torch.from_numpy(parts).long()
     area = torch.bincount(parts.flatten(), minlength=count + 1)
@@ -67,9 +75,6 @@ def refine_mask(
     lost[0] = False
     alpha = torch.where(lost[parts], painted, alpha)
 
-    # A side for everyone: only at edges of the picture is a matte soft. Half-moving sky would show
-    # the plate's inventions through it.
-    alpha = (alpha > 0.5).float()
     alpha = F.interpolate(alpha[None, None], (height, width), mode="bilinear")
     radius = max(1, round(GUIDE_RADIUS * max(height, width)))
     matte = guided_filter(image, alpha, radius, GUIDE_EPS)

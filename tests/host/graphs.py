@@ -146,6 +146,10 @@ class Graph:
         with np.load(self.folder / f"{name}.npz") as file:
             return file[field]
 
+    def displacement(self, name: str) -> np.ndarray:
+        """b t 2 h w: a kept motion, frame by frame."""
+        return played(self.kept(name, "coeffs"), self.kept(name, "modal_coords"))
+
     def run(self, host, **options) -> dict:
         return host.run(json.loads(json.dumps(self.nodes)), **options)
 
@@ -189,6 +193,11 @@ def largest_steps(frames: np.ndarray) -> tuple[float, float]:
     steps = np.sqrt(np.square(np.diff(frames, axis=0)).mean((1, 2, 3)))
     wrap = np.sqrt(np.square(frames[0] - frames[-1]).mean())
     return float(wrap), float(steps.max())
+
+
+def played(coeffs: np.ndarray, modal_coords: np.ndarray) -> np.ndarray:
+    """Re sum_k S_k(p) q_k(t)."""
+    return np.einsum("bkxhw,kt->btxhw", coeffs, modal_coords).real
 
 
 def may_change(mask: np.ndarray, displacement: np.ndarray) -> np.ndarray:

@@ -150,7 +150,9 @@ class Host:
             self._process.kill()
             answer = None
         if answer is None:
-            raise RuntimeError(f"The host died or took too long. Its log ends:\n{self.log()[-3000:]}")
+            raise RuntimeError(
+                f"The host died or took too long. Its log ends:\n{self.log()[-3000:]}"
+            )
         return answer
 
 

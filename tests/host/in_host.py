@@ -22,7 +22,11 @@ import time
 import numpy as np
 
 FOLDERS = ("output", "temp", "input", "user")
-EXTRAS = ("nodes_video.py", "nodes_mask.py", "nodes_preview_any.py")  # of the host's own nodes, what the tests use
+EXTRAS = (
+    "nodes_video.py",
+    "nodes_mask.py",
+    "nodes_preview_any.py",
+)  # of the host's own nodes, what the tests use
 
 
 class Server:

@@ -19,7 +19,7 @@ def test_where_nothing_moves_every_frame_is_the_still(host, graph):
     picture = still()
     graph.animate(picture, painted()).keep(motion=("motion", 0), mask=("sampler", 1))
     frames = graph.frames(host)
-    moving = may_change(graph.kept("mask"), graph.kept("motion", "displacement"))
+    moving = may_change(graph.kept("mask"), graph.displacement("motion"))
     changed = (frames != picture).any((0, 3))
     assert 0.05 < moving.mean() < 0.6
     assert changed.sum() > 200
@@ -63,7 +63,7 @@ def test_alpha_moves_with_the_picture(host, graph):
     graph.animate(picture, painted()).keep(motion=("motion", 0), mask=("sampler", 1))
     frames = graph.frames(host)
     assert frames.shape == (12, *picture.shape[1:])
-    moving = may_change(graph.kept("mask"), graph.kept("motion", "displacement"))[0]
+    moving = may_change(graph.kept("mask"), graph.displacement("motion"))[0]
     changed = (frames[..., 3] != picture[..., 3]).any(0)
     assert changed.sum() > 50
     assert not changed[~moving].any()
@@ -111,7 +111,7 @@ def test_a_painted_anchor_holds_still(host, tmp_path):
             graph.given("anchor", head)
             graph.nodes["sampler"]["inputs"]["anchor"] = ("anchor", 1)
         assert_ran(graph.run(host))
-        motion = np.abs(graph.kept("motion", "displacement")).max((0, 1, 2))
+        motion = np.abs(graph.displacement("motion")).max((0, 1, 2))
         swings[name] = motion[10:24, 46:50].max(), motion[40:54, 46:50].max()
     assert min(swings["free"]) > 1
     assert swings["held"][0] == 0

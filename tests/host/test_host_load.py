@@ -8,7 +8,9 @@ import hosts
 def declared():
     """The node classes that nodes/__init__.py lists; a class is named as its node."""
     tree = ast.parse((hosts.PACK / "nodes/__init__.py").read_text())
-    values = [n.value for n in tree.body if isinstance(n, ast.Assign) and n.targets[0].id == "NODES"]
+    values = [
+        n.value for n in tree.body if isinstance(n, ast.Assign) and n.targets[0].id == "NODES"
+    ]
     return [element.id for element in values[0].elts]
 
 

@@ -6,7 +6,7 @@ from graphs import Graph, assert_ran, largest_steps, node, painted, still
 
 
 def blend(graph, host, **inputs):
-    graph.nodes["blend"] = node("LoopBlend", **{"overlap": 4} | inputs)
+    graph.nodes["blend"] = node("LoopBlend", **{"overlap": 4, "clips": 1} | inputs)
     graph.keep(closed=("blend", 0), report=("blend", 1), before=("blend", 2), after=("blend", 3))
     assert_ran(graph.run(host))
     return graph.kept("closed")
@@ -72,3 +72,15 @@ def test_the_report_says_what_closing_moved(host, tmp_path):
     graph.keep(report=("motion", 1))
     assert_ran(graph.run(host))
     assert "moved by up to" in str(graph.kept("report"))
+
+
+def test_several_clips_close_each_by_itself(host, tmp_path):
+    clips = [drifting_clip(), drifting_clip()[::-1]]
+    closed = {}
+    for name, frames in {"both": np.concatenate(clips), "second": clips[1]}.items():
+        (tmp_path / name).mkdir()
+        graph = Graph(tmp_path / name)
+        graph.given("clip", np.ascontiguousarray(frames))
+        closed[name] = blend(graph, host, frames=("clip", 0), clips=len(frames) // 24)
+    assert len(closed["both"]) == 2 * len(closed["second"]) == 40
+    np.testing.assert_array_equal(closed["both"][20:], closed["second"])

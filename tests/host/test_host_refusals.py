@@ -18,7 +18,10 @@ def refused_runs():
     yield "NaN", (["Expected finite", "1 that"], {"picture": with_nan()})
     yield "two channels", (["Expected", "channels", "got 2"], {"picture": still()[..., :2]})
     masks = np.concatenate([painted()] * 3)
-    yield "3 masks for 2 stills", (["Expected one mask", "got 3"], {"picture": BATCH, "mask": masks})
+    yield (
+        "3 masks for 2 stills",
+        (["Expected one mask", "got 3"], {"picture": BATCH, "mask": masks}),
+    )
     slow = {"fps": 5.0}
     yield "frame rate below twice the bands", (["Use more than"], {"motion": slow})
     fast = {"speed": 2.0}
@@ -51,15 +54,23 @@ def test_motions_that_do_not_fit_the_stills_are_refused(host, tmp_path):
 def test_too_wide_an_overlap_is_refused(host, tmp_path):
     graph = Graph(tmp_path)
     graph.given("clip", np.repeat(still(), 12, 0))
-    graph.nodes["blend"] = node("LoopBlend", frames=("clip", 0), overlap=7)
+    graph.nodes["blend"] = node("LoopBlend", frames=("clip", 0), overlap=7, clips=1)
     sentence = refusal(graph.keep(closed=("blend", 0)).run(host))
     assert "half the clip's 12 frames, got 7" in sentence and "Choose" in sentence
+
+
+def test_clips_of_unequal_length_are_refused(host, tmp_path):
+    graph = Graph(tmp_path)
+    graph.given("clip", np.repeat(still(), 12, 0))
+    graph.nodes["blend"] = node("LoopBlend", frames=("clip", 0), overlap=2, clips=5)
+    sentence = refusal(graph.keep(closed=("blend", 0)).run(host))
+    assert "Expected" in sentence and "12" in sentence and "5" in sentence
 
 
 def test_paths_without_their_still_are_refused(host, tmp_path):
     graph = Graph(tmp_path).animate(still(), painted(), motion={"loop": False})
     graph.nodes["blend"] = node(
-        "LoopBlend", frames=("render", 0), overlap=4, displacement=("motion", 0)
+        "LoopBlend", frames=("render", 0), overlap=4, clips=1, displacement=("motion", 0)
     )
     sentence = refusal(graph.keep(closed=("blend", 0)).run(host))
     assert "Expected the still" in sentence and "Connect" in sentence

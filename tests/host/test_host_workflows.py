@@ -6,7 +6,8 @@ import hosts
 import numpy as np
 import pytest
 from graphs import (
-    WORKFLOWS, assert_ran, decoded, demo_inputs, find, largest_steps, may_change, node, saved, workflow,
+    WORKFLOWS, assert_ran, decoded, demo_inputs, find, largest_steps, may_change, node, played, saved,
+    workflow,
 )  # fmt: skip
 
 NAMES = sorted(path.stem for path in WORKFLOWS.glob("*.json"))
@@ -95,7 +96,8 @@ def test_the_video_is_a_seamless_loop_and_still_outside_the_mask(host, tmp_path,
         frames=(render, 0),
     )
     assert_ran(host.run(prompt))
-    frames, motion = kept("frames"), kept("motion", "displacement")
+    frames = kept("frames")
+    motion = played(kept("motion", "coeffs"), kept("motion", "modal_coords"))
     assert "nothing was moved" in str(kept("report"))
     wrap, inside = largest_steps(frames)
     assert 0 < wrap <= inside
