@@ -9,7 +9,8 @@ The folder holds NAME.png and NAME_mask.png. Columns:
   parts     connected parts, and the peak of the one that moves least, px of the picture
   seam D    |D(T) - D(0)| and the same of velocity (x one frame), px
   wrap      last-to-first step of the rendered frames / largest step inside
-  mp4       growth of the wrap's step by encoding / growth of a forced keyframe's step mid-clip
+  mp4       growth of the wrap's step by encoding / that of a keyframe's step, forced in the middle
+            half of the clip where the step is most like the wrap's (noise adds less to a larger one)
   leak      pixels that differ from the still farther from the refined mask than anything moves
 """
 
@@ -65,9 +66,9 @@ def measure(path: Path, seed: int) -> list[str]:
     inside, wrap = steps(frames)
     with tempfile.TemporaryDirectory() as folder:
         plain = encode(frames, Path(folder) / "a.mp4", None)
-        forced = encode(frames, Path(folder) / "b.mp4", FRAMES // 2)
-    middle = FRAMES // 2 - 1
-    grown = steps(plain)[1] - wrap, steps(forced)[0][middle] - inside[middle]
+        alike = most_alike(inside, wrap)
+        forced = encode(frames, Path(folder) / "b.mp4", alike + 1)
+    grown = steps(plain)[1] - wrap, steps(forced)[0][alike] - inside[alike]
 
     far = int(peak.max().ceil()) + 2
     near = F.max_pool2d((refined > 0).float(), 2 * far + 1, 1, far)[0, 0] > 0
@@ -89,6 +90,12 @@ def steps(frames):
     """Root-mean-square steps inside a clip, and from its last frame to its first."""
     inside = (frames[1:] - frames[:-1]).square().mean((1, 2, 3)).sqrt()
     return inside, (frames[0] - frames[-1]).square().mean().sqrt()
+
+
+def most_alike(inside, wrap) -> int:
+    """The step in the middle half of a clip that is most like the wrap's."""
+    first = len(inside) // 4
+    return first + int((inside[first : 3 * first] - wrap).abs().argmin())
 
 
 def encode(frames, path, keyframe):

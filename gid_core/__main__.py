@@ -153,7 +153,7 @@ def _parser():
     add("--mask", type=Path, metavar="M", help="picture of the still, white where it may move")
     add("--exact-mask", action="store_true", help="use the mask as it is, do not refine it")
     add("--anchor", type=Path, metavar="M", help="picture of the still, white where it is held")
-    add("--anchor-rule", choices=ANCHORS, default=elastic.anchor, help="what holds a part where no anchor is painted (default: %(default)s, which is hanging for what the upper border cuts off, else ground)")  # fmt: skip
+    add("--anchor-rule", choices=ANCHORS, default=elastic.anchor, help="what holds a part where no anchor is painted (default: %(default)s, which is hanging for what only the upper border cuts off, else ground)")  # fmt: skip
     add("--model", choices=["elastic"], default="elastic", help="where the motion comes from (default: %(default)s, which needs no weights)")  # fmt: skip
     add("--amplitude", type=_number(float, 0, 20), default=bands.amplitude_pct, metavar="PCT", help="how far things move, 95th percentile of the peaks, %% of the longer side (default: %(default)s)")  # fmt: skip
     add("--sway-hz", type=_number(float, 0, 20, True), default=elastic.sway_hz, metavar="F", help="natural frequency of the largest part, Hz; trees 0.2-0.5, small plants 1-3 (default: %(default)s)")  # fmt: skip

@@ -17,6 +17,8 @@ from .spectrum import Displacement, SpectralVolume
 
 NOTICEABLE_SHIFT = 0.1  # a band moved by more than this share of its frequency is worth saying
 
+MOST_HARMONICS = 256  # of a closed loop: bands are spread over no more
+
 
 @dataclass(frozen=True)
 class LoopReport:
@@ -75,7 +77,11 @@ def close_loop(
     members: dict[int, list[tuple[int, complex]]] = {}
     shifts = []
     for k, f in enumerate(frequencies):
-        shares = _shares(f, spacing, duration_s) if longer else {max(1, round(f * duration_s)): 1.0}
+        if longer:
+            most = max(1, MOST_HARMONICS // len(frequencies))
+            shares = _drawn(_shares(f, spacing, duration_s), most, generator)
+        else:
+            shares = {max(1, round(f * duration_s)): 1.0}
         shifts.append(abs(sum(n * share for n, share in shares.items()) / duration_s - f))
         for n, share in shares.items():
             phase = 2 * math.pi * torch.rand((), generator=generator).item() if longer else 0.0
@@ -104,6 +110,17 @@ def _shares(f, spacing, duration_s) -> dict[int, float]:
     overlap = {n: min(high, n + 0.5) - max(low, n - 0.5) for n in near}
     overlap = {n: width for n, width in overlap.items() if width > 1e-9}
     return {n: width / sum(overlap.values()) for n, width in overlap.items()}
+
+
+def _drawn(shares, most, generator) -> dict[int, float]:
+    """At most so many of the harmonics, drawn evenly; a very long loop needs no more not to repeat."""
+    harmonics = list(shares)
+    if len(harmonics) <= most:
+        return shares
+    step = len(harmonics) / most
+    offsets = torch.rand(most, generator=generator)
+    drawn = [harmonics[int((i + u) * step)] for i, u in enumerate(offsets.tolist())]
+    return {n: 1 / most for n in drawn}
 
 
 def _meet(coeffs, parts):

@@ -3,9 +3,10 @@
 Law: item i of a batch equals the single run with seed + i.
 """
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -26,10 +27,12 @@ from .spectrum import (
     with_trend,
 )
 
+log = logging.getLogger("gid")
 POSES = ("rest pose", "first frame")
 Callback = Callable[[int, int], None]
 
 
+@runtime_checkable
 class MotionModel(Protocol):
     """What can be sampled: the elastic prior, or a learned model."""
 
@@ -83,6 +86,8 @@ def sample_motion(
         poll = lambda done=i: callback(done, len(images))
         volumes.append(model.sample(still, matte, generator, spectrum, held, poll))
         callback(i + 1, len(images))
+        if not volumes[-1].coeffs.any():
+            log.warning("Nothing in still %d moves: its mask is empty, or all of it is held.", i)
     first = volumes[0]
     return replace(
         first,

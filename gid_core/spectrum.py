@@ -9,6 +9,7 @@ amplitude in pixels; time 0 is the first frame and frame T is the next period's 
 Source: Li et al., "Generative Image Dynamics", CVPR 2024, Sec. 4.1, Eq. 1-2.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -23,6 +24,7 @@ KINDS = ("response", "modes")
 FORMAT_VERSION = 1
 AMPLITUDE_PERCENTILE = 0.95
 MEASURE_FRAMES = 100  # of one period, over which an amplitude is measured
+PEAK_FRAMES = 600  # of a clip, at most, that a peak is looked for in
 FRAMES_AT_A_TIME = 32  # of a displacement that are held at once
 
 
@@ -97,10 +99,11 @@ class Displacement:
         """D_t of one still at some frames, px of this grid."""
         return displacement(self.coeffs[item : item + 1], self.modal_coords[:, frames])[0]
 
-    def in_parts(self, item: int) -> Iterator[Float[Tensor, "t 2 h w"]]:
-        """All frames of one still, a few at a time."""
-        for first in range(0, self.frames, FRAMES_AT_A_TIME):
-            yield self.at(item, slice(first, first + FRAMES_AT_A_TIME))
+    def in_parts(self, item: int, step: int = 1) -> Iterator[Float[Tensor, "t 2 h w"]]:
+        """All frames of one still, or every so many, a few at a time."""
+        ahead = FRAMES_AT_A_TIME * step
+        for first in range(0, self.frames, ahead):
+            yield self.at(item, slice(first, first + ahead, step))
 
     def scaled_to(self, size: tuple[int, int]) -> Float[Tensor, "2 1 1"]:
         """Factor per axis from pixels of this grid to pixels of a picture of that size."""
@@ -182,8 +185,12 @@ def analyze(
 
 
 def peaks(motion: Displacement, item: int) -> Float[Tensor, "h w"]:
-    """The farthest every point gets from where it is in the still, px of the grid."""
-    parts = [part.square().sum(1).amax(0) for part in motion.in_parts(item)]
+    """The farthest every point gets from where it is in the still, px of the grid.
+
+    Of long clips only so many frames are looked at, spread evenly.
+    """
+    step = math.ceil(motion.frames / PEAK_FRAMES)
+    parts = [part.square().sum(1).amax(0) for part in motion.in_parts(item, step)]
     return torch.stack(parts).amax(0).sqrt()
 
 

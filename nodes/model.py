@@ -49,8 +49,8 @@ class ElasticMotionModel(io.ComfyNode):
                 io.Combo.Input(
                     "anchor", options=list(ANCHORS), default=elastic.anchor,
                     tooltip="What holds a part where no anchor is painted: its foot (ground), its top "
-                    "(hanging), the picture's border, or nothing. Auto hangs what the upper border "
-                    "cuts off and grounds the rest.",
+                    "(hanging), the picture's border, or nothing. Auto hangs what only the upper "
+                    "border cuts off, and grounds the rest.",
                 ),
             ],
             outputs=[sockets.Model.Output(display_name="model", tooltip="For the sampler.")],
