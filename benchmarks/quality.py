@@ -48,7 +48,7 @@ def measure(path: Path, seed: int) -> list[str]:
 
     refined = spectrum.mask
     sheet = elastic.solve(still[None], refined, config=ElasticConfig())
-    material = torch.from_numpy(sheet.coverage > 0).float()[None, None]
+    material = torch.from_numpy(sheet.material).float()[None, None]
     cells = F.avg_pool2d(material, 2, 1)[0, 0] == 1
     fold = elastic.least_jacobian(motion.at(0)).amin(0)[cells].min()
     peak = peaks(motion, 0).flatten() * size / max(spectrum.grid)

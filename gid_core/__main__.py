@@ -108,7 +108,7 @@ def _write(args, still, spectrum, mask=None):
 def _progress(frames, total, quiet):
     from tqdm import tqdm
 
-    return tqdm(frames, total=total, unit="frame", disable=quiet or not sys.stderr.isatty())
+    yield from tqdm(frames, total=total, unit="frame", disable=quiet or not sys.stderr.isatty())
 
 
 def _say(text):

@@ -3,6 +3,7 @@
 Law: load(save(S)) = S, the mask to 1/255. A file is written beside its place and moved there whole.
 """
 
+import errno
 import json
 import os
 import tempfile
@@ -23,7 +24,7 @@ def written_whole(path: Path, suffix: str = ""):
     """Yield a temporary path in the same folder; move it to `path` if all went well, else remove it.
 
     Raises:
-        ValueError: If the folder is missing or cannot be written to.
+        ValueError: If the folder is missing or cannot be written to, or the disk is full.
     """
     path = Path(path)
     if not path.parent.is_dir():
@@ -44,6 +45,12 @@ def written_whole(path: Path, suffix: str = ""):
         yield Path(name)
         os.chmod(name, 0o666 & ~_umask())  # mkstemp makes files for their owner alone
         os.replace(name, path)
+    except (OSError, SafetensorError) as error:
+        full = getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error)
+        why = "the disk is full" if full else str(error)
+        raise ValueError(
+            f"Could not write {str(path)!r}: {why}. Nothing was left behind."
+        ) from error
     finally:
         Path(name).unlink(missing_ok=True)
 

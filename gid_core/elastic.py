@@ -43,10 +43,14 @@ UNFOLDING_ROUNDS = 24
 
 @dataclass(frozen=True)
 class Sheet:
-    """All parts of one still. `coverage` is the share of material around every node."""
+    """All parts of one still.
+
+    coverage: the share of material around every node; material: the nodes of parts, held ones too.
+    """
 
     grid: tuple[int, int]
     coverage: Float[np.ndarray, "h w"]
+    material: Bool[np.ndarray, "h w"]
     parts: tuple[Part, ...]
 
 
@@ -113,7 +117,10 @@ def solve(
             lowest *= min(HELD_FASTER, part.omega[0] / free.omega[0])
         rescale = 2 * math.pi * lowest / max(part.omega[0], 1e-12)
         parts.append(Part(part.nodes, part.shapes, part.omega * rescale))
-    return Sheet(grid, node_mass.reshape(grid), tuple(parts))
+    material = np.zeros(grid, bool)
+    for _, nodes in pieces:
+        material.flat[nodes] = True
+    return Sheet(grid, node_mass, material, tuple(parts))
 
 
 def respond(
@@ -137,7 +144,7 @@ def respond(
         coeffs[:, :, part.nodes] += np.einsum("nxj,kj->kxn", part.shapes, modal)
     coeffs = _continue_outside(
         torch.from_numpy(coeffs.reshape(1, -1, *sheet.grid)),
-        torch.from_numpy(sheet.coverage > 0),
+        torch.from_numpy(sheet.material),
     )
     return SpectralVolume(
         coeffs.view(1, len(frequencies), 2, *sheet.grid).to(torch.complex64),
@@ -161,9 +168,12 @@ def set_amplitude(volume: SpectralVolume, sheet: Sheet, config: SpectrumConfig) 
     with its neighbours', until nothing folds.
     """
     percent = config.amplitude_pct
-    coverage = torch.from_numpy(sheet.coverage).float()[None, None]
-    known = (coverage > 0).float()
+    material = torch.from_numpy(sheet.material)
+    known = material[None, None].float()
     cells = F.avg_pool2d(known, 2, 1)[0, 0] == 1
+    free = torch.zeros_like(material)
+    for part in sheet.parts:
+        free.view(-1)[torch.from_numpy(part.nodes)] = True
     moving = moving_points(volume)
 
     def resized(volume):
@@ -185,7 +195,9 @@ def set_amplitude(volume: SpectralVolume, sheet: Sheet, config: SpectrumConfig) 
             break
         # The nodes of folded cells, and theirs around.
         near = F.max_pool2d(F.pad(folded[None, None].float(), (2, 2, 2, 2)), 4, 1)
-        coeffs = torch.where(near > 0, _evened(volume.coeffs[0], known), volume.coeffs)
+        coeffs = torch.where(
+            (near > 0) & (free | ~material), _evened(volume.coeffs[0], known), volume.coeffs
+        )
         volume = replace(volume, coeffs=coeffs)
     return resized(volume)
 

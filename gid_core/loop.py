@@ -119,8 +119,8 @@ def _drawn(shares, most, generator) -> dict[int, float]:
         return shares
     step = len(harmonics) / most
     offsets = torch.rand(most, generator=generator)
-    drawn = [harmonics[int((i + u) * step)] for i, u in enumerate(offsets.tolist())]
-    return {n: 1 / most for n in drawn}
+    drawn = {harmonics[int((i + u) * step)] for i, u in enumerate(offsets.tolist())}
+    return {n: 1 / len(drawn) for n in sorted(drawn)}
 
 
 def _meet(coeffs, parts):

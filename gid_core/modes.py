@@ -57,6 +57,7 @@ def modes_of(
     import scipy.sparse as sparse
     import scipy.sparse.linalg
 
+    poll()
     free = np.setdiff1d(nodes, fixed)
     if len(free) == 0:
         return None

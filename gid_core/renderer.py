@@ -25,7 +25,6 @@ from .spectrum import Displacement
 from .splat import normalize_splat, softmax_weight, splat_points
 
 MARGIN = 2  # px around the matte that move along, so that its soft edge moves with it
-COVERED = 1e-3  # least share of a pixel that counts as landed on
 COLOUR_SIGMA = 0.1  # how alike in colour a pixel and a grid point must be to move alike
 UNLIKE = 0.02  # weight left to the unlike: somebody must say how a pixel moves
 SOFT = 0.05  # weight of a pixel of matte zero, against one of a solid pixel
@@ -110,9 +109,8 @@ def render_frame(
         (start + moved)[None],
         size,
     )
-    came, _ = normalize_splat(splatted[:, :3])
-    came = came[0].flatten(1)
-    landed = splatted[0, 3].flatten() > COVERED
+    came, weight = normalize_splat(splatted)
+    came, landed = came[0].flatten(1), weight[0, 0].flatten() > 0
     stirred = torch.zeros_like(landed)
     stirred[layers.points] = (moved != 0).any(0)
     touched = ((landed & (came != 0).any(0)) | stirred).nonzero().squeeze(1)

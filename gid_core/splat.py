@@ -6,8 +6,6 @@ torch ships that adjoint as the backward pass of `grid_sample`, so it is used as
 Source: Niklaus & Liu, "Softmax Splatting for Video Frame Interpolation", CVPR 2020, Eq. 2-14.
 """
 
-import math
-
 import torch
 from einops import rearrange
 
@@ -17,8 +15,8 @@ from .shapes import Float, Tensor
 # exp(-IMPORTANCE_RANGE) is the least weight a pixel can have against the most important one. Wider
 # would push a lone unimportant pixel under the weight that counts as a hole.
 IMPORTANCE_RANGE = 20.0
-# Total bilinear weight below which nothing is said to have landed.
-HOLE_WEIGHT = 1e-6
+# Least share of a pixel that counts as landed on. Positions are rounded: crumbs of 1e-4 fall beside.
+COVERED = 1e-3
 
 
 def splat_points(
@@ -82,8 +80,8 @@ def weighted_splat(
     Returns:
         The average, zero in holes, and the total weight received (0 marks a hole).
     """
-    moved = splat(torch.cat([values * weight, weight], 1), displacement, impl)
-    return normalize_splat(moved)
+    carried = torch.cat([values * weight, weight, torch.ones_like(weight)], 1)
+    return normalize_splat(splat(carried, displacement, impl))
 
 
 def softmax_splat(
@@ -111,12 +109,18 @@ def softmax_weight(importance: Float[Tensor, "b 1 ..."]) -> Float[Tensor, "b 1 .
 
 
 def normalize_splat(
-    moved: Float[Tensor, "b c1 h w"],
+    moved: Float[Tensor, "b c2 h w"],
 ) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, "b 1 h w"]]:
-    """Divide splatted values by the weight that came along as the last channel."""
-    values, weight = moved[:, :-1], moved[:, -1:]
-    landed = weight > HOLE_WEIGHT * math.exp(-IMPORTANCE_RANGE)
-    return torch.where(landed, values / torch.where(landed, weight, 1.0), 0.0), weight
+    """Divide splatted values by the weight that came along.
+
+    Args:
+        moved: Weighted values, then their weight, then a share of 1 from every pixel. The last tells
+            what was landed on, which a weight of any size cannot.
+    """
+    values, weight, share = moved[:, :-2], moved[:, -2:-1], moved[:, -1:]
+    landed = share > COVERED
+    average = torch.where(landed, values / torch.where(landed, weight, 1.0), 0.0)
+    return average, torch.where(landed, weight, 0.0)
 
 
 class _NativeSplat(torch.autograd.Function):

@@ -5,11 +5,11 @@ Law: a clip is written beside its place and moved there whole; an interrupted en
 Convention: frames are rgb or rgba in [0, 1]; video is tagged bt709, limited range.
 """
 
-import errno
 import json
 import struct
 from collections.abc import Iterable
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
@@ -30,6 +30,11 @@ X264 = {
     "x264-params": "ipratio=2:pbratio=1:mbtree=0:scenecut=0:keyint=infinite:aq-mode=0",
 }
 VP9 = {"crf": "24", "b": "0", "deadline": "good", "cpu-used": "5", "row-mt": "1"}
+CODECS = {  # of a file name's ending: encoder, its options, those of the container
+    ".mp4": ("libx264", X264, {"movflags": "use_metadata_tags+faststart"}),
+    ".webm": ("libvpx-vp9", VP9, {}),
+    ".webp": ("libwebp_anim", {"quality": "85", "compression_level": "2"}, {"loop": "0"}),
+}
 
 
 def read_still(path: str | Path) -> Float[Tensor, "c h w"]:
@@ -46,6 +51,9 @@ def read_still(path: str | Path) -> Float[Tensor, "c h w"]:
     try:
         with Image.open(path) as picture:
             picture = ImageOps.exif_transpose(picture)
+            if picture.mode.startswith("I"):  # 16 bits a pixel, which PIL would clip to 8
+                deep = torch.from_numpy(np.array(picture).astype(np.float32))
+                return (deep / 65535).clamp(0, 1).expand(3, -1, -1)
             alpha = "A" in picture.getbands() or "transparency" in picture.info
             pixels = np.array(picture.convert("RGBA" if alpha else "RGB"))
     except (UnidentifiedImageError, OSError, SyntaxError, struct.error) as error:
@@ -63,8 +71,10 @@ def read_mask(path: str | Path) -> Float[Tensor, "1 h w"]:
 
 
 def to_bytes(frame: Float[Tensor, "c h w"]) -> np.ndarray:
-    """A frame as h w c bytes."""
+    """A frame as h w c bytes, grey as rgb."""
     scaled = (frame.clamp(0, 1) * 255).round().to(torch.uint8)
+    if len(scaled) == 1:
+        scaled = scaled.expand(3, -1, -1)
     return rearrange(scaled, "c h w -> h w c").contiguous().cpu().numpy()
 
 
@@ -96,19 +106,17 @@ def save_clip(
         tags: Metadata of the container (mp4, webm).
         crf: Quality of H.264 and VP9, smaller is better; None for ours.
     """
-    encode = {".webp": _encode_webp, ".gif": _encode_gif}.get(suffix, _encode_video)
+    encode = _encode_gif if suffix == ".gif" else _encode_video
+    frames = iter(frames)
+    first = next(frames, None)
+    if first is None:
+        raise ValueError(f"Expected at least one frame to write to {str(file)!r}, got none.")
+    frames = chain([first], frames)
     if not isinstance(file, str | Path):
-        encode(file, iter(frames), fps, suffix, tags or {}, crf)
+        encode(file, frames, fps, suffix, tags or {}, crf)
         return
     with written_whole(Path(file), suffix) as temporary:
-        try:
-            encode(str(temporary), iter(frames), fps, suffix, tags or {}, crf)
-        except OSError as error:
-            full = error.errno == errno.ENOSPC
-            why = "the disk is full" if full else str(error)
-            raise ValueError(
-                f"Could not write {str(file)!r}: {why}. Nothing was left behind."
-            ) from error
+        encode(str(temporary), frames, fps, suffix, tags or {}, crf)
 
 
 def as_tag(value) -> str:
@@ -124,13 +132,13 @@ def check_clip_path(path: Path) -> None:
         )
 
 
-def as_picture(frame: Float[Tensor, "c h w"], pix_fmt: str):
-    """A frame for an encoder: even sizes, bt709, limited range."""
+def as_picture(frame: Float[Tensor, "c h w"], pix_fmt: str, even: int = 2):
+    """A frame for an encoder: sizes a multiple of `even`, bt709, limited range."""
     import av
     from av.video.reformatter import ColorRange, Colorspace
 
     pixels = to_bytes(frame)
-    pixels = np.pad(pixels, [(0, n % 2) for n in pixels.shape[:2]] + [(0, 0)], "edge")
+    pixels = np.pad(pixels, [(0, n % even) for n in pixels.shape[:2]] + [(0, 0)], "edge")
     alpha = pix_fmt.startswith("yuva")
     source = np.ascontiguousarray(pixels if alpha else pixels[..., :3])
     return av.VideoFrame.from_ndarray(source, "rgba" if alpha else "rgb24").reformat(
@@ -142,62 +150,49 @@ def as_picture(frame: Float[Tensor, "c h w"], pix_fmt: str):
 
 
 def _encode_video(file, frames, fps, suffix, tags, crf):
+    """Everything but gif: one stream, frames as they come."""
     import av
 
-    webm = suffix == ".webm"
-    codec, options = ("libvpx-vp9", VP9) if webm else ("libx264", X264)
-    muxing = {} if webm else {"movflags": "use_metadata_tags+faststart"}
+    codec, options, muxing = CODECS[suffix]
     with av.open(file, "w", format=suffix[1:], options=muxing) as container:
         container.metadata.update(tags)
         stream = None
         for frame in frames:
             if stream is None:
-                rate = Fraction(fps).limit_denominator(60_060)
-                stream = container.add_stream(codec, rate)
-                stream.height, stream.width = (n + n % 2 for n in frame.shape[-2:])
-                stream.pix_fmt = "yuva420p" if webm and len(frame) == 4 else "yuv420p"
+                stream = container.add_stream(codec, _rate(fps))
+                even = 1 if suffix == ".webp" else 2
+                stream.height, stream.width = (n + n % even for n in frame.shape[-2:])
+                alpha = len(frame) == 4 and suffix != ".mp4"
+                stream.pix_fmt = "yuva420p" if alpha else "yuv420p"
                 stream.options = options if crf is None else options | {"crf": f"{crf:g}"}
                 context = stream.codec_context
                 context.colorspace = context.color_primaries = context.color_trc = 1  # bt709
                 context.color_range = 1  # limited
-            container.mux(stream.encode(as_picture(frame, stream.pix_fmt)))
-        if stream is not None:
-            container.mux(stream.encode())
-
-
-def _encode_webp(file, frames, fps, suffix, tags, crf):
-    from PIL import Image
-
-    pictures = (Image.fromarray(to_bytes(frame)) for frame in frames)
-    first = next(pictures)
-    first.save(
-        file, "WEBP", save_all=True, append_images=pictures, loop=0, quality=85, method=2,
-        duration=round(1000 / fps),
-    )  # fmt: skip
+            container.mux(stream.encode(as_picture(frame, stream.pix_fmt, even)))
+        container.mux(stream.encode())
 
 
 def _encode_gif(file, frames, fps, suffix, tags, crf):
     import av
     from PIL import Image
 
-    first = Image.fromarray(to_bytes(next(frames))[..., :3])
+    pictures = (Image.fromarray(to_bytes(frame)[..., :3]) for frame in frames)
+    first = next(pictures)
     # One palette for the whole clip: colours that change from frame to frame would shimmer.
     palette = first.quantize(256, Image.Quantize.MEDIANCUT)
     colours = np.zeros((256, 4), np.uint8)
     used = np.array(palette.getpalette(), np.uint8).reshape(-1, 3)
     colours[: len(used), 0], colours[: len(used), 1:] = 255, used
     with av.open(file, "w", format="gif", options={"loop": "0"}) as container:
-        stream = container.add_stream("gif", Fraction(fps).limit_denominator(1001))
+        stream = container.add_stream("gif", _rate(fps))
         stream.width, stream.height = first.size
         stream.pix_fmt = "pal8"
-
-        def pictures():
-            yield first
-            for frame in frames:
-                yield Image.fromarray(to_bytes(frame)[..., :3])
-
-        for picture in pictures():
+        for picture in chain([first], pictures):
             indices = picture.quantize(palette=palette, dither=Image.Dither.NONE)
             encoded = av.VideoFrame.from_ndarray((np.array(indices), colours), "pal8")
             container.mux(stream.encode(encoded))
         container.mux(stream.encode())
+
+
+def _rate(fps):
+    return Fraction(fps).limit_denominator(60_060)

@@ -1,16 +1,9 @@
-import os
-
-# Before numpy: the suite runs as several processes, each on one core.
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(name, "1")
-
+import oracles
 import pytest
 import torch
 from hypothesis import settings
 
-import oracles
-
-torch.set_num_threads(1)
+torch.set_num_threads(1)  # the suite runs as several processes
 settings.register_profile("core", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("core")
 

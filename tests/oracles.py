@@ -154,3 +154,25 @@ def guided_filter(guide: Tensor, values: Tensor, radius: int, eps: float) -> Ten
             offsets[:, y, x] = mean_p[0] - slope[:, 0] @ mean_i[:, 0]
     fitted = (box(slopes, radius) * guide[0]).sum(0, keepdim=True) + box(offsets, radius)
     return fitted[None]
+
+
+def tiny_pipeline() -> dict[str, list[float]]:
+    """Statistics of a procedural stalk, seed 3, from picture to frame."""
+    from gid_core.config import SpectrumConfig
+    from gid_core.pipeline import play, render, sample_motion
+
+    image, mask = stalk_picture(32, 48)
+    spectrum = sample_motion(image, mask, seed=3, spectrum=SpectrumConfig(4, 2.0, 2.0))
+    motion, _ = play(spectrum, 16, 8.0)
+    frame, uncovered = list(render(image, motion))[5]
+    return {
+        "mean |S| by band": spectrum.coeffs.abs().mean((0, 2, 3, 4)).tolist(),
+        "matte, mean and std": [spectrum.mask.mean().item(), spectrum.mask.std().item()],
+        "displacement of frame 5, mean and std": [
+            *motion.at(0)[5].mean((1, 2)).tolist(),
+            *motion.at(0)[5].std((1, 2)).tolist(),
+        ],
+        "frame 5, mean by channel": frame.mean((1, 2)).tolist(),
+        "frame 5, std by channel": frame.std((1, 2)).tolist(),
+        "uncovered in frame 5, mean": [uncovered.mean().item()],
+    }

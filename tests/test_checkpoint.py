@@ -212,7 +212,7 @@ def test_a_header_that_is_no_json_is_refused(tmp_path):
 def test_another_version_is_refused(tmp_path, version):
     tensors, header = good()
     path = written(tmp_path / "a.safetensors", tensors, header | {"version": version})
-    with pytest.raises(ValueError, match=rf"format version {version}, this release reads version 1"):
+    with pytest.raises(ValueError, match=f"format version {version}, this release reads"):
         load_spectrum(path)
 
 
@@ -246,7 +246,7 @@ def test_what_contradicts_itself_is_refused(tmp_path, tensors, header, sentence)
     sound, sound_header = good()
     load_spectrum(written(tmp_path / "sound.safetensors", sound, sound_header))
     path = written(tmp_path / "a.safetensors", sound | tensors, sound_header | header)
-    with pytest.raises(ValueError, match=f"'a.safetensors' is damaged: .*{sentence}.*Save the spec"):
+    with pytest.raises(ValueError, match=f"'a.safetensors' is damaged: .*{sentence}.*Save"):
         load_spectrum(path)
 
 

@@ -10,8 +10,8 @@ from gid_core.loop import (
     blend_trajectories,
     close_loop,
     crossfade,
-    is_loop,
     seam,
+    split_clips,
 )
 from gid_core.spectrum import Displacement, SpectralVolume, displacement
 
@@ -28,9 +28,9 @@ def energy(spectrum):
 
 def position(spectrum, times):
     """Evaluated in float64, on the frequencies as they are stored."""
-    exact = replace(spectrum, coeffs=spectrum.coeffs.to(torch.complex128))
     times = torch.as_tensor(times, dtype=torch.float64)
-    return displacement(exact, harmonic_coords(exact.frequencies_hz.double(), times)[None])
+    coords = harmonic_coords(spectrum.frequencies_hz.double(), times)
+    return displacement(spectrum.coeffs.to(torch.complex128), coords)
 
 
 def velocity(spectrum, times):
@@ -54,7 +54,8 @@ def test_a_closed_loop_returns_in_position_and_velocity(rng, frames, fps, speed)
     torch.testing.assert_close(
         velocity(closed, times + period_s), velocity(closed, times), rtol=0, atol=1e-2
     )
-    assert is_loop(closed.frequencies_hz, period_s)
+    cycles = closed.frequencies_hz * period_s
+    torch.testing.assert_close(cycles, cycles.round().clamp(min=1))
 
 
 @pytest.mark.parametrize("period_s", [0.5, 2.0, 4.0, 8.0, 16.0])
@@ -73,7 +74,7 @@ def test_bands_that_are_harmonics_stay_untouched(rng, period_s):
     closed, report = close_loop(spectrum, period_s)
     assert torch.equal(closed.coeffs, spectrum.coeffs)
     torch.testing.assert_close(closed.frequencies_hz, spectrum.frequencies_hz)
-    assert report == LoopReport(0.0, 0.0) and "nothing was moved" in str(report)
+    assert report == LoopReport(0.0, 0.0, False) and "nothing was moved" in str(report)
 
 
 def test_a_band_moves_to_the_nearest_harmonic_that_is_not_zero(rng):
@@ -83,7 +84,7 @@ def test_a_band_moves_to_the_nearest_harmonic_that_is_not_zero(rng):
     assert closed.frequencies_hz.tolist() == [1.0, 2.0, 3.0]
     assert torch.equal(closed.coeffs, spectrum.coeffs)
     assert report.shift_hz == pytest.approx(0.6)
-    assert report.shift_share == pytest.approx(1.5)
+    assert report.shift_share == pytest.approx(1.5) and report.changed
 
 
 def test_energies_add_where_bands_meet(rng):
@@ -106,8 +107,34 @@ def test_a_long_loop_spreads_its_bands_and_keeps_their_energy(rng):
     spectrum = volume(rng, [0.2 * k for k in range(1, 9)])
     closed, report = close_loop(spectrum, 15.0, seed=3)
     torch.testing.assert_close(energy(closed), energy(spectrum), rtol=1e-5, atol=0)
-    assert len(closed.frequencies_hz) == 24  # three harmonics of 1 / 15 s in every 0.2 Hz
-    assert report.shift_hz == 0  # each band spreads evenly around its place
+    # Three harmonics of 1 / 15 s in every 0.2 Hz, from half of it below the first band.
+    assert (closed.frequencies_hz * 15).round().tolist() == list(range(2, 26))
+    assert report.shift_hz == 0 and report.changed and "spread" in str(report)
+
+
+@pytest.mark.parametrize("period_s", [5.1, 7.0, 12.5])
+def test_a_loop_a_little_longer_spreads_without_gaps(rng, period_s):
+    spectrum = volume(rng, [0.2 * k for k in range(1, 9)])
+    closed, report = close_loop(spectrum, period_s)
+    torch.testing.assert_close(energy(closed), energy(spectrum), rtol=1e-5, atol=0)
+    assert (closed.frequencies_hz * period_s).round().diff().max() == 1
+    assert report.changed and report.shift_hz < 0.1
+    # What a band has goes to the harmonics within half its spacing and half of theirs.
+    alone = replace(spectrum, coeffs=torch.zeros_like(spectrum.coeffs))
+    alone.coeffs[:, 3] = 1
+    spread, _ = close_loop(alone, period_s)
+    there = spread.frequencies_hz[spread.coeffs.abs().amax((0, 2, 3, 4)) > 0]
+    assert (there - 0.8).abs().max() < 0.1 + 0.5 / period_s
+
+
+@pytest.mark.parametrize("period_s", [80.0, 100.0, 137.0, 900.0])
+def test_a_very_long_loop_keeps_the_energy_too(rng, period_s):
+    # Bands are spread over no more harmonics than would be stored.
+    spectrum = volume(rng, [0.2 * k for k in range(1, 17)], grid=(2, 3))
+    for seed in range(3):
+        closed, report = close_loop(spectrum, period_s, seed)
+        torch.testing.assert_close(energy(closed), energy(spectrum), rtol=1e-4, atol=0)
+        assert len(closed.frequencies_hz) <= 16 * 16 + 16 and report.shift_hz < 0.2
 
 
 def test_a_long_loop_does_not_repeat_inside_itself(rng):
@@ -134,18 +161,9 @@ def test_a_loop_has_neither_mean_nor_drift(rng):
 
 
 def test_the_report_warns_of_shifts_above_a_tenth():
-    small, large = str(LoopReport(0.05, 0.1)), str(LoopReport(0.05, 0.11))
+    small, large = (str(LoopReport(0.05, share, True)) for share in (0.1, 0.11))
     assert "0.050 Hz" in small and "%" not in small
     assert "11 %" in large and "a multiple of it" in large
-
-
-@pytest.mark.parametrize(
-    "frequencies, period_s, expected",
-    [([0.2, 3.2], 5.0, True), ([0.2, 3.2], 10.0, True), ([0.2, 0.5], 5.0, False),
-     ([0.1, 0.4], 5.0, False), ([1e-6, 0.2], 5.0, False)],
-)  # fmt: skip
-def test_a_loop_is_one_whose_bands_are_harmonics(frequencies, period_s, expected):
-    assert is_loop(torch.tensor(frequencies), period_s) is expected
 
 
 def test_the_seam_of_a_sampled_circle_is_a_step_like_any_other():
@@ -210,10 +228,25 @@ def test_a_fade_longer_than_half_the_clip_is_refused(count, overlap):
         list(crossfade(torch.zeros(count, 2, 3), overlap))
 
 
-def test_paths_fade_clip_by_clip_and_become_a_loop(rng):
-    motion = Displacement(torch.randn(2, 9, 2, 5, 7, generator=rng), 8.0, (20, 28))
+def test_paths_fade_and_become_a_loop(rng):
+    coeffs = torch.randn(2, 3, 2, 5, 7, generator=rng, dtype=torch.complex64)
+    coords = torch.randn(3, 9, generator=rng, dtype=torch.complex64)
+    motion = Displacement(coeffs, coords, 8.0, (20, 28))
     blended = blend_trajectories(motion, 4)
     assert blended.loop and blended.frames == 5
     for item in range(2):
-        expected = torch.stack(list(crossfade(motion.displacement[item], 4)))
-        assert torch.equal(blended.displacement[item], expected)
+        expected = torch.stack(list(crossfade(motion.at(item), 4)))
+        torch.testing.assert_close(blended.at(item), expected)
+
+
+def test_clips_are_split_one_after_the_other(rng):
+    frames = torch.randn(6, 2, 3, generator=rng)
+    for clips in (1, 2, 3, 6):
+        assert torch.equal(torch.stack(split_clips(frames, clips)).flatten(0, 1), frames)
+        assert len(split_clips(frames, clips)) == clips
+
+
+@pytest.mark.parametrize("clips", [4, 0, -2, 7])
+def test_clips_of_different_lengths_are_refused(clips):
+    with pytest.raises(ValueError, match=f"Expected {clips} clips of one length, got 6 frames"):
+        split_clips(torch.zeros(6, 2, 3), clips)

@@ -18,7 +18,7 @@ def beam(length, across, count=8, clamped=True):
     mass = oracles.node_mass(np.ones((across, length)))
     nodes = np.arange(grid[0] * grid[1])
     fixed = nodes[nodes % grid[1] == 0] if clamped else nodes[:0]
-    stiffness, springs = np.ones((across, length)), np.zeros(len(nodes))
+    stiffness, springs = np.ones((across, length)), np.zeros(grid)
     return modes_of(cells, nodes, grid, stiffness, mass, springs, fixed, count)
 
 
@@ -38,7 +38,7 @@ def sheet(rng, rows=6, columns=9):
     filled[cells] = 1
     mass = oracles.node_mass(filled.reshape(rows, columns))
     nodes = np.unique(corners_of(cells, grid))
-    springs = rng.uniform(0, 1e-3, grid[0] * grid[1])
+    springs = rng.uniform(0, 1e-3, grid)
     return cells, nodes, grid, stiffness, mass, springs, np.array([0, 1, 2])
 
 

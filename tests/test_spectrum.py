@@ -14,7 +14,8 @@ from gid_core.spectrum import (
     displacement,
     displacement_at,
     moving_points,
-    own_amplitude_pct,
+    one_period,
+    peaks,
     scale,
 )
 
@@ -29,7 +30,12 @@ def volume(rng, bands=3, dtype=torch.complex128, batch=2, grid=(5, 7), **fields)
 
 def play(spectrum, frames=FRAMES, fps=FPS):
     times = torch.arange(frames, dtype=torch.float64) / fps
-    return displacement(spectrum, harmonic_coords(spectrum.frequencies_hz, times)[None])
+    return displacement(spectrum.coeffs, harmonic_coords(spectrum.frequencies_hz, times))
+
+
+def recorded(motion):
+    """Frames of displacement, b t 2 h w, as a motion."""
+    return Displacement.of_frames(motion, FPS, tuple(motion.shape[-2:]))
 
 
 @given(seed=st.integers(0, 2**32), frames=st.integers(9, 40), data=st.data())
@@ -64,8 +70,9 @@ def test_playing_equals_the_sum_of_cosines(rng):
     spectrum = volume(rng)
     times = torch.tensor([0.0, 0.3, 1 / 3, 2.71828, 7.5], dtype=torch.float64)
     expected = oracles.displacement_at(spectrum.coeffs, spectrum.frequencies_hz, times)
-    coords = harmonic_coords(spectrum.frequencies_hz, times)[None]
-    torch.testing.assert_close(displacement(spectrum, coords), expected, rtol=0, atol=1e-12)
+    coords = harmonic_coords(spectrum.frequencies_hz, times)
+    torch.testing.assert_close(displacement(spectrum.coeffs, coords), expected, rtol=0, atol=1e-12)
+    torch.testing.assert_close(displacement_at(spectrum, times), expected, rtol=0, atol=1e-12)
 
 
 def test_fractional_times_in_single_precision_equal_the_closed_form(rng):
@@ -107,23 +114,39 @@ def test_playing_is_linear_in_the_spectrum(rng):
 
 
 def test_playing_has_the_gradients_of_its_formula(rng):
-    spectrum = volume(rng, bands=2, batch=1, grid=(2, 3))
-    coords = torch.randn(1, 2, 4, generator=rng, dtype=torch.complex128, requires_grad=True)
-    coeffs = spectrum.coeffs.requires_grad_()
-
-    def played(coeffs, coords):
-        return displacement(SpectralVolume(coeffs, spectrum.frequencies_hz, (20, 28)), coords)
-
-    assert torch.autograd.gradcheck(played, (coeffs, coords))
+    coeffs = volume(rng, bands=2, batch=1, grid=(2, 3)).coeffs.requires_grad_()
+    coords = torch.randn(2, 4, generator=rng, dtype=torch.complex128, requires_grad=True)
+    assert torch.autograd.gradcheck(displacement, (coeffs, coords))
 
 
-def test_each_still_of_a_batch_can_have_coordinates_of_its_own(rng):
-    spectrum = volume(rng)
-    coords = torch.randn(2, 3, 4, generator=rng, dtype=torch.complex128)
-    together = displacement(spectrum, coords)
-    for b in range(2):
-        alone = SpectralVolume(spectrum.coeffs[b : b + 1], spectrum.frequencies_hz, (20, 28))
-        torch.testing.assert_close(displacement(alone, coords[b : b + 1])[0], together[b])
+def test_mean_and_drift_are_played_along(rng):
+    mean, drift = torch.randn(2, 2, 2, 5, 7, generator=rng, dtype=torch.float64)
+    spectrum = volume(rng, mean=mean, drift=drift)
+    times = torch.tensor([0.0, 0.3, 11.0], dtype=torch.float64)
+    bands = oracles.displacement_at(spectrum.coeffs, spectrum.frequencies_hz, times)
+    expected = bands + mean[:, None] + drift[:, None] * times.view(-1, 1, 1, 1)
+    torch.testing.assert_close(displacement_at(spectrum, times), expected, rtol=0, atol=1e-12)
+
+
+def test_a_motion_is_the_same_in_parts_as_at_once(rng):
+    coeffs = torch.randn(2, 3, 2, 5, 7, generator=rng, dtype=torch.complex64)
+    coords = torch.randn(3, 75, generator=rng, dtype=torch.complex64)
+    motion = Displacement(coeffs, coords, FPS, (20, 28))
+    whole = displacement(coeffs, coords)
+    assert motion.frames == 75 and motion.grid == (5, 7)
+    for item in range(2):
+        torch.testing.assert_close(torch.cat(list(motion.in_parts(item))), whole[item])
+        torch.testing.assert_close(motion.at(item), whole[item])
+        torch.testing.assert_close(motion.at(item, slice(40, 42)), whole[item, 40:42])
+        farthest = whole[item].square().sum(1).amax(0).sqrt()
+        torch.testing.assert_close(peaks(motion, item), farthest)
+
+
+def test_recorded_frames_come_back_bit_for_bit(rng):
+    frames = torch.randn(2, 9, 2, 5, 7, generator=rng)
+    motion = recorded(frames)
+    for item in range(2):
+        assert torch.equal(motion.at(item), frames[item])
 
 
 def test_a_pure_ramp_is_drift_and_nothing_else(rng):
@@ -161,10 +184,10 @@ def test_the_size_of_a_motion_is_its_peak_in_percent_of_the_longer_side():
     motion[0, :, 0] = 0.4 * torch.cos(2 * math.pi * times).view(-1, 1, 1)
     motion[1, :, 0] = 0.3 * torch.cos(2 * math.pi * times).view(-1, 1, 1)
     motion[1, :, 1] = -0.4 * torch.cos(2 * math.pi * times).view(-1, 1, 1)
-    size = amplitude_pct(motion)
+    size = amplitude_pct(recorded(motion))
     torch.testing.assert_close(size, torch.tensor([100 * 0.4 / 8, 100 * 0.5 / 8]))
-    torch.testing.assert_close(amplitude_pct(3 * motion), 3 * size)
-    torch.testing.assert_close(amplitude_pct(motion.transpose(3, 4)), size)
+    torch.testing.assert_close(amplitude_pct(recorded(3 * motion)), 3 * size)
+    torch.testing.assert_close(amplitude_pct(recorded(motion.transpose(3, 4))), size)
 
 
 def test_the_size_of_a_motion_is_that_of_what_moves():
@@ -173,19 +196,31 @@ def test_the_size_of_a_motion_is_that_of_what_moves():
     motion[..., 0] = 100.0  # of a point hardly in the mask
     moving = torch.zeros(1, 1, 5, 8)
     moving[..., 2:4], moving[..., 0] = 0.3, 0.14  # half of the largest counts
-    torch.testing.assert_close(amplitude_pct(motion, moving), torch.tensor([100 * 8**0.5 / 8]))
+    size = amplitude_pct(recorded(motion), moving)
+    torch.testing.assert_close(size, torch.tensor([100 * 8**0.5 / 8]))
 
 
 def test_the_size_of_a_motion_is_its_95th_percentile():
     motion = torch.arange(1.0, 101.0).view(1, 1, 1, 10, 10) * torch.tensor([1.0, 0]).view(2, 1, 1)
-    assert amplitude_pct(motion).item() == pytest.approx(10 * (1 + 0.95 * 99), rel=1e-6)
+    size = amplitude_pct(recorded(motion)).item()
+    assert size == pytest.approx(10 * (1 + 0.95 * 99), rel=1e-6)
 
 
-def test_the_own_size_is_that_over_the_own_period(rng):
+def test_one_period_is_the_bands_over_the_inverse_of_their_spacing(rng):
     spectrum = volume(rng, dtype=torch.complex64)
-    period_s = FRAMES / FPS
-    whole = displacement_at(spectrum, torch.arange(4000) * (period_s / 4000))
-    torch.testing.assert_close(own_amplitude_pct(spectrum), amplitude_pct(whole), rtol=2e-2, atol=0)
+    motion = one_period(spectrum)
+    assert motion.loop and motion.frames / motion.fps == pytest.approx(FRAMES / FPS)
+    times = torch.arange(motion.frames, dtype=torch.float64) / motion.fps
+    expected = oracles.displacement_at(
+        spectrum.coeffs.to(torch.complex128), spectrum.frequencies_hz, times
+    )
+    torch.testing.assert_close(motion.at(1).double(), expected[1], rtol=0, atol=5e-6)
+
+
+def test_a_single_band_has_the_period_of_its_frequency(rng):
+    coeffs = torch.randn(1, 1, 2, 5, 7, generator=rng, dtype=torch.complex64)
+    motion = one_period(SpectralVolume(coeffs, torch.tensor([0.4]), (5, 7)))
+    assert motion.frames / motion.fps == pytest.approx(2.5)
 
 
 def test_scaling_scales_everything_that_moves(rng):
@@ -205,8 +240,7 @@ def test_moving_points_are_the_masks_mean_over_each_point(rng):
 
 
 def test_a_field_is_scaled_to_a_picture_axis_by_axis():
-    motion = Displacement(torch.zeros(1, 4, 2, 5, 7), 8.0, (20, 28))
-    assert motion.frames == 4
+    motion = recorded(torch.zeros(1, 4, 2, 5, 7))
     assert motion.scaled_to((15, 14)).flatten().tolist() == [2.0, 3.0]
 
 

@@ -58,10 +58,11 @@ def test_averages_equal_the_quadruple_loop(rng, impl, form):
         weight = torch.ones_like(importance) if form == "average" else importance.abs()
         average, landed = weighted_splat(values, displacement, weight, impl)
     expected, below = oracles.weighted_splat(values, displacement, weight)
-    torch.testing.assert_close(landed, below, rtol=0, atol=1e-12)
-    # Where next to nothing landed, the quotient of two rounding errors says nothing.
-    solid = (below > 1e-6).expand_as(average)
-    torch.testing.assert_close(average[solid], expected[solid], rtol=1e-8, atol=1e-9)
+    # Where next to nothing landed, it may count as a hole.
+    solid = oracles.splat(torch.ones_like(importance), displacement) > 1e-2
+    torch.testing.assert_close(landed[solid], below[solid], rtol=0, atol=1e-12)
+    solid = solid.expand_as(average)
+    torch.testing.assert_close(average[solid], expected[solid], rtol=0, atol=1e-11)
 
 
 @impls

@@ -24,16 +24,17 @@ def arrow(dx, dy):
 
 
 def test_hsv_has_its_corners():
-    hues = torch.tensor([0, 1 / 6, 1 / 3, 1 / 2, 2 / 3, 5 / 6, 1])
-    one = torch.ones(7)
+    hues = torch.tensor([[0, 1 / 6, 1 / 3, 1 / 2, 2 / 3, 5 / 6, 1]])
+    one = torch.ones(1, 7)
     expected = [(1, 0, 0), (1, 1, 0), (0, 1, 0), (0, 1, 1), (0, 0, 1), (1, 0, 1), (1, 0, 0)]
-    torch.testing.assert_close(hsv(hues, one, one).T, torch.tensor(expected).float())
-    torch.testing.assert_close(hsv(hues, 0 * one, 0.3 * one), torch.full((3, 7), 0.3))
-    torch.testing.assert_close(hsv(hues, one, 0 * one), torch.zeros(3, 7))
+    torch.testing.assert_close(hsv(hues, one, one)[:, 0].T, torch.tensor(expected).float())
+    torch.testing.assert_close(hsv(hues, 0 * one, 0.3 * one), torch.full((3, 1, 7), 0.3))
+    torch.testing.assert_close(hsv(hues, one, 0 * one), torch.zeros(3, 1, 7))
 
 
 @pytest.mark.parametrize(
-    "dx, dy, rgb", [(1, 0, (1, 0, 0)), (0, -1, (0.5, 1, 0)), (-1, 0, (0, 1, 1)), (0, 1, (0.5, 0, 1))]
+    "dx, dy, rgb",
+    [(1, 0, (1, 0, 0)), (0, -1, (0.5, 1, 0)), (-1, 0, (0, 1, 1)), (0, 1, (0.5, 0, 1))],
 )
 def test_convention_the_wheel_is_red_right_and_green_yellow_up(dx, dy, rgb):
     seen = flow_wheel(arrow(dx, dy), largest=1.0).flatten()

@@ -148,8 +148,9 @@ class Host:
             answer = self._answers.get(timeout=limit_s)
         except queue.Empty:
             self._process.kill()
-            answer = None
+            answer = self._answers.get()
         if answer is None:
+            self._answers.put(None)  # for whoever asks next
             raise RuntimeError(
                 f"The host died or took too long. Its log ends:\n{self.log()[-3000:]}"
             )

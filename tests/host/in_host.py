@@ -62,10 +62,8 @@ class Host:
         import comfy.cli_args
 
         comfy.cli_args.args.cpu = True
-        # Bound before loading nodes puts HOST/comfy first, where comfy/utils.py would be `utils`.
-        import utils.extra_config  # noqa: F401
-
         import folder_paths
+        import utils.extra_config  # noqa: F401  # later, comfy/utils.py could be found as `utils`
 
         for kind in FOLDERS:
             os.makedirs(os.path.join(work, kind), exist_ok=True)
@@ -77,8 +75,9 @@ class Host:
         import comfy.utils
         import comfyui_version
         import execution
-        import nodes
         import server as server_module
+
+        import nodes
 
         self.version = comfyui_version.__version__
         self.manage, self.nodes, self.execution = comfy.model_management, nodes, execution

@@ -1,6 +1,6 @@
 """Cancelling: at once, leaving nothing behind, and the next run is as if nothing had been."""
 
-from graphs import Graph, assert_ran, painted, still
+from graphs import Graph, painted, still
 
 SIZE = (288, 512)
 

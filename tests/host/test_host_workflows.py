@@ -6,13 +6,22 @@ import hosts
 import numpy as np
 import pytest
 from graphs import (
-    WORKFLOWS, assert_ran, decoded, demo_inputs, find, largest_steps, may_change, node, played, saved,
+    WORKFLOWS,
+    assert_ran,
+    decoded,
+    demo_inputs,
+    find,
+    largest_steps,
+    may_change,
+    node,
+    played,
+    saved,
     workflow,
 )  # fmt: skip
 
 NAMES = sorted(path.stem for path in WORKFLOWS.glob("*.json"))
 STILLS = ["still_to_loop", "still_with_anchor"]
-WIDTH = 192
+WIDTH, HEIGHT = 120, 80
 NOTES = ("Note", "MarkdownNote")
 
 
@@ -73,7 +82,7 @@ def test_a_still_becomes_a_video(host, name):
     ran = host.run(prompt)
     assert_ran(ran)
     frames, rate, tags = decoded(saved(host, ran, find(prompt, "SaveVideo")))
-    assert frames.shape == (150, 128, 192, 3) and rate == 30
+    assert frames.shape == (150, HEIGHT, WIDTH, 3) and rate == 30
     assert json.loads(tags["prompt"])
     for kind in ("MaskPreview", "MotionSpectrumPreview"):
         assert len(ran["outputs"][find(prompt, kind)]["images"]) == 1
@@ -104,8 +113,8 @@ def test_the_video_is_a_seamless_loop_and_still_outside_the_mask(host, tmp_path,
     moving = may_change(kept("mask"), motion)[0]
     assert 0.1 < moving.mean() < 0.9
     assert not (frames != kept("still")).any((0, 3))[~moving].any()
-    lowest, highest = np.abs(motion[..., -20:, :]).max(), np.abs(motion[..., :60, :]).max()
-    assert highest > 1
+    lowest, highest = np.abs(motion[..., -20:, :]).max(), np.abs(motion[..., :40, :]).max()
+    assert highest > 0.5
     assert (lowest == 0) == (name == "still_with_anchor")
 
 

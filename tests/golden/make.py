@@ -1,0 +1,30 @@
+"""Write the golden files anew: `make golden`. What changed in them belongs in the commit message."""
+
+import contextlib
+import io
+import json
+import os
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent.parent), str(HERE.parent)]
+
+import oracles  # noqa: E402
+
+from gid_core.__main__ import main  # noqa: E402
+
+
+def help_of(command: str) -> str:
+    os.environ["COLUMNS"], os.environ["NO_COLOR"] = "100", "1"
+    text = io.StringIO()
+    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(text):
+        main([command, "--help"])
+    return text.getvalue()
+
+
+if __name__ == "__main__":
+    for command in ("animate", "render"):
+        (HERE / f"help_{command}.txt").write_text(help_of(command))
+    statistics = json.dumps(oracles.tiny_pipeline(), indent=1)
+    (HERE / "tiny_pipeline.json").write_text(statistics + "\n")

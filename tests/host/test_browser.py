@@ -1,0 +1,115 @@
+"""The shipped workflows in the real page: the classic canvas, and the one of Nodes 2.0."""
+
+import itertools
+import json
+import shutil
+
+import hosts
+import pytest
+from graphs import demo_inputs, find, workflow
+
+NAMES = sorted(path.stem for path in (hosts.PACK / "workflows").glob("*.json"))
+NO_BROWSER = (
+    "BROWSER NOT FOUND: the workflows were NOT opened in ComfyUI's page. "
+    "Install playwright into this Python, and chromium."
+)
+PROGRAMS = "chromium", "chromium-browser", "google-chrome"
+FLAGS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update"),
+]
+LOADED = "window.app && window.app.graph && window.app.vueAppReady"
+# A title is 30 px high, above a node's position.
+BOXES = """app.graph._nodes.map(n => [n.title || n.type, n.pos[0], n.pos[1] - 30,
+    n.pos[0] + n.size[0], n.pos[1] + n.size[1]])"""
+SHORTER = """count => {
+    const motion = app.graph._nodes.find(node => node.type === "SpectrumToDisplacement");
+    motion.widgets.find(widget => widget.name === "frames").value = count;
+}"""
+ENDED = """new Promise(end => {
+    for (const kind of ["execution_success", "execution_error", "execution_interrupted"])
+        app.api.addEventListener(kind, event => end([kind, event.detail]), {once: true});
+    document.querySelector("[data-testid=queue-button]").click();
+})"""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        pytest.skip(NO_BROWSER)
+    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
+    if program is None:
+        pytest.skip(NO_BROWSER)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["canvas", "nodes 2.0"])
+def page(request, server, browser):
+    """ComfyUI's page, settled; `page.problems` fills with what goes wrong in it."""
+    demo_inputs(server.base / "input", 120)
+    settings = {"Comfy.TutorialCompleted": True, "Comfy.VueNodes.Enabled": request.param}
+    server.post("/settings", settings)
+    page = browser.new_page(viewport={"width": 1000, "height": 640})
+    page.problems = []
+    page.on("pageerror", lambda error: page.problems.append(str(error)))
+    page.on("console", lambda said: is_ours(said) and page.problems.append(said.text))
+    page.goto(server.url, wait_until="domcontentloaded")
+    page.wait_for_function(LOADED, timeout=60_000)
+    page.wait_for_timeout(500)
+    yield page
+    page.close()
+
+
+def is_ours(said):
+    """Errors but those of a page kept from asking the web for a missing checkpoint."""
+    return said.type == "error" and "Content Security Policy" not in said.text
+
+
+def opened(page, name):
+    """Open a workflow; what the page complains about."""
+    graph = json.loads((hosts.PACK / "workflows" / f"{name}.json").read_text())
+    graph["extra"]["ds"] = {"scale": 0.3, "offset": [300, 400]}  # all of it inside the window
+    page.problems.clear()
+    page.evaluate("graph => app.loadGraphData(graph, true, true, null)", graph)
+    page.wait_for_timeout(700)
+    return page.evaluate("app.graph._nodes.filter(node => node.has_errors).map(n => n.type)")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_workflow_opens_and_is_what_the_tests_run(page, name):
+    complaints = opened(page, name)
+    assert complaints == (["CheckpointLoaderSimple"] if name == "text_to_loop" else [])
+    assert "Missing node" not in page.inner_text("body")
+    prompt = page.evaluate("app.graphToPrompt().then(graph => graph.output)")
+    for node in prompt.values():
+        node["inputs"].pop("video-preview", None)  # not an input: the page's own player
+    assert prompt == workflow(name)
+    assert page.problems == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_node_lies_over_another(page, name):
+    opened(page, name)
+    boxes = page.evaluate(BOXES)
+    for (a, *one), (b, *other) in itertools.combinations(boxes, 2):
+        apart = one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
+        assert apart, f"{a} and {b}"
+
+
+def test_run_makes_a_video_and_shows_what_moves(page):
+    opened(page, "still_to_loop")
+    page.evaluate(SHORTER, 30)  # drawing a page without a GPU leaves little time for frames
+    kind, detail = page.evaluate(ENDED)
+    assert kind == "execution_success", detail
+    prompt = workflow("still_to_loop")
+    for node in ("MaskPreview", "MotionSpectrumPreview"):
+        shown = f"app.nodeOutputs['{find(prompt, node)}']?.images.length"
+        page.wait_for_function(shown + " === 1", timeout=10_000)
+    page.wait_for_selector("video", state="attached", timeout=10_000)
+    page.wait_for_function("document.querySelector('video').duration > 0.9", timeout=10_000)
+    assert page.problems == []

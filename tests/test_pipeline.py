@@ -1,0 +1,340 @@
+from dataclasses import replace
+
+import oracles
+import pytest
+import torch
+
+from gid_core.config import ElasticConfig, SpectrumConfig
+from gid_core.elastic import ElasticPrior
+from gid_core.matte import flexibility, refine_mask
+from gid_core.pipeline import batch_of, check_images, play, render, sample_motion
+from gid_core.renderer import render_frames
+from gid_core.spectrum import (
+    Displacement,
+    SpectralVolume,
+    amplitude_pct,
+    displacement_at,
+    moving_points,
+    one_period,
+)
+
+MODEL = ElasticPrior(ElasticConfig(longest_side=24))
+BANDS = SpectrumConfig(bands=4, duration_s=2.0, amplitude_pct=2.0)
+
+
+def sample(images, mask=None, anchor=None, **options):
+    return sample_motion(images, mask, anchor, **{"model": MODEL, "spectrum": BANDS} | options)
+
+
+@pytest.fixture
+def batch(stalk, rng):
+    """Two stills that differ, and their masks."""
+    image, mask = stalk
+    other = image.flip(3) * 0.8
+    return torch.cat([image, other]), torch.cat([mask, mask.flip(3)])
+
+
+def volume(rng, bands=3, **fields):
+    coeffs = torch.randn(2, bands, 2, 5, 7, generator=rng, dtype=torch.complex64)
+    frequencies = torch.arange(1, bands + 1) / 2  # of a period of two seconds
+    return SpectralVolume(coeffs, frequencies, (20, 28), **fields)
+
+
+def trended(rng):
+    return volume(rng, **{n: torch.randn(2, 2, 5, 7, generator=rng) for n in ("mean", "drift")})
+
+
+def frames_of(motion, item=0):
+    return motion.at(item)
+
+
+def size_of(motion, spectrum):
+    return amplitude_pct(motion, moving_points(spectrum))
+
+
+def test_an_item_of_a_batch_equals_the_single_run_with_its_seed(batch):
+    images, masks = batch
+    together = sample(images, masks, seed=7)
+    for i in range(2):
+        alone = sample(images[i : i + 1], masks[i : i + 1], seed=7 + i)
+        assert torch.equal(together.coeffs[i : i + 1], alone.coeffs)
+        assert torch.equal(together.mask[i : i + 1], alone.mask)
+    assert together.reference_size == (32, 48)
+    assert together.frequencies_hz.tolist() == [0.5, 1.0, 1.5, 2.0]
+
+
+def test_one_mask_and_one_anchor_serve_all_stills(batch):
+    images, masks = batch
+    anchor = torch.zeros(1, 1, 32, 48)
+    anchor[..., 24:, :] = 1
+    once = sample(images, masks[:1], anchor)
+    each = sample(images, masks[:1].repeat(2, 1, 1, 1), anchor.repeat(2, 1, 1, 1))
+    assert torch.equal(once.coeffs, each.coeffs) and torch.equal(once.mask, each.mask)
+
+
+@pytest.mark.parametrize("name", ["mask", "anchor"])
+@pytest.mark.parametrize("count", [0, 2, 4])
+def test_masks_of_another_number_are_refused(stalk, name, count):
+    images = stalk[0].repeat(3, 1, 1, 1)
+    masks = {name: torch.ones(count, 1, 32, 48)}
+    with pytest.raises(ValueError, match=f"one {name} or one for each of the 3 .*got {count}"):
+        sample(images, **masks)
+
+
+def test_a_mask_of_another_size_is_resized(stalk):
+    image, mask = stalk
+    double = mask.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    fine, coarse = sample(image, double, refine=False), sample(image, mask, refine=False)
+    torch.testing.assert_close(fine.mask, coarse.mask, atol=0.3, rtol=0)
+    assert ((fine.mask > 0.5) == (coarse.mask > 0.5)).all()
+
+
+def test_refining_is_a_choice(stalk):
+    image, mask = stalk
+    loose = torch.nn.functional.max_pool2d(mask, 5, 1, 2)
+    assert torch.equal(sample(image, loose, refine=False).mask, loose)
+    assert torch.equal(sample(image, loose).mask, refine_mask(image, loose))
+
+
+def test_without_a_mask_one_is_guessed(rng):
+    image = 0.6 * torch.ones(1, 3, 32, 48)
+    leaves = torch.tensor([0.2, 0.9, 0.1]).view(3, 1, 1) * torch.rand(1, 32, 24, generator=rng)
+    image[..., :24] = leaves
+    guess = flexibility(image)
+    assert torch.equal(sample(image, refine=False).mask, guess)
+    assert torch.equal(sample(image).mask, refine_mask(image, guess))
+
+
+@pytest.mark.parametrize("bad", [float("nan"), -1.0, 2.0, float("inf")])
+def test_mask_values_out_of_range_count_as_the_nearest(stalk, bad):
+    image, mask = stalk
+    odd, sound = mask.clone(), mask.clone()
+    odd[0, 0, 10, 24], sound[0, 0, 10, 24] = bad, float(bad > 0)
+    assert torch.equal(sample(image, odd).coeffs, sample(image, sound).coeffs)
+
+
+def test_grey_and_transparent_stills_move_as_their_colours(stalk):
+    image, mask = stalk
+    grey = image.mean(1, keepdim=True)
+    assert torch.equal(sample(grey, mask).coeffs, sample(grey.expand(1, 3, 32, 48), mask).coeffs)
+    alpha = torch.cat([image, mask], 1)
+    assert torch.equal(sample(alpha, mask).coeffs, sample(image, mask).coeffs)
+
+
+def test_values_beyond_white_and_black_are_cut_off(stalk):
+    image, mask = stalk
+    assert torch.equal(sample(3 * image - 1, mask).coeffs, sample((3 * image - 1).clamp(0, 1), mask).coeffs)  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", [0, 2**63, 2**64 - 1])
+def test_any_seed_of_64_bits_is_a_seed(batch, seed):
+    assert sample(*batch, seed=seed).coeffs.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    "shape, sentence",
+    [((0, 3, 4, 5), "at least one picture"), ((1, 3, 0, 5), "at least one pixel, got 1 of 5x0"),
+     ((1, 2, 4, 5), "1, 3 or 4 channels, got 2"), ((1, 5, 4, 5), "channels, got 5")],
+)  # fmt: skip
+def test_what_are_no_pictures_is_refused(shape, sentence):
+    for call in (check_images, sample):
+        with pytest.raises(ValueError, match=sentence):
+            call(torch.zeros(shape))
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_pictures_that_are_not_finite_are_refused(stalk, rng, bad):
+    image = stalk[0].clone()
+    image[0, 1, 3, 4:6] = bad
+    still = play(volume(rng), 4, 8.0)[0]
+    for call in (lambda: sample(image), lambda: list(render(image, still))):
+        with pytest.raises(ValueError, match="got 2 that are NaN or infinite.*float32"):
+            call()
+
+
+def test_a_callback_counts_stills_and_can_cancel(batch):
+    seen = []
+    sample(*batch, callback=lambda done, of: seen.append((done, of)))
+    assert seen == sorted(seen) and seen[-1] == (2, 2) and (1, 2) in seen
+
+    def cancel(done, of):
+        if done == 1:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        sample(*batch, callback=cancel)
+
+
+@pytest.mark.parametrize(
+    "change, sentence",
+    [({"frames": 0}, "at least 1 frame, got 0"), ({"frames": -3}, "got -3"),
+     ({"fps": 0.0}, "frame rate above 0"), ({"fps": -8.0}, "frame rate above 0, got -8"),
+     ({"fps": float("nan")}, "frame rate above 0"), ({"fps": float("inf")}, "frame rate above 0"),
+     ({"speed": 0.0}, "speed above 0"), ({"speed": -1.0}, "speed above 0, got -1"),
+     ({"speed": float("nan")}, "speed above 0"), ({"pose": "lotus"}, "rest pose, first frame, got"),
+     ({"fps": 3.0}, r"up to 1\.50 Hz; 3 frames per second.*less than 1\.50.*more than 3\.00"),
+     ({"speed": 4.0}, r"up to 6\.00 Hz; 8 frames per second.*a lower speed")],
+)  # fmt: skip
+def test_playing_out_of_range_is_refused(rng, change, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        play(volume(rng), **{"frames": 16, "fps": 8.0} | change)
+
+
+def test_modes_cannot_be_played(rng):
+    modes = volume(rng, damping_ratio=torch.full((3,), 0.1), kind="modes")
+    with pytest.raises(ValueError, match="got one of modes.*until something pushes them"):
+        play(modes, 16, 8.0)
+
+
+def test_playing_a_loop_of_the_own_period_changes_nothing(rng):
+    spectrum = volume(rng)
+    motion, report = play(spectrum, 16, 8.0)
+    expected = displacement_at(spectrum, torch.arange(16) / 8)
+    assert motion.loop and motion.frames == 16 and report.shift_hz == 0 and not report.changed
+    torch.testing.assert_close(frames_of(motion, 1), expected[1], rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("frames, fps, speed", [(16, 8.0, 1.0), (23, 8.0, 1.0), (100, 29.97, 0.7)])
+def test_the_frame_after_a_loops_last_is_its_first(rng, frames, fps, speed):
+    spectrum = volume(rng)
+    motion, _ = play(spectrum, frames, fps, speed=speed)
+    path = frames_of(motion, 1)
+    ahead = path.roll(-1, 0)
+    for _ in ("position", "velocity", "acceleration"):  # all go on over the seam as inside
+        step = (ahead - path).square().mean((1, 2, 3)).sqrt()
+        assert step[-1] <= 1.5 * step[:-1].max()
+        path, ahead = ahead - path, ahead.roll(-1, 0) - ahead
+
+
+def test_without_a_loop_it_plays_as_recorded(rng):
+    spectrum = trended(rng)
+    motion, report = play(spectrum, 21, 8.0, loop=False)
+    expected = displacement_at(spectrum, torch.arange(21, dtype=torch.float64) / 8)
+    assert report is None and not motion.loop
+    torch.testing.assert_close(frames_of(motion, 1), expected[1], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("loop", [False, True])
+def test_twice_the_speed_is_every_second_frame(rng, loop):
+    spectrum = trended(rng)
+    slow, _ = play(spectrum, 32, 16.0, loop)
+    fast, _ = play(spectrum, 16, 16.0, loop, speed=2.0)
+    torch.testing.assert_close(frames_of(fast), frames_of(slow)[::2], rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize("loop", [False, True])
+def test_the_gain_multiplies(rng, loop):
+    spectrum = trended(rng)
+    once, _ = play(spectrum, 16, 8.0, loop)
+    for gain in (0.0, 2.5):
+        torch.testing.assert_close(frames_of(play(spectrum, 16, 8.0, loop, gain=gain)[0]), gain * frames_of(once))  # fmt: skip
+
+
+@pytest.mark.parametrize("loop", [False, True])
+@pytest.mark.parametrize("frames", [1, 16, 23])
+def test_anchored_at_the_first_frame_it_starts_with_the_still(rng, loop, frames):
+    motion, _ = play(trended(rng), frames, 8.0, loop, pose="first frame")
+    for item in range(2):
+        assert not frames_of(motion, item)[0].any()
+        assert frames == 1 or frames_of(motion, item)[1:].any()
+
+
+def test_anchoring_keeps_the_course_up_to_size(rng):
+    spectrum = volume(rng)
+    rest, first = (play(spectrum, 16, 8.0, pose=p)[0] for p in ("rest pose", "first frame"))
+    for item in range(2):
+        course = frames_of(rest, item) - frames_of(rest, item)[:1]
+        ratio = (frames_of(first, item) * course).sum() / course.square().sum()
+        torch.testing.assert_close(frames_of(first, item), ratio * course, rtol=0, atol=1e-5)
+        assert ratio > 0
+
+
+@pytest.mark.parametrize("frames", [16, 9, 32, 75])
+@pytest.mark.parametrize("pose", ["rest pose", "first frame"])
+def test_a_loop_has_the_size_of_the_own_period(rng, frames, pose):
+    mask = torch.zeros(2, 1, 20, 28)
+    mask[..., 4:16, 6:20] = 1
+    spectrum = volume(rng, mask=mask)
+    motion, _ = play(spectrum, frames, 8.0, pose=pose)
+    own = size_of(one_period(spectrum), spectrum)
+    # 16 frames from the rest pose are the own period, untouched: peaks fall between its frames.
+    tolerance = 0.08 if (frames, pose) == (16, "rest pose") else 1e-4
+    torch.testing.assert_close(size_of(motion, spectrum), own, rtol=tolerance, atol=0)
+
+
+def test_the_seed_spreads_a_long_loop(rng):
+    spectrum = volume(rng)
+    one, same, other = (frames_of(play(spectrum, 80, 8.0, seed=s)[0]) for s in (1, 1, 2))
+    assert torch.equal(one, same) and not torch.allclose(one, other)
+    assert not torch.allclose(one[:16], one[16:32], atol=0.1)
+
+
+def test_a_motion_carries_what_rendering_needs(rng):
+    mask = torch.rand(2, 1, 20, 28, generator=rng)
+    motion, _ = play(volume(rng, mask=mask), 16, 8.0)
+    assert (motion.fps, motion.reference_size, motion.grid) == (8.0, (20, 28), (5, 7))
+    assert torch.equal(motion.mask, mask)
+
+
+def wobble(rng, count, frames=3):
+    fields = torch.randn(count, frames, 2, 5, 7, generator=rng)
+    return Displacement.of_frames(fields, 8.0, (20, 28))
+
+
+@pytest.mark.parametrize("stills, motions", [(1, 1), (3, 3), (1, 3), (3, 1)])
+def test_frames_come_still_by_still(rng, stills, motions):
+    images, motion = torch.rand(stills, 3, 20, 28, generator=rng), wobble(rng, motions)
+    rendered = [frame for frame, _ in render(images, motion)]
+    assert len(rendered) == 3 * max(stills, motions)
+    for i in range(max(stills, motions)):
+        alone = render_frames(images[min(i, stills - 1)], motion, min(i, motions - 1))
+        for t, (frame, _) in enumerate(alone):
+            assert torch.equal(rendered[3 * i + t], frame)
+
+
+@pytest.mark.parametrize("stills, motions", [(2, 3), (3, 2)])
+def test_numbers_that_do_not_fit_are_refused(rng, stills, motions):
+    images, motion = torch.rand(stills, 3, 20, 28, generator=rng), wobble(rng, motions)
+    with pytest.raises(ValueError, match=f"got {motions} motions for {stills} stills"):
+        list(render(images, motion))
+    with pytest.raises(ValueError, match="as many motions as stills"):
+        batch_of(stills, motions)
+
+
+@pytest.mark.parametrize("wanted", [range(1), range(2, 5), range(5, 6), range(1, 6, 2), range(0)])
+def test_some_frames_can_be_asked_for_across_clips(rng, wanted):
+    images, motion = torch.rand(2, 3, 20, 28, generator=rng), wobble(rng, 2)
+    every = [frame for frame, _ in render(images, motion)]
+    some = [frame for frame, _ in render(images, motion, frames=wanted)]
+    assert len(some) == len(wanted)
+    for frame, t in zip(some, wanted):
+        assert torch.equal(frame, every[t])
+
+
+def test_a_mask_given_to_the_renderer_replaces_the_motions(rng):
+    images, motion = torch.rand(2, 3, 20, 28, generator=rng), wobble(rng, 2)
+    mask = torch.zeros(1, 1, 20, 28)
+    mask[..., 5:12, 8:16] = 1
+    own = replace(motion, mask=mask.repeat(2, 1, 1, 1))
+    for (one, _), (other, _) in zip(render(images, motion, mask), render(images, own)):
+        assert torch.equal(one, other)
+    with pytest.raises(ValueError, match="one mask or one for each of the 2 stills, got 3"):
+        list(render(images, motion, mask.repeat(3, 1, 1, 1)))
+
+
+def test_a_still_of_another_size_takes_the_same_motion(stalk):
+    image, mask = stalk
+    motion, _ = play(sample(image, mask, refine=False), 8, 8.0)
+    double = image.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    (small, _), (large, _) = (next(render(still, motion)) for still in (image, double))
+    halved = torch.nn.functional.avg_pool2d(large[None], 2)[0]
+    assert (halved - small).abs().mean() < 0.01 < (small - image[0]).abs().max()
+
+
+def test_what_does_not_move_is_still_and_what_moves_moves(stalk):
+    image, mask = stalk
+    motion, _ = play(sample(image, mask), 8, 8.0)
+    rendered = torch.stack([frame for frame, _ in render(image, motion)])
+    changed = (rendered != image).any(1).any(0)
+    head, sky = oracles.stalk_picture(32, 48)[1][0, 0].bool(), changed[:, :8]
+    assert changed[head].float().mean() > 0.8 and not sky.any()
