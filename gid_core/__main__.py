@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say(f"error: {error}")
         return 1
     except KeyboardInterrupt:
-        _say("interrupted: nothing was written")
+        _say("interrupted: the clip was not written")
         return 130
     return 0
 

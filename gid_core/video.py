@@ -30,10 +30,15 @@ X264 = {
     "x264-params": "ipratio=2:pbratio=1:mbtree=0:scenecut=0:keyint=infinite:aq-mode=0",
 }
 VP9 = {"crf": "24", "b": "0", "deadline": "good", "cpu-used": "5", "row-mt": "1"}
-CODECS = {  # of a file name's ending: encoder, its options, those of the container
-    ".mp4": ("libx264", X264, {"movflags": "use_metadata_tags+faststart"}),
-    ".webm": ("libvpx-vp9", VP9, {}),
-    ".webp": ("libwebp_anim", {"quality": "85", "compression_level": "2"}, {"loop": "0"}),
+CODECS = {  # by ending: encoder, pixels without and with alpha, options of encoder and container
+    ".mp4": ("libx264", ("yuv420p", "yuv420p"), X264, {"movflags": "use_metadata_tags+faststart"}),
+    ".webm": ("libvpx-vp9", ("yuv420p", "yuva420p"), VP9, {}),
+    ".webp": (
+        "libwebp_anim",
+        ("bgra", "bgra"),
+        {"quality": "85", "compression_level": "2"},
+        {"loop": "0"},
+    ),
 }
 
 
@@ -139,9 +144,12 @@ def as_picture(frame: Float[Tensor, "c h w"], pix_fmt: str, even: int = 2):
 
     pixels = to_bytes(frame)
     pixels = np.pad(pixels, [(0, n % even) for n in pixels.shape[:2]] + [(0, 0)], "edge")
-    alpha = pix_fmt.startswith("yuva")
+    alpha = "a" in pix_fmt and pixels.shape[2] == 4
     source = np.ascontiguousarray(pixels if alpha else pixels[..., :3])
-    return av.VideoFrame.from_ndarray(source, "rgba" if alpha else "rgb24").reformat(
+    picture = av.VideoFrame.from_ndarray(source, "rgba" if alpha else "rgb24")
+    if pix_fmt == "bgra":  # webp, which converts by itself
+        return picture.reformat(format=pix_fmt)
+    return picture.reformat(
         format=pix_fmt,
         dst_colorspace=Colorspace.ITU709,
         src_color_range=ColorRange.JPEG,
@@ -153,7 +161,7 @@ def _encode_video(file, frames, fps, suffix, tags, crf):
     """Everything but gif: one stream, frames as they come."""
     import av
 
-    codec, options, muxing = CODECS[suffix]
+    codec, pix_fmts, options, muxing = CODECS[suffix]
     with av.open(file, "w", format=suffix[1:], options=muxing) as container:
         container.metadata.update(tags)
         stream = None
@@ -162,8 +170,7 @@ def _encode_video(file, frames, fps, suffix, tags, crf):
                 stream = container.add_stream(codec, _rate(fps))
                 even = 1 if suffix == ".webp" else 2
                 stream.height, stream.width = (n + n % even for n in frame.shape[-2:])
-                alpha = len(frame) == 4 and suffix != ".mp4"
-                stream.pix_fmt = "yuva420p" if alpha else "yuv420p"
+                stream.pix_fmt = pix_fmts[len(frame) == 4]
                 stream.options = options if crf is None else options | {"crf": f"{crf:g}"}
                 context = stream.codec_context
                 context.colorspace = context.color_primaries = context.color_trc = 1  # bt709

@@ -43,7 +43,11 @@ def hand_made(rows=4, columns=5, sway=1.0, count=10_000):
     free = np.stack([2 * part.nodes, 2 * part.nodes + 1], 1).flatten()
     stiff = oracles.stiffness_matrix(cells, grid, stiffness, springs, ELEMENT)
     stiff = stiff[np.ix_(free, free)] * to_hertz**2
-    return Sheet(grid, mass, (part,)), stiff, np.repeat(mass.flatten()[part.nodes], 2)
+    return (
+        Sheet(grid, mass, np.ones(grid, bool), (part,)),
+        stiff,
+        np.repeat(mass.flatten()[part.nodes], 2),
+    )
 
 
 def wind_on(sheet, config, bands, seed=0):
