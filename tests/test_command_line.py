@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import av
+import numpy as np
 import oracles
 import pytest
 import torch
@@ -93,14 +94,20 @@ def test_options_reach_the_method(folder):
         "far": ["--amplitude", "2"],
         "exact": ["--mask", "grey.png", "--exact-mask"],
         "long": ["--duration", "2", "--bands", "5"],
+        "fast": ["--frames", "16", "--fps", "16", "--speed", "2"],
+        "ten": ["--frames", "88"],
     }.items():
         assert animate("-o", "a.gif", "--save-spectrum", f"{name}.safetensors", *options) == 0
-    near, far, exact, long = (
-        load_spectrum(f"{name}.safetensors") for name in ("near", "far", "exact", "long")
+    near, far, exact, long, fast, ten = (
+        load_spectrum(f"{name}.safetensors")
+        for name in ("near", "far", "exact", "long", "fast", "ten")
     )
     assert far.coeffs.abs().mean() > 3 * near.coeffs.abs().mean()
     torch.testing.assert_close(exact.mask, torch.full((1, 1, 16, 24), 200 / 255))
     assert long.frequencies_hz.tolist() == [0.5, 1.0, 1.5, 2.0, 2.5]
+    # The clip's own harmonics as the sampler's clock runs, and of ten seconds at most, to 3.2 Hz.
+    assert fast.frequencies_hz.tolist() == [0.5, 1.0, 1.5, 2.0, 2.5, 3.0]
+    torch.testing.assert_close(ten.frequencies_hz, torch.arange(1, 33) / 10)
 
 
 @pytest.mark.parametrize(
@@ -140,6 +147,26 @@ def test_moved_bands_are_said(folder, capsys):
     assert "note: To close the loop, bands moved by up to" in capsys.readouterr().out
     render("-o", "b.gif", "--spectrum", "s.safetensors", "--frames", "10", "--no-loop")
     assert "note" not in capsys.readouterr().out
+
+
+def test_a_seed_spreads_a_long_loop_of_a_saved_spectrum(folder):
+    animate("-o", "a.mp4", "--save-spectrum", "s.safetensors", "--amplitude", "5")
+    for name, seed in (("one", "1"), ("same", "1"), ("other", "2")):
+        render("-o", f"{name}.mp4", "--spectrum", "s.safetensors", "--frames", "24", "--seed", seed)
+    one, same, other = (np.stack(frames_of(f"{name}.mp4")) for name in ("one", "same", "other"))
+    assert (one == same).all() and (one != other).any()
+
+
+def test_a_mask_given_to_render_says_what_may_move(folder):
+    animate("-o", "a.webp", "--save-spectrum", "s.safetensors", "--amplitude", "5")
+    nothing = Image.new("L", (24, 16), 0)
+    nothing.putpixel((0, 0), 255)
+    nothing.save("corner.png")
+    render("-o", "b.gif", "--spectrum", "s.safetensors", "--mask", "corner.png")
+    render("-o", "c.gif", "--spectrum", "s.safetensors")
+    for name, moves in (("b", False), ("c", True)):
+        frames = np.stack(frames_of(f"{name}.gif"))[:, :, 6:].astype(int)
+        assert (np.abs(frames - frames[0]).max() > 20) == moves
 
 
 def test_the_first_frame_can_be_the_still(folder):

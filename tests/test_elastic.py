@@ -19,9 +19,15 @@ from gid_core.elastic import (
     transfer,
 )
 from gid_core.grid import pixel_grid
-from gid_core.modes import ELEMENT, modes_of
+from gid_core.modes import ELEMENT, Part, modes_of
 from gid_core.pipeline import play
-from gid_core.spectrum import amplitude_pct, displacement_at, moving_points, one_period
+from gid_core.spectrum import (
+    SpectralVolume,
+    amplitude_pct,
+    displacement_at,
+    moving_points,
+    one_period,
+)
 
 BANDS = SpectrumConfig(bands=6, duration_s=2.5)
 
@@ -168,12 +174,35 @@ def test_no_amplitude_is_no_motion():
     assert not volume.coeffs.any()
 
 
+def moved_by(field):
+    """A sheet all of which moves by a field, 2 h w, in one band; and its volume."""
+    grid = tuple(field.shape[1:])
+    count = grid[0] * grid[1]
+    part = Part(np.arange(count), np.zeros((count, 2, 1)), np.ones(1))
+    coeffs = field[None, None].to(torch.complex64)
+    return Sheet(grid, np.ones(grid), (part,)), SpectralVolume(coeffs, torch.tensor([1.0]), grid)
+
+
 def test_nothing_swings_much_farther_than_the_rest():
-    image, matte = still_and_matte()
-    volume = ElasticPrior().sample(image, matte, generator(), SpectrumConfig())
-    played = displacement_at(volume, torch.arange(100) / 20)
-    farthest = played.square().sum(2).sqrt().max().item() / 48
-    assert farthest < 1.1 * 3 * 0.01
+    # A bump of thirty times the rest's motion, on 2 % of the sheet.
+    y, x = torch.meshgrid(torch.arange(24.0), torch.arange(40.0), indexing="ij")
+    bump = torch.exp(-((x - 20).square() + (y - 12).square()) / 4)
+    sheet, volume = moved_by(torch.stack([1 + 30 * bump, 0 * bump]))
+    resized = moves(set_amplitude(volume, sheet, SpectrumConfig(1, 1.0, 0.2)))
+    size = 0.002 * 40
+    assert 2 * size < resized.max() < 1.05 * 3 * size
+    assert resized.flatten().quantile(0.95) == pytest.approx(size, rel=0.01)
+
+
+def test_a_fold_is_evened_out():
+    # The two halves of a sheet run into each other, by three grid cells.
+    x = torch.arange(24.0).expand(20, 24)
+    sheet, volume = moved_by(torch.stack([torch.where(x < 12, 1.0, -1.0), 0 * x]))
+    asked = SpectrumConfig(1, 1.0, 100 * 1.5 / 24)
+    assert least_jacobian(displacement_at(volume, torch.zeros(1))[0] * 1.5).min() < 0
+    evened = set_amplitude(volume, sheet, asked)
+    assert least_jacobian(displacement_at(evened, torch.zeros(1))[0]).min() > 0.05
+    assert size_of(evened) == pytest.approx(asked.amplitude_pct, rel=0.01)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])

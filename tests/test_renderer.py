@@ -241,6 +241,37 @@ def test_items_have_their_own_motion(rng, thing):
         assert torch.equal(first(still, both, item=item)[0], expected)
 
 
+def test_what_is_stretched_has_no_holes(thing):
+    # To twice its size: every pixel's displacement lands on a quarter of four.
+    _, matte = thing
+    still = torch.where(matte > 0, colour(*RED), colour(*BLUE))
+    y, x = torch.meshgrid(torch.arange(float(H)), torch.arange(float(W)), indexing="ij")
+    frame, hole = first(still, motion(torch.stack([x - 17, y - 12])[None]), matte)
+    stretched = frame[:, 6:18, 9:25]
+    torch.testing.assert_close(stretched, colour(*RED).expand(3, 12, 16), atol=1e-5, rtol=0)
+    assert hole.max() < 1e-5
+
+
+@pytest.mark.parametrize("dx, dy", [(5, 0), (0, 6)])
+def test_what_the_border_does_not_cut_has_no_double(dx, dy):
+    # A block two pixels off two borders moves away from them; past them it is not there again.
+    still, matte = colour(*BLUE).expand(3, H, W).clone(), torch.zeros(1, H, W)
+    still[:, 2:8, 2:8], matte[:, 2:8, 2:8] = colour(*RED), 1
+    frame, _ = first(still, motion(constant(dx, dy)), matte)
+    expected = torch.where(shifted(matte, dx, dy) > 0, colour(*RED), colour(*BLUE))
+    torch.testing.assert_close(frame, expected, atol=1e-5, rtol=0)
+
+
+def test_a_layer_is_a_colour_times_its_matte(rng):
+    # Darker than black or lighter than white, it would leave specks where it comes to lie.
+    still = torch.rand(3, H, W, generator=rng)
+    matte = 0.35 + 0.65 * torch.rand(1, H, W, generator=rng)
+    matte[:, :, :8] = 0
+    canvas = separate(still, matte, (6, 9), (0, 0)).layer
+    colours, alpha = canvas[:3], canvas[3:]
+    assert colours.min() > -1e-5 and (colours - alpha).max() < 1e-5
+
+
 def test_texture_keeps_its_contrast_between_pixels(rng):
     # Half a pixel off is the worst: bilinear splatting would leave half of a fine texture's energy.
     y, x = torch.meshgrid(torch.arange(float(H)), torch.arange(float(W)), indexing="ij")

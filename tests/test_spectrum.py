@@ -193,11 +193,11 @@ def test_the_size_of_a_motion_is_its_peak_in_percent_of_the_longer_side():
 def test_the_size_of_a_motion_is_that_of_what_moves():
     motion = torch.zeros(1, 4, 2, 5, 8)
     motion[..., 2:4] = 2.0
-    motion[..., 0] = 100.0  # of a point hardly in the mask
-    moving = torch.zeros(1, 1, 5, 8)
-    moving[..., 2:4], moving[..., 0] = 0.3, 0.14  # half of the largest counts
+    motion[..., 0], motion[..., 7] = 100.0, 5.0
+    moving = torch.zeros(1, 1, 5, 8)  # half of the largest counts
+    moving[..., 2:4], moving[..., 0], moving[..., 7] = 0.3, 0.14, 0.16
     size = amplitude_pct(recorded(motion), moving)
-    torch.testing.assert_close(size, torch.tensor([100 * 8**0.5 / 8]))
+    torch.testing.assert_close(size, torch.tensor([100 * 50**0.5 / 8]))
 
 
 def test_the_size_of_a_motion_is_its_95th_percentile():
@@ -215,6 +215,12 @@ def test_one_period_is_the_bands_over_the_inverse_of_their_spacing(rng):
         spectrum.coeffs.to(torch.complex128), spectrum.frequencies_hz, times
     )
     torch.testing.assert_close(motion.at(1).double(), expected[1], rtol=0, atol=5e-6)
+
+
+def test_the_period_is_that_of_the_closest_bands(rng):
+    coeffs = torch.randn(1, 3, 2, 5, 7, generator=rng, dtype=torch.complex64)
+    motion = one_period(SpectralVolume(coeffs, torch.tensor([0.4, 0.6, 1.4]), (5, 7)))
+    assert motion.frames / motion.fps == pytest.approx(5)
 
 
 def test_a_single_band_has_the_period_of_its_frequency(rng):

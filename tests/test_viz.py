@@ -64,6 +64,15 @@ def test_a_band_shows_which_way_it_swings_whatever_its_phase(phase):
     assert min(float((seen - way).abs().max()) for way in ways) < 1e-4
 
 
+def test_a_band_is_shown_at_its_widest():
+    # The left swings farther; the right follows a quarter period later, and is at rest then.
+    phase = torch.polar(torch.ones(()), torch.tensor(1.3))
+    coeffs = (arrow(1, 0) * torch.ones(1, 4, 6)).to(torch.complex64) * phase
+    coeffs[:, :, 3:] *= 0.5j
+    seen = band_picture(coeffs)
+    assert seen[:, :, :3].amax() > 0.9 and seen[:, :, 3:].amax() < 1e-5
+
+
 def test_heat_goes_over_red_and_yellow_to_white():
     seen = heat(torch.tensor([[0, 1 / 3, 2 / 3, 1]]))
     expected = torch.tensor([(0, 0, 0), (1, 0, 0), (1, 1, 0), (1, 1, 1)]).float()
