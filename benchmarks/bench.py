@@ -95,11 +95,10 @@ def part_splat() -> None:
             (splat.pixel_grid(height, width, motion) + motion).flatten(2), (height, width)
         ).view(1, height, width, 2)
         image = values[:, :3].contiguous()
-        grad = values
         sample = lambda: torch.nn.functional.grid_sample(image, grid, align_corners=False)
-        kernel = lambda: torch.ops.aten.grid_sampler_2d_backward(
-            grad, grad, grid, 0, 0, False, (True, False)
-        )
+        places = (splat.pixel_grid(height, width, motion) + motion).flatten(2)
+        flat = values.flatten(2)
+        kernel = lambda: splat.splat_points(flat, places, (height, width))
         whole = lambda: splat.splat(values, motion)
         index = lambda: splat.splat(values, motion, "index")
         base, kernel_ms, whole_ms, index_ms = median_ms(sample, kernel, whole, index)
@@ -129,7 +128,10 @@ def part_frame() -> None:
                 still, motion.mask[0] if matte is None else matte, motion.grid, (20, 20)
             )  # fmt: skip
             importance = field.square().sum(1).sqrt().mean(0, keepdim=True)
-            grid = torch.rand(1, height, width, 2) * 2 - 1
+            ramp = splat.pixel_grid(height, width, still) + 3.5
+            grid = splat.normalized(ramp[None].flatten(2), (height, width)).view(
+                1, height, width, 2
+            )
             image = still[None].contiguous()
             base, whole, follow, put, encode = median_ms(
                 lambda: torch.nn.functional.grid_sample(image, grid, align_corners=False),

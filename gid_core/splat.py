@@ -7,6 +7,7 @@ Source: Niklaus & Liu, "Softmax Splatting for Video Frame Interpolation", CVPR 2
 """
 
 import torch
+import torch.nn.functional as F
 from einops import rearrange
 
 from .grid import normalized, pixel_grid, sample_points
@@ -17,6 +18,8 @@ from .shapes import Float, Tensor
 IMPORTANCE_RANGE = 20.0
 # Least share of a pixel that counts as landed on. Positions are rounded: crumbs of 1e-4 fall beside.
 COVERED = 1e-3
+OUTSIDE = -2.0  # px: a position from which nothing lands
+HALVED_FROM = 2**14  # points from which splatting in two halves pays
 
 
 def splat_points(
@@ -36,7 +39,7 @@ def splat_points(
             `torch.use_deterministic_algorithms`); "auto" chooses.
     """
     finite = positions.isfinite().all(1, keepdim=True)
-    positions = torch.where(finite, positions, -2.0)  # two pixels off the target: nothing lands
+    positions = torch.where(finite, positions, OUTSIDE)
     values = torch.where(finite, values, 0.0)
     if impl == "auto":
         deterministic_cuda = values.is_cuda and torch.are_deterministic_algorithms_enabled()
@@ -129,7 +132,15 @@ class _NativeSplat(torch.autograd.Function):
     @staticmethod
     def forward(ctx, values, positions, size):
         ctx.save_for_backward(values, positions)
-        return _sampling_backward(values, positions, size, want=(True, False))[0]
+        count = values.shape[-1]
+        if len(values) > 1 or not values.is_cpu or count < HALVED_FROM:
+            return _sampling_backward(values, positions, size, want=(True, False))[0]
+        # On the CPU torch's kernel has a thread for each batch item: two halves of the points keep
+        # two busy. Two on any machine, so that the order of sums, and with it every bit, is one.
+        values = F.pad(values, (0, count % 2))
+        positions = F.pad(positions, (0, count % 2), value=OUTSIDE)
+        halves = [rearrange(x, "1 c (two n) -> two c n", two=2) for x in (values, positions)]
+        return _sampling_backward(*halves, size, want=(True, False))[0].sum(0, keepdim=True)
 
     @staticmethod
     def backward(ctx, grad):

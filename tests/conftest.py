@@ -1,9 +1,13 @@
+import os
+
 import oracles
 import pytest
 import torch
 from hypothesis import settings
 
-torch.set_num_threads(1)  # the suite runs as several processes
+# The suite runs as several processes. SciPy is imported later, and asks then.
+torch.set_num_threads(1)
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 settings.register_profile("core", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("core")
 

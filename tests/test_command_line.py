@@ -78,6 +78,12 @@ def test_a_still_becomes_a_clip(folder, capsys, ending):
         assert any((frame != frames[0]).any() for frame in frames)
 
 
+@pytest.mark.parametrize("frames, fps", [("1", "30"), ("2", "30"), ("12", "5")])
+def test_the_defaults_fit_any_length_and_frame_rate(folder, capsys, frames, fps):
+    assert animate("-o", "a.webm", "--frames", frames, "--fps", fps) == 0, capsys.readouterr().out
+    assert len(frames_of("a.webm")) == int(frames)
+
+
 def test_a_saved_spectrum_renders_the_same_frames(folder, capsys):
     assert animate("-o", "a.mp4", "--save-spectrum", "s.safetensors", "--seed", "3") == 0
     assert render("-o", "b.mp4", "--spectrum", "s.safetensors") == 0

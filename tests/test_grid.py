@@ -108,7 +108,7 @@ def test_resizing_scales_each_axis_by_its_own_ratio():
 def test_shrinking_averages_what_it_cannot_show():
     columns = torch.tensor([1.0, -1.0]).repeat(12).double()  # alternating, at the finest there is
     shrunk = resize_displacement(columns.expand(1, 2, 18, 24), (6, 8))
-    assert shrunk[..., 1:-1].abs().max() < 0.02
+    assert shrunk[..., 1:-1].abs().max() < 0.05
 
 
 def test_resizing_commutes_with_scaling_and_with_batching(rng):

@@ -155,6 +155,30 @@ def test_what_moves_more_is_in_front(near):
     torch.testing.assert_close(frame[:, 8:16, 16:20], colours[near].expand(3, 8, 4), atol=1e-3, rtol=0)  # fmt: skip
 
 
+def test_a_coarse_field_lies_on_half_pixel_centers():
+    # A shear: every grid row moves a pixel farther right, so picture row y moves (y + 1/2) / 4.
+    rows = torch.arange(6.0).view(6, 1).expand(6, 9) + 0.5
+    field = torch.stack([rows * 9 / W, 0 * rows])[None]
+    still = (torch.arange(float(W)) / W).expand(3, H, W)
+    frame, _ = first(still, motion(field))
+    y, x = torch.meshgrid(torch.arange(float(H)) + 0.5, torch.arange(float(W)), indexing="ij")
+    inner = (..., slice(3, -3), slice(10, -4))
+    came_from = (x - y / 4).expand(3, H, W)
+    # torch's cubic kernel bends a ramp by a twentieth of a pixel.
+    torch.testing.assert_close(frame[inner] * W, came_from[inner], atol=0.06, rtol=0)
+
+
+def test_what_lies_within_two_pixels_of_the_matte_moves_along(rng):
+    matte = torch.zeros(1, H, W)
+    matte[:, 8:16, 12:22] = 0.01 + 0.99 * torch.rand(8, 10, generator=rng)
+    layers = separate(torch.rand(3, H, W, generator=rng), matte, (6, 9), (4, 5))
+    width = layers.layer.shape[-1]
+    moving = torch.zeros(1, H, W)
+    y, x = layers.points // width + layers.origin[0], layers.points % width + layers.origin[1]
+    moving[0, y, x] = 1
+    assert torch.equal(moving, grown((matte > 0).float(), 2))
+
+
 def test_a_pixel_follows_those_of_its_colour():
     # Grid points four pixels apart; the edge between red, which moves down, and blue, which does
     # not, runs between two of them.
@@ -242,14 +266,14 @@ def test_items_have_their_own_motion(rng, thing):
 
 
 def test_what_is_stretched_has_no_holes(thing):
-    # To twice its size: every pixel's displacement lands on a quarter of four.
+    # To one and a half times its size: some pixels of the frame receive a sixteenth of another.
     _, matte = thing
     still = torch.where(matte > 0, colour(*RED), colour(*BLUE))
     y, x = torch.meshgrid(torch.arange(float(H)), torch.arange(float(W)), indexing="ij")
-    frame, hole = first(still, motion(torch.stack([x - 17, y - 12])[None]), matte)
-    stretched = frame[:, 6:18, 9:25]
-    torch.testing.assert_close(stretched, colour(*RED).expand(3, 12, 16), atol=1e-5, rtol=0)
-    assert hole.max() < 1e-5
+    frame, hole = first(still, motion(torch.stack([x - 17, y - 12])[None] / 2), matte)
+    inner = (..., slice(9, 12), slice(13, 21))  # cubic kernels look two pixels around
+    torch.testing.assert_close(frame[inner], colour(*RED).expand(3, 3, 8), atol=1e-5, rtol=0)
+    assert hole[inner].max() < 1e-5
 
 
 @pytest.mark.parametrize("dx, dy", [(5, 0), (0, 6)])

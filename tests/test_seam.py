@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
-from benchmarks.quality import encode, most_alike, steps
 
+from benchmarks.quality import encode, most_alike, steps
 from gid_core import pipeline, renderer, video
 from gid_core.spectrum import peaks
 

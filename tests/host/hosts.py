@@ -18,6 +18,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,12 +114,13 @@ class Host:
             self._hello = self._answer(START_S)
         return self._hello
 
-    def run(self, prompt: dict, interrupt: dict | None = None, limit_s: float = 120) -> dict:
+    def run(self, prompt: dict, interrupt: dict | None = None, limit_s: float = 240) -> dict:
         """What became of an API graph. `interrupt` names a node and seconds after its start."""
         assert self.hello["loaded"], self.hello["warnings"]
         request = {"prompt": for_host(prompt, self.install), "interrupt": interrupt}
-        self._process.stdin.write(json.dumps(request) + "\n")
-        self._process.stdin.flush()
+        with suppress(OSError):  # a dead host does not answer: that is said below
+            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.flush()
         return self._answer(limit_s)
 
     def folder(self, kind: str) -> Path:
@@ -128,13 +130,11 @@ class Host:
         return (self.work / "log.txt").read_text()
 
     def close(self) -> None:
-        self._process.stdin.close()
-        try:
-            self._process.wait(20)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self._process.kill()
+        self._process.wait()
         self._reader.join(20)
+        with suppress(OSError):
+            self._process.stdin.close()
         self._process.stdout.close()
         self._log.close()
 
