@@ -69,8 +69,9 @@ def separate(
         for (lo, hi), far in zip(_bounds(matte[0] > 0), reach, strict=True)
     )
     height, width = still.shape[-2:]
-    # Past the border the picture is mirrored: something must come in when it moves away.
+    # Past the border what it cuts is mirrored: something must come in when it moves away.
     canvas = layer[:, _mirrored(rows, height)][:, :, _mirrored(columns, width)]
+    canvas = canvas * _goes_past(matte[0] > 0, rows, columns)
     alpha = canvas[-1:]
     near = F.max_pool2d(alpha[None], 2 * MARGIN + 1, 1, MARGIN)[0, 0] > 0
     points = near.flatten().nonzero().squeeze(1)
@@ -226,6 +227,27 @@ def _follow(guide, y, x, grid):
         weights.append(near * (torch.exp(-unlike) + UNLIKE))
     weights = torch.stack(weights)
     return nodes, weights / weights.sum(0, keepdim=True)
+
+
+def _goes_past(moving, rows, columns):
+    """Where the mirrored picture belongs to something that a border cuts: 1, else 0.
+
+    It does if nothing still lies between it and the border. What keeps off would get a double.
+    """
+    height, width = moving.shape
+    solid = moving.float()
+    sides = (
+        ((columns < 0)[None], solid.cumprod(1)),
+        ((columns >= width)[None], solid.flip(1).cumprod(1).flip(1)),
+        ((rows < 0)[:, None], solid.cumprod(0)),
+        ((rows >= height)[:, None], solid.flip(0).cumprod(0).flip(0)),
+    )
+    goes = 1.0
+    for past, run in sides:
+        if past.any():
+            run = run[_mirrored(rows, height)][:, _mirrored(columns, width)]
+            goes = goes * torch.where(past, run, 1.0)
+    return goes
 
 
 def _mirrored(index, n):

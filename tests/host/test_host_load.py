@@ -65,6 +65,15 @@ def test_every_default_is_inside_its_range(host):
                 assert options["default"] in choices, f"{name}.{field}"
 
 
+def test_only_the_samplers_seed_changes_from_run_to_run(host):
+    """Pages turn any seed on after a run unless told not to, and then nothing after it is cached."""
+    for name, info in host.hello["nodes"].items():
+        for field, (_, options) in inputs_of(info).items():
+            if field in ("seed", "noise_seed"):
+                turned = options.get("control_after_generate")
+                assert turned is (name == "MotionSpectrumSampler"), f"{name}.{field}"
+
+
 def test_only_what_has_no_default_must_be_connected(host):
     required = host.hello["nodes"]["MotionSpectrumSampler"]["input"]["required"]
     bare = [name for name, spec in required.items() if "default" not in spec[1]]
