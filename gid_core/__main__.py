@@ -16,6 +16,7 @@ from .elastic import ElasticPrior
 
 HIGHEST_HZ = 3.2  # of the paper's 16 bands over 5 s
 LONGEST_PERIOD_S = 10.0
+MOST_BANDS = 128
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,9 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def animate(args) -> None:
-    video.check_clip_path(args.out)
+    _check_paths(args)
     still, mask, anchor = _read(args)
-    if args.anchor is not None and mask is not None and not _meet(mask, anchor):
+    if args.anchor is not None and mask is not None and not pipeline.overlap(mask, anchor):
         _say("note: the anchor mask does not touch the mask; parts are anchored by rule instead")
     model = ElasticPrior(
         ElasticConfig(sway_hz=args.sway_hz, damping_ratio=args.damping, anchor=args.anchor_rule),
@@ -44,7 +45,8 @@ def animate(args) -> None:
     )
     # Bands on the clip's own harmonics close its loop unmoved; what is much longer is spread out.
     duration = args.duration or min(LONGEST_PERIOD_S, args.frames / args.fps * args.speed)
-    bands = args.bands or max(1, round(HIGHEST_HZ * duration))
+    highest = min(HIGHEST_HZ, 0.49 * args.fps / args.speed)
+    bands = args.bands or min(MOST_BANDS, max(1, int(highest * duration + 1e-6)))
     bands = SpectrumConfig(bands, duration, args.amplitude)
     spectrum = pipeline.sample_motion(
         still[None], mask, anchor, args.seed, model, bands, refine=not args.exact_mask
@@ -56,10 +58,22 @@ def animate(args) -> None:
 
 
 def render(args) -> None:
-    video.check_clip_path(args.out)
+    _check_paths(args)
     still, mask, _ = _read(args)
     spectrum = checkpoint.load_spectrum(args.spectrum)
     _write(args, still, spectrum, mask)
+
+
+def _check_paths(args):
+    """Refuse what cannot be written before anything is computed."""
+    video.check_clip_path(args.out)
+    for path in (args.out, getattr(args, "save_spectrum", None)):
+        if path is not None:
+            checkpoint.check_folder(path)
+    if args.out.exists() and args.still.exists() and args.out.samefile(args.still):
+        raise ValueError(
+            f"The clip would replace the still {str(args.still)!r}. Name another file."
+        )
 
 
 def _read(args):
@@ -80,12 +94,6 @@ def _read(args):
         else:
             anchor = values
     return still, mask, anchor
-
-
-def _meet(mask, anchor):
-    size = (256, 256)
-    resize = pipeline.F.interpolate
-    return bool((resize(mask, size, mode="area") * resize(anchor, size, mode="area")).any())
 
 
 def _write(args, still, spectrum, mask=None):
@@ -112,7 +120,8 @@ def _progress(frames, total, quiet):
 
 
 def _say(text):
-    sys.stdout.write(text + "\n")
+    encoding = sys.stdout.encoding or "utf-8"  # a pipe on Windows may not know every file name
+    sys.stdout.write(text.encode(encoding, "replace").decode(encoding) + "\n")
     sys.stdout.flush()
 
 
@@ -161,7 +170,7 @@ def _parser():
     add("--wind-direction", type=_number(float, -360, 360), default=wind.direction_deg, metavar="DEG", help="degrees, 0 = towards the right, 90 = towards the top (default: %(default)s)")  # fmt: skip
     add("--wind-speed", type=_number(float, 0, 100, True), default=wind.speed, metavar="W", help="picture widths per second at which gusts travel (default: %(default)s)")  # fmt: skip
     add("--gust-length", type=_number(float, 0, 100, True), default=wind.gust_length, metavar="W", help="picture widths (default: %(default)s)")  # fmt: skip
-    add("--bands", type=_number(int, 1, 128), metavar="K", help="number of frequencies (default: as many as reach 3.2 Hz)")  # fmt: skip
+    add("--bands", type=_number(int, 1, MOST_BANDS), metavar="K", help="number of frequencies (default: as many as reach 3.2 Hz)")  # fmt: skip
     add("--duration", type=_number(float, 0, 600, True), metavar="S", help="seconds whose harmonics the frequencies are (default: the clip's length, 10 s at most)")  # fmt: skip
     add("--save-spectrum", type=Path, metavar="F", help="also write the motion as .safetensors")
 

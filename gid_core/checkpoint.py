@@ -7,7 +7,7 @@ import errno
 import json
 import os
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
@@ -27,13 +27,7 @@ def written_whole(path: Path, suffix: str = ""):
         ValueError: If the folder is missing or cannot be written to, or the disk is full.
     """
     path = Path(path)
-    if not path.parent.is_dir():
-        raise ValueError(
-            f"Expected an existing folder to write to, got {str(path.parent)!r}. "
-            "Create it, or write elsewhere."
-        )
-    if path.is_dir():
-        raise ValueError(f"Expected a file name to write to, got the folder {str(path)!r}.")
+    check_folder(path)
     try:
         handle, name = tempfile.mkstemp(suffix or path.suffix, f".{path.stem[:64]}-", path.parent)
         os.close(handle)
@@ -52,7 +46,25 @@ def written_whole(path: Path, suffix: str = ""):
             f"Could not write {str(path)!r}: {why}. Nothing was left behind."
         ) from error
     finally:
-        Path(name).unlink(missing_ok=True)
+        with suppress(
+            OSError
+        ):  # a failed encoder may still hold it open; the first error is the one
+            Path(name).unlink(missing_ok=True)
+
+
+def check_folder(path: Path) -> None:
+    """Refuse a path whose folder is missing, or which is a folder.
+
+    Raises:
+        ValueError: With the reason.
+    """
+    if not path.parent.is_dir():
+        raise ValueError(
+            f"Expected an existing folder to write to, got {str(path.parent)!r}. "
+            "Create it, or write elsewhere."
+        )
+    if path.is_dir():
+        raise ValueError(f"Expected a file name to write to, got the folder {str(path)!r}.")
 
 
 def _umask():

@@ -74,7 +74,8 @@ class ElasticPrior:
         sheet = solve(image, matte, anchor, self.elastic, poll)
         poll()
         volume = respond(sheet, matte, self.elastic, self.wind, spectrum, generator)
-        return set_amplitude(volume, sheet, spectrum)
+        poll()
+        return set_amplitude(volume, sheet, spectrum, poll)
 
 
 def solve(
@@ -113,8 +114,8 @@ def solve(
         if len(fixed):
             # Bigger is slower holds for a part that stands free. Held along its outline it is
             # faster by as much as its first mode is.
-            free = modes_of(cells, nodes, grid, stiffness, node_mass, rooting, fixed, 1, poll)
-            lowest *= min(HELD_FASTER, part.omega[0] / free.omega[0])
+            unheld = modes_of(cells, nodes, grid, stiffness, node_mass, rooting, fixed, 1, poll)
+            lowest *= min(HELD_FASTER, part.omega[0] / unheld.omega[0])
         rescale = 2 * math.pi * lowest / max(part.omega[0], 1e-12)
         parts.append(Part(part.nodes, part.shapes, part.omega * rescale))
     material = np.zeros(grid, bool)
@@ -160,7 +161,12 @@ def transfer(omega, Omega, damping_ratio) -> np.ndarray:
     return 1 / (omega**2 - Omega**2 + 2j * damping_ratio * omega * Omega)
 
 
-def set_amplitude(volume: SpectralVolume, sheet: Sheet, config: SpectrumConfig) -> SpectralVolume:
+def set_amplitude(
+    volume: SpectralVolume,
+    sheet: Sheet,
+    config: SpectrumConfig,
+    poll: Callable[[], None] = lambda: None,
+) -> SpectralVolume:
     """Scale a volume so that its motion over its own period has the size asked for.
 
     What hangs by a thread would swing through the whole picture: no point moves much more than
@@ -188,6 +194,7 @@ def set_amplitude(volume: SpectralVolume, sheet: Sheet, config: SpectrumConfig) 
         volume, coeffs=volume.coeffs * (far.clamp(min=1e-6).tanh() / far.clamp(min=1e-6))
     )
     for _ in range(UNFOLDING_ROUNDS):
+        poll()
         volume = resized(volume)
         parts = [least_jacobian(d).amin(0) for d in one_period(volume).in_parts(0)]
         folded = (torch.stack(parts).amin(0) < LEAST_JACOBIAN) & cells

@@ -86,7 +86,7 @@ def sample_motion(
         poll = lambda done=i: callback(done, len(images))
         volumes.append(model.sample(still, matte, generator, spectrum, held, poll))
         callback(i + 1, len(images))
-        if not volumes[-1].coeffs.any():
+        if spectrum.amplitude_pct > 0 and not volumes[-1].coeffs.any():
             log.warning("Nothing in still %d moves: its mask is empty, or all of it is held.", i)
     first = volumes[0]
     return replace(
@@ -94,6 +94,14 @@ def sample_motion(
         coeffs=torch.cat([v.coeffs for v in volumes]),
         mask=torch.cat([v.mask for v in volumes]),
     )
+
+
+def overlap(mask: Float[Tensor, "m 1 h w"], anchor: Float[Tensor, "a 1 h2 w2"]) -> bool:
+    """Whether any anchor touches any mask, whatever their sizes."""
+    mask, anchor = (
+        F.interpolate(m.float(), (256, 256), mode="area").amax(0) for m in (mask, anchor)
+    )
+    return bool((mask * anchor).any())
 
 
 def check_images(images: Float[Tensor, "b c h w"]) -> None:
@@ -128,6 +136,8 @@ def _fit(mask, batch, size, name):
             "Pass a single one to use it for all."
         )
     if mask.shape[-2:] != size:
+        have, want = (f"{w}x{h}" for h, w in (mask.shape[-2:], size))
+        log.info("The %s is %s, the still %s: resized to fit.", name, have, want)
         mask = F.interpolate(mask, size, mode="bilinear", antialias=True).clamp(0, 1)
     return mask.expand(batch, -1, -1, -1)
 

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from .grid import sample_points
 from .matte import complete
 from .shapes import Float, Int, Tensor
-from .spectrum import Displacement
+from .spectrum import FRAMES_AT_A_TIME, Displacement
 from .splat import normalize_splat, softmax_weight, splat_points
 
 MARGIN = 2  # px around the matte that move along, so that its soft edge moves with it
@@ -34,7 +34,7 @@ SOFT = 0.05  # weight of a pixel of matte zero, against one of a solid pixel
 class Layers:
     """A still taken apart, over a canvas that reaches past the picture by what can move in.
 
-    still, plate: the picture, with its alpha if it has one, and what lies behind what moves.
+    still: the picture as it came, plate: what lies behind what moves, colour times alpha if it has one.
     layer: what moves, premultiplied by the matte, and the matte itself as last channel.
     origin: (y, x) of the canvas in the picture; negative where it reaches past it.
     points: flat canvas indices of the pixels that move.
@@ -61,6 +61,7 @@ def separate(
     Args:
         reach: The farthest anything moves, (y, x) in px.
     """
+    picture, still = still, _premultiplied(still)
     plate = complete(still, matte)
     matte = _opaque_enough(still, plate, matte)
     layer = torch.cat([still - (1 - matte) * plate, matte])
@@ -78,7 +79,7 @@ def separate(
     y, x = rows[points // len(columns)], columns[points % len(columns)]
     nodes, weights = _follow(still[:3], y, x, grid)
     origin = (int(rows[0]), int(columns[0])) if len(points) else (0, 0)
-    return Layers(still, plate, canvas, origin, points, nodes, weights)
+    return Layers(picture, plate, canvas, origin, points, nodes, weights)
 
 
 def render_frame(
@@ -125,7 +126,7 @@ def render_frame(
     at = (y * width + x)[inside]
     colour, alpha = read[:-1, inside], read[-1:, inside].clamp(0, 1)
     frame = still.flatten(1).clone()
-    frame[:, at] = (colour + (1 - alpha) * layers.plate.flatten(1)[:, at]).clamp(0, 1)
+    frame[:, at] = _straight(colour + (1 - alpha) * layers.plate.flatten(1)[:, at])
     was = still.new_zeros(1, height * width)
     was[:, at] = (_matte_at(layers, at, (height, width)) - alpha).clamp(0, 1)
     return frame.view_as(still), was.view_as(hole)
@@ -158,9 +159,26 @@ def render_frames(
     layers = separate(still, matte.to(still), motion.grid, (y + MARGIN, x + MARGIN))
     # The paper's importance: what moves more, in the mean over the clip, is nearer.
     importance = (total / motion.frames).to(still)
-    for t in range(motion.frames) if frames is None else frames:
-        field = _finite(motion.at(item, slice(t, t + 1))[0]) * scale
-        yield render_frame(layers, field.to(still), importance)
+    wanted = list(range(motion.frames) if frames is None else frames)
+    for first in range(0, len(wanted), FRAMES_AT_A_TIME):
+        fields = motion.at(item, wanted[first : first + FRAMES_AT_A_TIME])
+        for field in _finite(fields) * scale:
+            yield render_frame(layers, field.to(still), importance)
+
+
+def _premultiplied(picture):
+    """Colour times alpha: colours of what is transparent must not bleed when pixels mix."""
+    if len(picture) != 4:
+        return picture
+    return torch.cat([picture[:3] * picture[3:], picture[3:]])
+
+
+def _straight(picture):
+    picture = picture.clamp(0, 1)
+    if len(picture) != 4:
+        return picture
+    colour = picture[:3] / picture[3:].clamp(min=1e-6)
+    return torch.cat([colour.clamp(0, 1), picture[3:]])
 
 
 def _finite(field):

@@ -95,7 +95,7 @@ class Displacement:
     def grid(self) -> tuple[int, int]:
         return tuple(self.coeffs.shape[-2:])
 
-    def at(self, item: int, frames: slice = slice(None)) -> Float[Tensor, "t 2 h w"]:
+    def at(self, item: int, frames: slice | list[int] = slice(None)) -> Float[Tensor, "t 2 h w"]:
         """D_t of one still at some frames, px of this grid."""
         return displacement(self.coeffs[item : item + 1], self.modal_coords[:, frames])[0]
 

@@ -2,9 +2,10 @@
 
 Law: a clip is written beside its place and moved there whole; an interrupted encode leaves nothing.
 
-Convention: frames are rgb or rgba in [0, 1]; video is tagged bt709, limited range.
+Convention: frames are grey, rgb or rgba in [0, 1]; video is tagged bt709, limited range.
 """
 
+import errno
 import json
 import struct
 from collections.abc import Iterable
@@ -31,7 +32,7 @@ X264 = {
 }
 VP9 = {"crf": "24", "b": "0", "deadline": "good", "cpu-used": "5", "row-mt": "1"}
 CODECS = {  # by ending: encoder, pixels without and with alpha, options of encoder and container
-    ".mp4": ("libx264", ("yuv420p", "yuv420p"), X264, {"movflags": "use_metadata_tags+faststart"}),
+    ".mp4": ("libx264", ("yuv420p", "yuv420p"), X264, {"movflags": "use_metadata_tags"}),
     ".webm": ("libvpx-vp9", ("yuv420p", "yuva420p"), VP9, {}),
     ".webp": (
         "libwebp_anim",
@@ -120,8 +121,19 @@ def save_clip(
     if not isinstance(file, str | Path):
         encode(file, frames, fps, suffix, tags or {}, crf)
         return
+    from av.error import FFmpegError
+
     with written_whole(Path(file), suffix) as temporary:
-        encode(str(temporary), frames, fps, suffix, tags or {}, crf)
+        try:
+            encode(str(temporary), frames, fps, suffix, tags or {}, crf)
+        except FFmpegError as error:
+            if error.errno == errno.ENOSPC:
+                raise
+            height, width = first.shape[-2:]
+            raise ValueError(
+                f"The {suffix} encoder refuses {width}x{height} at {fps:g} frames per second: "
+                f"{error.strerror}. Use another size, rate or format. Nothing was left behind."
+            ) from error
 
 
 def as_tag(value) -> str:
@@ -162,6 +174,8 @@ def _encode_video(file, frames, fps, suffix, tags, crf):
     import av
 
     codec, pix_fmts, options, muxing = CODECS[suffix]
+    if suffix == ".mp4" and isinstance(file, str):  # it moves the index to the front by file name
+        muxing = {"movflags": muxing["movflags"] + "+faststart"}
     with av.open(file, "w", format=suffix[1:], options=muxing) as container:
         container.metadata.update(tags)
         stream = None

@@ -108,7 +108,8 @@ def spectrum_sheet(
     spectrum: SpectralVolume, item: int = 0, width: int = 320
 ) -> Float[Tensor, "3 h w"]:
     """What a spectrum holds: mask, amplitude by band, the bands' shapes, the wheel that reads them."""
-    size = (max(48, round(width * spectrum.reference_size[0] / spectrum.reference_size[1])), width)
+    height = round(width * spectrum.reference_size[0] / spectrum.reference_size[1])
+    size = (min(max(48, height), 2 * width), width)  # very tall or wide stills are squeezed
     coeffs = spectrum.coeffs[item]
     amplitude = coeffs.abs().square().sum(1).sqrt()
     mask = torch.ones(1, *spectrum.reference_size) if spectrum.mask is None else spectrum.mask[item]

@@ -43,7 +43,7 @@ class SpectrumToDisplacement(io.ComfyNode):
                     tooltip="What the still is to the motion: its middle, or its first frame.",
                 ),
                 io.Int.Input(
-                    "seed", default=0, min=0, max=0xFFFFFFFFFFFFFFFF,
+                    "seed", default=0, min=0, max=0xFFFFFFFFFFFFFFFF, control_after_generate=False,
                     tooltip="For loops longer than the spectrum's duration: how its frequencies "
                     "spread, so that the loop does not repeat inside itself.",
                 ),

@@ -66,8 +66,9 @@ class LoopBlend(io.ComfyNode):
             )
         if displacement is not None:
             motion = loop.blend_trajectories(displacement, overlap)
-            stills = sockets.pictures(still).to(sockets.render_device())
-            closed, _ = RenderedVideo(stills, motion).render()
+            video = RenderedVideo(sockets.pictures(still), motion, sockets.render_device())
+            closed, _ = video.render()
+            clips = len(closed) // motion.frames
             text = f"Blended paths over {overlap} frames."
         else:
             closed = torch.cat([torch.stack(list(loop.crossfade(c, overlap))) for c in taken])

@@ -52,10 +52,8 @@ class FeatureSplatRender(io.ComfyNode):
 
     @classmethod
     def execute(cls, image, displacement, output, deterministic, mask=None):
-        stills = sockets.pictures(image)
-        if not deterministic:
-            stills = stills.to(sockets.render_device())
-        clip = RenderedVideo(stills, displacement, sockets.mask(mask))
+        device = torch.device("cpu") if deterministic else sockets.render_device()
+        clip = RenderedVideo(sockets.pictures(image), displacement, device, sockets.mask(mask))
         frames, uncovered = clip.render(1 if output == OUTPUTS[1] else None)
         return io.NodeOutput(frames, uncovered, clip)
 
@@ -63,8 +61,8 @@ class FeatureSplatRender(io.ComfyNode):
 class RenderedVideo(Input.Video):
     """A clip that exists as a still and a motion, and is rendered frame by frame when asked for."""
 
-    def __init__(self, stills, motion, mask=None, frames: range | None = None):
-        self._stills, self._motion, self._mask = stills, motion, mask
+    def __init__(self, stills, motion, device, mask=None, frames: range | None = None):
+        self._stills, self._motion, self._device, self._mask = stills, motion, device, mask
         clips = pipeline.batch_of(len(stills), len(motion.coeffs))
         self._range = range(clips * motion.frames) if frames is None else frames
 
@@ -83,7 +81,10 @@ class RenderedVideo(Input.Video):
     def frames(self):
         """(frame, uncovered), one at a time, with progress; raises when the user cancels."""
         report = sockets.progress(len(self._range))
-        rendered = pipeline.render(self._stills, self._motion, self._mask, self._range)
+        stills = self._stills.to(
+            self._device
+        )  # here, so that a cached video holds no device memory
+        rendered = pipeline.render(stills, self._motion, self._mask, self._range)
         for i, frame in enumerate(rendered):
             report(i + 1, len(self._range))
             yield frame
@@ -106,11 +107,14 @@ class RenderedVideo(Input.Video):
 
     def as_trimmed(self, start_time=None, duration=None, strict_duration=False):
         first = round((start_time or 0) * self._motion.fps)
+        first = (
+            max(0, len(self._range) + first) if first < 0 else first
+        )  # from the end, as the host
         count = len(self._range) if not duration else round(duration * self._motion.fps)
         kept = self._range[first : first + count]
         if not kept or (strict_duration and duration and len(kept) < count):
             return None
-        return RenderedVideo(self._stills, self._motion, self._mask, kept)
+        return RenderedVideo(self._stills, self._motion, self._device, self._mask, kept)
 
     def save_to(self, path, format="auto", codec="auto", metadata=None, crf=None, **others):
         """Render into a file or an open one. What we do not encode ourselves, the host does."""
