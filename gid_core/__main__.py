@@ -44,9 +44,9 @@ def animate(args) -> None:
         WindConfig(args.wind_direction, args.wind_speed, args.gust_length),
     )
     # Bands on the clip's own harmonics close its loop unmoved; what is much longer is spread out.
-    duration = args.duration or min(LONGEST_PERIOD_S, args.frames / args.fps * args.speed)
-    highest = min(HIGHEST_HZ, 0.49 * args.fps / args.speed)
-    bands = args.bands or min(MOST_BANDS, max(1, int(highest * duration + 1e-6)))
+    duration = args.duration or min(LONGEST_PERIOD_S, max(3, args.frames) / args.fps * args.speed)
+    below = math.ceil(args.fps / args.speed / 2 * duration) - 1  # half the frame rate
+    bands = args.bands or max(1, min(MOST_BANDS, below, round(HIGHEST_HZ * duration)))
     bands = SpectrumConfig(bands, duration, args.amplitude)
     spectrum = pipeline.sample_motion(
         still[None], mask, anchor, args.seed, model, bands, refine=not args.exact_mask

@@ -20,6 +20,7 @@ PAINTED_LOGIT = 1.5  # how far the paint alone is believed, where there is detai
 DETAIL = 0.012  # contrast at which paint is half believed: what is smooth hardly shows its motion
 EVIDENCE_LOGIT = 5.0  # where the evidence of colours is cut off
 AREA_EXPONENT = 0.35  # 0: a colour belongs to the side that has more of it; 1: to the side it fills
+TELLING = 0.2  # log odds from which a colour is taken to tell the sides apart
 LOST = 0.15  # a painted part of which less than this remains is taken as painted
 ROUNDS = 3
 AWAY = 2  # px from the matte where the plate starts to take its colours
@@ -209,7 +210,9 @@ def _evidence(index, shape, alpha) -> Float[Tensor, "h w"]:
     moving, still = (_count(index, shape, weight) for weight in (alpha, 1 - alpha))
     colours = (moving + 0.02).log() - (still + 0.02).log()  # an unseen colour is no evidence
     areas = [1 + side.sum((2, 3, 4), keepdim=True) for side in (moving, still)]
-    odds = colours - AREA_EXPONENT * (areas[0] / areas[1]).log()
+    area = (areas[0] / areas[1]).log()
+    lift = colours - area  # a colour as common on both sides as the sides are large says nothing
+    odds = lift + (1 - AREA_EXPONENT) * area * (lift.abs() / TELLING).clamp(max=1)
     return odds.clamp(-EVIDENCE_LOGIT, EVIDENCE_LOGIT).flatten()[index]
 
 

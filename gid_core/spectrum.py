@@ -23,7 +23,7 @@ from .shapes import Complex, Float, Tensor
 KINDS = ("response", "modes")
 FORMAT_VERSION = 1
 AMPLITUDE_PERCENTILE = 0.95
-MEASURE_FRAMES = 100  # of one period, over which an amplitude is measured
+MEASURE_FRAMES = 100  # of one period, at least, over which an amplitude is measured
 PEAK_FRAMES = 600  # of a clip, at most, that a peak is looked for in
 FRAMES_AT_A_TIME = 32  # of a displacement that are held at once
 
@@ -221,9 +221,11 @@ def one_period(spectrum: SpectralVolume) -> Displacement:
     """The bands over their own period, in as many frames as an amplitude is measured on."""
     frequencies = spectrum.frequencies_hz
     base = float(frequencies.diff().min() if len(frequencies) > 1 else frequencies[0])
-    times = torch.arange(MEASURE_FRAMES, dtype=torch.float64) / (MEASURE_FRAMES * base)
-    coords = harmonic_coords(frequencies, times).to(spectrum.coeffs.dtype)
-    fps = MEASURE_FRAMES * base
+    # Eight frames to a cycle of the highest band miss 7 % of its peak at most, and little of the sum's.
+    count = max(MEASURE_FRAMES, 8 * round(float(frequencies.max()) / base))
+    fps = count * base
+    coords = harmonic_coords(frequencies, torch.arange(count, dtype=torch.float64) / fps)
+    coords = coords.to(spectrum.coeffs.dtype)
     return Displacement(
         spectrum.coeffs, coords, fps, spectrum.reference_size, spectrum.mask, loop=True
     )
