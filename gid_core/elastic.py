@@ -143,12 +143,9 @@ def respond(
         force = np.einsum("nxj,kxn->kj", part.shapes, drag[:, :, part.nodes])
         modal = force * transfer(part.omega, Omega, elastic.damping_ratio)
         coeffs[:, :, part.nodes] += np.einsum("nxj,kj->kxn", part.shapes, modal)
-    coeffs = _continue_outside(
-        torch.from_numpy(coeffs.reshape(1, -1, *sheet.grid)),
-        torch.from_numpy(sheet.material),
-    )
+    coeffs = torch.from_numpy(coeffs.reshape(1, len(frequencies), 2, *sheet.grid))
     return SpectralVolume(
-        coeffs.view(1, len(frequencies), 2, *sheet.grid).to(torch.complex64),
+        _continue_outside(coeffs, torch.from_numpy(sheet.material)).to(torch.complex64),
         frequencies,
         tuple(matte.shape[-2:]),
         matte,
@@ -181,32 +178,32 @@ def set_amplitude(
     for part in sheet.parts:
         free.view(-1)[torch.from_numpy(part.nodes)] = True
     moving = moving_points(volume)
+    farthest = LARGEST * percent / 100 * max(volume.grid)
 
-    def resized(volume):
-        size = amplitude_pct(one_period(volume), moving)
-        return scale(volume, torch.where(size > 0, percent / size.clamp(min=1e-12), 0.0))
+    def resized(volume, limit):
+        motion = one_period(volume)
+        size = amplitude_pct(motion, moving)
+        gain = torch.where(size > 0, percent / size.clamp(min=1e-12), 0.0)
+        return replace(
+            volume, coeffs=volume.coeffs * gain * limit(peaks(motion, 0) * gain / farthest)
+        )
 
-    volume = resized(volume)
-    if not volume.coeffs.any():
-        return volume
-    far = peaks(one_period(volume), 0) / (LARGEST * percent / 100 * max(volume.grid))
-    volume = replace(
-        volume, coeffs=volume.coeffs * (far.clamp(min=1e-6).tanh() / far.clamp(min=1e-6))
-    )
+    if percent == 0:
+        return scale(volume, torch.zeros(1))
+    volume = resized(volume, lambda far: far.clamp(min=1e-6).tanh() / far.clamp(min=1e-6))
     for _ in range(UNFOLDING_ROUNDS):
         poll()
-        volume = resized(volume)
+        volume = resized(volume, lambda far: 1 / far.clamp(min=1))
         parts = [least_jacobian(d).amin(0) for d in one_period(volume).in_parts(0)]
         folded = (torch.stack(parts).amin(0) < LEAST_JACOBIAN) & cells
         if not folded.any():
             break
         # The nodes of folded cells, and theirs around.
         near = F.max_pool2d(F.pad(folded[None, None].float(), (2, 2, 2, 2)), 4, 1)
-        coeffs = torch.where(
-            (near > 0) & (free | ~material), _evened(volume.coeffs[0], known), volume.coeffs
-        )
-        volume = replace(volume, coeffs=coeffs)
-    return resized(volume)
+        coeffs = torch.where((near > 0) & free, _evened(volume.coeffs[0], known), volume.coeffs)
+        # What lies outside follows what is inside, in every round: by itself it would only grow.
+        volume = replace(volume, coeffs=_continue_outside(coeffs, material))
+    return resized(volume, lambda far: 1 / far.clamp(min=1))
 
 
 def least_jacobian(displacement: Float[Tensor, "t 2 h w"]) -> Float[Tensor, "t h1 w1"]:
@@ -326,16 +323,17 @@ def _fixed_nodes(nodes, grid, rule, held) -> np.ndarray:
 
 def _continue_outside(coeffs, known, rings: int = 3):
     """Let the motion go on a few cells beyond the material: between grid points it is interpolated."""
-    known = known[None, None].double()
-    field = torch.cat([coeffs.real, coeffs.imag], 1) * known
+    known = known.double()
+    field = torch.cat([coeffs.real, coeffs.imag], 1).flatten(0, 2)[:, None].double() * known
+    known = known[None, None]
     kernel = torch.ones(1, 1, 3, 3, dtype=torch.float64)
     for _ in range(rings):
         count = F.conv2d(known, kernel, padding=1)
-        spread = F.conv2d(field.transpose(0, 1), kernel, padding=1).transpose(0, 1)
+        spread = F.conv2d(field, kernel, padding=1)
         field = torch.where(known > 0, field, spread / count.clamp(min=1))
         known = (count > 0).double()
-    real, imag = field.chunk(2, 1)
-    return torch.complex(real, imag)
+    real, imag = field.view(len(coeffs), 2, *coeffs.shape[1:]).unbind(1)
+    return torch.complex(real, imag).to(coeffs.dtype)
 
 
 def _evened(coeffs, known):

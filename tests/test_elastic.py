@@ -206,6 +206,17 @@ def test_a_fold_is_evened_out():
     assert size_of(evened) == pytest.approx(asked.amplitude_pct, rel=0.01)
 
 
+@pytest.mark.parametrize("size", [(32, 7680), (40, 1600), (1600, 40)])
+def test_no_point_runs_away_while_a_narrow_sheet_is_unfolded(size):
+    """Two rows of cells that fold in every round; what lies outside them once grew in each."""
+    y, x = torch.meshgrid(*(torch.linspace(0, 1, n) for n in size), indexing="ij")
+    matte = (((x - 0.5) / 0.12).square() + ((y - 0.4) / 0.3).square() < 1).float()[None, None]
+    image = 0.3 + 0.4 * matte.expand(1, 3, -1, -1)
+    volume = ElasticPrior().sample(image, matte, generator(7), SpectrumConfig(4, 1.0, 3.0))
+    far = torch.stack([d.square().sum(1).amax(0) for d in one_period(volume).in_parts(0)])
+    assert 0 < far.amax().sqrt() <= 1.01 * 3 * 0.03 * max(volume.grid)
+
+
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_nothing_folds_at_the_default_amplitude(seed):
     image, matte = still_and_matte()
