@@ -159,11 +159,15 @@ def render_frames(
     layers = separate(still, matte.to(still), motion.grid, (y + MARGIN, x + MARGIN))
     # The paper's importance: what moves more, in the mean over the clip, is nearer.
     importance = (total / motion.frames).to(still)
-    wanted = list(range(motion.frames) if frames is None else frames)
-    for first in range(0, len(wanted), FRAMES_AT_A_TIME):
-        fields = motion.at(item, wanted[first : first + FRAMES_AT_A_TIME])
-        for field in _finite(fields) * scale:
-            yield render_frame(layers, field.to(still), importance)
+    held = None
+    for t in range(motion.frames) if frames is None else frames:
+        # Whole blocks of the clip, whichever frames are asked for: the bits of a matrix product
+        # depend on its shape, and a frame is to be the same in any part of a clip.
+        block = t // FRAMES_AT_A_TIME
+        if block != held:
+            ahead = slice(block * FRAMES_AT_A_TIME, (block + 1) * FRAMES_AT_A_TIME)
+            held, fields = block, _finite(motion.at(item, ahead)) * scale
+        yield render_frame(layers, fields[t % FRAMES_AT_A_TIME].to(still), importance)
 
 
 def _premultiplied(picture):
