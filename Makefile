@@ -12,7 +12,7 @@ $(VENV)/.runtime: constraints.txt
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime pyproject.toml
-	$(BIN)/python -m pip install --quiet -c constraints.txt pytest pytest-xdist hypothesis jaxtyping beartype ruff
+	$(BIN)/python -m pip install --quiet -c constraints.txt pytest pytest-xdist hypothesis jaxtyping beartype ruff playwright
 	touch $@
 
 install: $(VENV)/.dev

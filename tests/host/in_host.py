@@ -142,7 +142,7 @@ class Host:
         begun = time.monotonic()
         extra = {"client_id": "tests", "extra_pnginfo": {"workflow": {"named": "by the tests"}}}
         self.executor.execute(prompt, "prompt", extra, outputs)
-        ended = time.monotonic()
+        ended, worked = time.monotonic(), time.process_time()
         if stopped:
             stopped.over = True
         events = dict(self.executor.status_messages)
@@ -152,6 +152,7 @@ class Host:
             "error": events.get("execution_error"),
             "interrupted": "execution_interrupted" in events,
             "stopped_after": stopped and stopped.at and ended - stopped.at,
+            "worked_after": stopped and stopped.at and worked - stopped.worked,
             "seconds": ended - begun,
             "outputs": self.executor.history_result["outputs"] if self.executor.success else {},
             "progress": [data for event, data in self.server.sent if event == "progress"],
@@ -169,17 +170,20 @@ class Host:
 
 
 class _Interrupt:
-    """Presses cancel so many seconds after a node has started; `at` is when."""
+    """Presses cancel so many seconds after a node has started.
+
+    `at` is when, and `worked` the processor time that the host had spent by then.
+    """
 
     def __init__(self, host: Host, node: str, after: float):
-        self.at, self.over = None, False
+        self.at, self.worked, self.over = None, None, False
         started = host.server.started[node] = threading.Event()
 
         def press():
             if started.wait(60) and not self.over:
                 time.sleep(after)
             if started.is_set() and not self.over:
-                self.at = time.monotonic()
+                self.at, self.worked = time.monotonic(), time.process_time()
                 host.nodes.interrupt_processing(True)
 
         threading.Thread(target=press, daemon=True).start()

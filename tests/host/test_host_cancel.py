@@ -13,7 +13,9 @@ def slow(folder, **render):
 def assert_cancelled(ran, within_s=1.0):
     assert ran["valid"] and not ran["success"]
     assert ran["interrupted"] and ran["error"] is None
-    assert 0 <= ran["stopped_after"] < within_s
+    # In the host's own processor time: what else the machine does is not the pack's doing.
+    assert 0 <= ran["worked_after"] < within_s
+    assert 0 <= ran["stopped_after"] < 30
 
 
 def assert_still_works(host, folder):
