@@ -156,6 +156,28 @@ def guided_filter(guide: Tensor, values: Tensor, radius: int, eps: float) -> Ten
     return fitted[None]
 
 
+def ssim(a: Tensor, b: Tensor) -> float:
+    """Wang et al. 2004, Eq. 13: one window after the other, a normalized Gaussian of 11 x 11."""
+    weight = torch.zeros(11, 11, dtype=torch.float64)
+    for y in range(11):
+        for x in range(11):
+            weight[y, x] = math.exp(-((y - 5) ** 2 + (x - 5) ** 2) / (2 * 1.5**2))
+    weight /= weight.sum()
+    values = []
+    for channel_a, channel_b in zip(a, b):
+        for y in range(a.shape[1] - 10):
+            for x in range(a.shape[2] - 10):
+                p, q = channel_a[y : y + 11, x : x + 11], channel_b[y : y + 11, x : x + 11]
+                mean_p, mean_q = (weight * p).sum(), (weight * q).sum()
+                variance_p = (weight * (p - mean_p) ** 2).sum()
+                variance_q = (weight * (q - mean_q) ** 2).sum()
+                covariance = (weight * (p - mean_p) * (q - mean_q)).sum()
+                above = (2 * mean_p * mean_q + 0.01**2) * (2 * covariance + 0.03**2)
+                below = (mean_p**2 + mean_q**2 + 0.01**2) * (variance_p + variance_q + 0.03**2)
+                values.append(float(above / below))
+    return sum(values) / len(values)
+
+
 def tiny_pipeline() -> dict[str, list[float]]:
     """Statistics of a procedural stalk, seed 3, from picture to frame."""
     from gid_core.config import SpectrumConfig

@@ -15,7 +15,7 @@ LAYERS = [
     {"dynamics", "splat", "matte", "modes"},
     {"spectrum"},
     {"loop", "elastic", "renderer", "checkpoint", "viz"},
-    {"video"},
+    {"video", "metrics"},
     {"pipeline"},
     {"__main__"},
 ]
