@@ -14,7 +14,7 @@ LAYERS = [
     {"config", "grid"},
     {"dynamics", "splat", "matte", "modes"},
     {"spectrum"},
-    {"loop", "elastic", "renderer", "checkpoint", "viz"},
+    {"loop", "elastic", "renderer", "checkpoint", "viz", "transfer"},
     {"video", "metrics"},
     {"pipeline"},
     {"__main__"},
