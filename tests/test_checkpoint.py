@@ -1,13 +1,20 @@
 import json
 import os
 import stat
+from dataclasses import replace
 
 import pytest
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
-from gid_core.checkpoint import HEADER, load_spectrum, save_spectrum, written_whole
+from gid_core.checkpoint import (
+    HEADER,
+    holds_spectrum,
+    load_spectrum,
+    save_spectrum,
+    written_whole,
+)
 from gid_core.spectrum import SpectralVolume
 
 TENSORS = ("coeffs", "frequencies_hz", "mask", "mean", "drift", "damping_ratio")
@@ -204,7 +211,7 @@ def test_a_file_without_its_tensors_is_refused(tmp_path, missing):
 
 def test_a_header_that_is_no_json_is_refused(tmp_path):
     save_file(good()[0], tmp_path / "a.safetensors", {HEADER: "{"})
-    with pytest.raises(ValueError, match="not a readable"):
+    with pytest.raises(ValueError, match="holds no motion spectrum"):
         load_spectrum(tmp_path / "a.safetensors")
 
 
@@ -212,14 +219,14 @@ def test_a_header_that_is_no_json_is_refused(tmp_path):
 def test_another_version_is_refused(tmp_path, version):
     tensors, header = good()
     path = written(tmp_path / "a.safetensors", tensors, header | {"version": version})
-    with pytest.raises(ValueError, match=f"format version {version}, this release reads"):
+    with pytest.raises(ValueError, match=f"format version {version!r}, this release reads"):
         load_spectrum(path)
 
 
 NAN = torch.full((1, 2, 2, 3, 4, 2), float("nan"))
 DAMAGE = {
     "coeffs are NaN": ({"coeffs": NAN}, {}, "coeffs holds values that are not finite"),
-    "coeffs of another type": ({"coeffs": torch.ones(1, 2, 2, 3, 4, 2).half()}, {}, "float16"),
+    "coeffs of another type": ({"coeffs": torch.ones(1, 2, 2, 3, 4, 2).half()}, {}, "F16"),
     "coeffs without parts": ({"coeffs": torch.ones(1, 2, 2, 3, 4)}, {}, "coeffs are"),
     "coeffs of three axes": ({"coeffs": torch.ones(1, 2, 3, 3, 4, 2)}, {}, "not b k 2 h w 2"),
     "coeffs of no band": ({"coeffs": torch.ones(1, 0, 2, 3, 4, 2)}, {}, "not b k 2 h w 2"),
@@ -228,15 +235,30 @@ DAMAGE = {
     "frequencies repeat": ({"frequencies_hz": torch.tensor([1.0, 1.0])}, {}, "do not rise"),
     "a frequency of zero": ({"frequencies_hz": torch.tensor([0.0, 1.0])}, {}, "do not rise"),
     "an endless frequency": ({"frequencies_hz": torch.tensor([1, torch.inf])}, {}, "not finite"),
-    "a small mask": ({"mask": torch.ones(1, 1, 3, 4).byte()}, {}, "its mask is"),
-    "a mask of floats": ({"mask": torch.ones(1, 1, 6, 8)}, {}, "its mask is"),
-    "masks for more stills": ({"mask": torch.ones(2, 1, 6, 8).byte()}, {}, "its mask is"),
+    "a small mask": ({"mask": torch.ones(1, 1, 3, 4).byte()}, {}, "mask is"),
+    "a mask of floats": ({"mask": torch.ones(1, 1, 6, 8)}, {}, "mask is"),
+    "masks for more stills": ({"mask": torch.ones(2, 1, 6, 8).byte()}, {}, "mask is"),
     "a mean of one axis": ({"mean": torch.ones(1, 1, 3, 4)}, {}, "mean is"),
     "a drift of NaN": ({"drift": torch.full((1, 2, 3, 4), torch.nan)}, {}, "drift holds"),
     "damping of another number": ({"damping_ratio": torch.ones(3)}, {}, "damping_ratio is"),
     "another kind": ({}, {"kind": "dance"}, "its kind is 'dance', not one of response, modes"),
     "no reference size": ({}, {"reference_size": None}, "its reference size is None"),
     "an empty reference size": ({}, {"reference_size": [0, 8]}, "its reference size is"),
+    "another grid": ({}, {"grid": [4, 3]}, r"its grid is \[4, 3\], and its coeffs have one of"),
+    "no grid": ({}, {"grid": None}, "its grid is None"),
+    "a still as large as a town": ({}, {"reference_size": [70_000, 8]}, "its reference size is"),
+    "a kind that is a list": ({}, {"kind": [["response"]]}, "its kind is"),
+    "frequencies next to each other": (
+        {"frequencies_hz": torch.tensor([1.0, 1.00001])},
+        {},
+        "frequencies lie as close as 1e-05",
+    ),
+    "a motion out of the world": ({"coeffs": torch.full((1, 2, 2, 3, 4, 2), 1e30)}, {}, "1e.30 px"),
+    "a mean out of the world": (
+        {"mean": torch.full((1, 2, 3, 4), -1e9)},
+        {},
+        "mean reach 1e.09 px",
+    ),
     "a reference size of text": ({}, {"reference_size": "68"}, "its reference size is '68'"),
 }
 
@@ -256,3 +278,43 @@ def test_nothing_tensors_could_mean_is_run(tmp_path):
     path = written(tmp_path / "a.safetensors", tensors, header | {"kind": "__import__('os')"})
     with pytest.raises(ValueError, match="its kind is"):
         load_spectrum(path)
+
+
+def test_what_was_loaded_does_not_change_with_the_file(spectrum, tmp_path):
+    path = tmp_path / "a.safetensors"
+    save_spectrum(spectrum, path)
+    read = load_spectrum(path)
+    path.write_bytes(bytes(path.stat().st_size))
+    assert torch.equal(read.coeffs, spectrum.coeffs) and torch.equal(read.mean, spectrum.mean)
+
+
+def test_tensors_that_are_not_ours_are_left_where_they_are(tmp_path):
+    tensors, header = good()
+    path = written(tmp_path / "a.safetensors", tensors | {"passenger": torch.ones(9)}, header)
+    assert load_spectrum(path).coeffs.shape == (1, 2, 2, 3, 4)
+
+
+@pytest.mark.parametrize(
+    "field, value, sentence",
+    [("coeffs", NAN[..., 0] + 0j, "coeffs holds values that are not finite"),
+     ("frequencies_hz", torch.tensor([1.0, 0.5]), "its frequencies do not rise"),
+     ("mask", torch.ones(1, 1, 5, 8), "mask is U8 with shape")],
+)  # fmt: skip
+def test_what_could_not_be_read_again_is_not_written(tmp_path, field, value, sentence):
+    tensors, header = good()
+    sound = SpectralVolume(
+        torch.view_as_complex(tensors["coeffs"]), tensors["frequencies_hz"], (6, 8)
+    )
+    with pytest.raises(ValueError, match=f"motion that can be kept, got one where {sentence}"):
+        save_spectrum(replace(sound, **{field: value}), tmp_path / "a.safetensors")
+    assert os.listdir(tmp_path) == []
+
+
+def test_files_that_hold_a_spectrum_are_told_from_others(spectrum, tmp_path):
+    save_spectrum(spectrum, tmp_path / "a.safetensors")
+    assert holds_spectrum(tmp_path / "a.safetensors")
+    save_file({"lora": torch.ones(3)}, tmp_path / "b.safetensors", {"format": "pt"})
+    (tmp_path / "c.safetensors").write_bytes(b"")
+    assert not holds_spectrum(tmp_path / "b.safetensors")
+    assert not holds_spectrum(tmp_path / "c.safetensors")
+    assert not holds_spectrum(tmp_path / "none") and not holds_spectrum(tmp_path)
