@@ -25,13 +25,24 @@ class LoopReport:
     """What closing a loop did: the largest move of a band, in Hz and as a share of its frequency.
 
     changed: Whether any band moved, met another or was spread.
+    dropped: Whether there was a mean or a drift, which a loop has not.
     """
 
     shift_hz: float
     shift_share: float
     changed: bool
+    dropped: bool = False
 
     def __str__(self) -> str:
+        text = self._of_bands()
+        if self.dropped:
+            text += (
+                " The clip's mean and drift are left out: the still is the middle of the motion, and "
+                "nothing wanders off."
+            )
+        return text
+
+    def _of_bands(self):
         if not self.changed:
             return "The bands already are harmonics of the loop: nothing was moved."
         if self.shift_hz == 0:
@@ -100,7 +111,9 @@ def close_loop(
     shift = max(shifts)
     share = max(s / f for s, f in zip(shifts, frequencies))
     moved = shift > 1e-6
-    return closed, LoopReport(shift * moved, share * moved, moved or len(members) != len(shifts))
+    changed = moved or len(members) != len(shifts)
+    dropped = spectrum.mean is not None or spectrum.drift is not None
+    return closed, LoopReport(shift * moved, share * moved, changed, dropped)
 
 
 def _shares(f, spacing, duration_s) -> dict[int, float]:

@@ -26,6 +26,7 @@ from .spectrum import (
     one_period,
     with_trend,
 )
+from .transfer import TransferReport, transfer
 
 log = logging.getLogger("gid")
 POSES = ("rest pose", "first frame")
@@ -76,11 +77,7 @@ def sample_motion(
     )
     volumes = []
     for i in range(len(images)):
-        still = images[i : i + 1, :3]
-        if len(still[0]) == 1:
-            still = still.expand(1, 3, *size)
-        painted = flexibility(still) if mask is None else mask[i : i + 1]
-        matte = refine_mask(still, painted) if refine else painted
+        still, matte = _with_matte(images, mask, i, refine)
         generator = torch.Generator().manual_seed((seed + i) % 2**64)
         held = None if anchor is None else anchor[i : i + 1]
         poll = lambda done=i: callback(done, len(images))
@@ -94,6 +91,43 @@ def sample_motion(
         coeffs=torch.cat([v.coeffs for v in volumes]),
         mask=torch.cat([v.mask for v in volumes]),
     )
+
+
+def transfer_motion(
+    spectrum: SpectralVolume,
+    images: Float[Tensor, "b c h w"],
+    mask: Float[Tensor, "m 1 hm wm"] | None = None,
+    source_mask: Float[Tensor, "s 1 hs ws"] | None = None,
+    refine: bool = True,
+    fit: str = "box",
+    mirror: bool = False,
+    gain: float = 1.0,
+    callback: Callback = lambda done, of: None,
+) -> tuple[SpectralVolume, TransferReport]:
+    """Put a motion onto other stills: `transfer`, with masks as `sample_motion` takes them.
+
+    Raises:
+        ValueError: As both of them do.
+    """
+    check_images(images)
+    images = images.float().cpu().clamp(0, 1)
+    mask = _fit(mask, len(images), tuple(images.shape[-2:]), "mask")
+    mattes = []
+    for i in range(len(images)):
+        mattes.append(_with_matte(images, mask, i, refine)[1])
+        callback(i + 1, len(images))
+    if source_mask is not None:
+        source_mask = torch.nan_to_num(source_mask.float().cpu()).clamp(0, 1)
+    return transfer(spectrum, torch.cat(mattes), source_mask, fit, mirror, gain)
+
+
+def _with_matte(images, mask, i, refine):
+    """A still in colours, and what moves in it: as painted or as guessed, refined or not."""
+    still = images[i : i + 1, :3]
+    if len(still[0]) == 1:
+        still = still.expand(1, 3, *still.shape[-2:])
+    painted = flexibility(still) if mask is None else mask[i : i + 1]
+    return still, refine_mask(still, painted) if refine else painted
 
 
 def overlap(mask: Float[Tensor, "m 1 h w"], anchor: Float[Tensor, "a 1 h2 w2"]) -> bool:
@@ -155,7 +189,8 @@ def play(
     """Let a spectrum move for so many frames.
 
     A loop, and a clip anchored at its first frame, keep the size the motion has over the
-    spectrum's own period; otherwise the motion is exactly what was recorded, mean and drift too.
+    spectrum's own period; otherwise, and always where mean or drift tell of a recording, the motion
+    is exactly what was recorded, mean and drift too.
 
     Args:
         speed: 2 is twice as fast. The series is evaluated at the times asked for: exact.
@@ -190,7 +225,9 @@ def play(
         coeffs, coords.to(coeffs.dtype), fps, spectrum.reference_size, spectrum.mask, loop
     )
     keep = torch.full((len(coeffs),), float(gain))
-    if pose == "first frame" or (report is not None and report.changed):
+    recorded = not loop and (spectrum.mean is not None or spectrum.drift is not None)
+    resized = (pose == "first frame" and not recorded) or (report is not None and report.changed)
+    if resized:
         moving = moving_points(spectrum)
         was, now = amplitude_pct(one_period(spectrum), moving), amplitude_pct(motion, moving)
         keep = keep * torch.where(now > 0, was / now.clamp(min=1e-12), 1.0)

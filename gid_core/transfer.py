@@ -99,10 +99,9 @@ def transfer(
     """
     if fit not in FITS:
         raise ValueError(f"Expected the fit to be one of {', '.join(FITS)}, got {fit!r}.")
-    own = spectrum.mask if source_mask is None else source_mask
-    if own is None:
-        own = torch.ones(1, 1, *spectrum.reference_size)
-    count = _together(len(mask), len(spectrum.coeffs), len(own))
+    own = torch.ones(1, 1, 1, 1) if spectrum.mask is None else spectrum.mask
+    taken = own if source_mask is None else source_mask
+    count = _together(len(mask), len(spectrum.coeffs), len(taken))
     source = _Frame(spectrum.grid, spectrum.reference_size)
     size = tuple(mask.shape[-2:])
     same = size == source.size
@@ -110,10 +109,10 @@ def transfer(
     moved, sizes, beyond = [], [], []
     for i in range(count):
         theirs = mask[i % len(mask)]
-        mine = _resized(own[i % len(own)], source.size)
+        mine = _resized(taken[i % len(taken)], source.size)
         place = register(mine[0], theirs[0], fit, mirror)
         coeffs = spectrum.coeffs[i % len(spectrum.coeffs)]
-        known = _resized(mine, source.grid) > KNOWN
+        known = _known(coeffs, own[i % len(own)], mine)
         moves = _resized(theirs, target.grid) > 0
         read, seen = _read(coeffs, known, place, source, target)
         ringed = F.max_pool2d(moves.float(), 2 * RINGS + 1, 1, RINGS) > 0
@@ -206,6 +205,17 @@ def _neighbours(n):
     import scipy.sparse as sparse
 
     return sparse.diags_array((np.ones(n - 1), np.ones(n - 1)), offsets=(-1, 1), shape=(n, n))
+
+
+def _known(coeffs, own, taken) -> Bool[Tensor, "1 h w"]:
+    """Which points of a motion say how something moves.
+
+    What does not move where the motion's own mask ends says nothing: masks reach a little farther
+    than what moves in a clip, and painted ones much.
+    """
+    moves = (coeffs != 0).any(1).any(0)
+    own, taken = (_resized(m, tuple(coeffs.shape[-2:])) for m in (own, taken))
+    return (taken > KNOWN) & (moves | (own >= 0.5))
 
 
 def _read(coeffs, known, place, source, target):

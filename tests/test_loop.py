@@ -156,8 +156,11 @@ def test_the_seed_chooses_how_a_long_loop_spreads(rng):
 
 def test_a_loop_has_neither_mean_nor_drift(rng):
     fields = {name: torch.randn(2, 2, 5, 7, generator=rng) for name in ("mean", "drift")}
-    closed, _ = close_loop(volume(rng, [0.2, 0.4], **fields), 5.0)
-    assert closed.mean is None and closed.drift is None
+    for names in ([], ["mean"], ["drift"], ["mean", "drift"]):
+        kept = {name: fields[name] for name in names}
+        closed, report = close_loop(volume(rng, [0.2, 0.4], **kept), 5.0)
+        assert closed.mean is None and closed.drift is None
+        assert report.dropped == ("mean and drift are left out" in str(report)) == bool(names)
 
 
 def test_the_report_warns_of_shifts_above_a_tenth():

@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import oracles
@@ -7,7 +8,7 @@ import torch
 from gid_core.config import ElasticConfig, SpectrumConfig
 from gid_core.elastic import ElasticPrior
 from gid_core.matte import flexibility, refine_mask
-from gid_core.pipeline import batch_of, check_images, play, render, sample_motion
+from gid_core.pipeline import batch_of, check_images, play, render, sample_motion, transfer_motion
 from gid_core.renderer import render_frames
 from gid_core.spectrum import (
     Displacement,
@@ -17,6 +18,7 @@ from gid_core.spectrum import (
     moving_points,
     one_period,
 )
+from gid_core.transfer import transfer
 
 MODEL = ElasticPrior(ElasticConfig(longest_side=24))
 BANDS = SpectrumConfig(bands=4, duration_s=2.0, amplitude_pct=2.0)
@@ -249,6 +251,13 @@ def test_anchoring_keeps_the_course_up_to_size(rng):
         assert ratio > 0
 
 
+def test_what_was_recorded_is_not_scaled_by_anchoring_it(rng):
+    spectrum = trended(rng)
+    rest, first = (play(spectrum, 21, 8.0, False, pose=p)[0] for p in ("rest pose", "first frame"))
+    course = frames_of(rest, 1) - frames_of(rest, 1)[:1]
+    torch.testing.assert_close(frames_of(first, 1), course, rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize("frames", [16, 9, 32, 75])
 @pytest.mark.parametrize("pose", ["rest pose", "first frame"])
 def test_a_loop_has_the_size_of_the_own_period(rng, frames, pose):
@@ -338,3 +347,38 @@ def test_what_does_not_move_is_still_and_what_moves_moves(stalk):
     changed = (rendered != image).any(1).any(0)
     head, sky = oracles.stalk_picture(32, 48)[1][0, 0].bool(), changed[:, :8]
     assert changed[head].float().mean() > 0.8 and not sky.any()
+
+
+def test_a_transferred_motion_leaves_all_but_the_mask_bit_for_bit(stalk, rng):
+    image, mask = stalk
+    other = torch.rand(1, 3, 50, 70, generator=rng)
+    target = torch.zeros(1, 1, 50, 70)
+    target[..., 10:40, 20:35] = 1
+    motion, _ = transfer_motion(sample(image, mask), other, target, refine=False)
+    assert torch.equal(motion.mask, target) and motion.reference_size == (50, 70)
+    played, _ = play(motion, 8, 5.0)
+    reach = (
+        math.ceil(max(part.abs().max() for part in played.in_parts(0)) * 70 / played.grid[1]) + 3
+    )
+    near = torch.nn.functional.max_pool2d(target, 2 * reach + 1, 1, reach)[0] > 0
+    assert near.float().mean() < 0.6
+    for frame, _ in list(render(other, played))[1:]:
+        changed = (frame != other[0]).any(0, keepdim=True)
+        assert changed.any() and not changed[~near].any()
+
+
+def test_a_transfer_takes_masks_as_sampling_does(batch, rng):
+    images, masks = batch
+    motion = volume(rng, mask=torch.ones(2, 1, 20, 28))
+    refined = torch.cat([refine_mask(images[i : i + 1], masks[:1]) for i in range(2)])
+    steps = []
+    got, report = transfer_motion(
+        motion, images, masks[:1], callback=lambda *done: steps.append(done)
+    )
+    assert torch.equal(got.mask, refined) and steps == [(1, 2), (2, 2)]
+    expected, same = transfer(motion, refined)
+    assert torch.equal(got.coeffs, expected.coeffs) and report == same
+    guessed, _ = transfer_motion(motion, images, refine=False)
+    assert torch.equal(guessed.mask[:1], flexibility(images[:1]))
+    with pytest.raises(ValueError, match="Expected one mask"):
+        transfer_motion(motion, images, masks[[0, 0, 1]])

@@ -175,6 +175,25 @@ def test_a_source_mask_says_what_the_motion_is_taken_from(rng):
     torch.testing.assert_close(transfer(motion, there, double)[0].coeffs, moved)
 
 
+def test_what_does_not_move_at_a_clips_masks_edge_says_nothing():
+    """Masks of clips fade out over points that stand still; painted ones reach much farther."""
+    still = torch.zeros(1, 2, 2, *GRID, dtype=torch.complex64)
+    still[..., points(painted(), GRID)] = 3j
+    faded = torch.nn.functional.avg_pool2d(painted(), 5, 1, 2)
+    target = painted((0, 40, 0, 60))
+    for mask, source_mask in ((faded, None), (faded, painted((0, 40, 2, 50))), (faded, target)):
+        moved, _ = transfer(volume(still, mask=mask), target, source_mask)
+        torch.testing.assert_close(moved.coeffs, torch.full_like(moved.coeffs, 3j))
+
+
+def test_what_a_motion_holds_still_is_held(rng):
+    held = noise(rng)
+    held[..., 12:15, :] = 0  # the foot of what is painted
+    moved = transfer(volume(held, mask=painted()), painted())[0].coeffs
+    at = points(painted(), GRID)
+    assert torch.equal(moved[..., at], held[..., at]) and not moved[..., 12:15, 10:20].any()
+
+
 def test_a_motion_without_a_mask_is_all_over_its_picture(rng):
     motion = volume(noise(rng))
     moved = transfer(motion, torch.ones(1, 1, *SIZE))[0]
