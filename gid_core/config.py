@@ -8,6 +8,7 @@ class SpectrumConfig:
     bands: int = 16  # oscillating bands, 0.2 ... 3.2 Hz over five seconds (Li et al., Sec. 4.1)
     duration_s: float = 5.0  # the bands are harmonics of 1 / duration (149 flows at 30 fps, Sec. 7)
     amplitude_pct: float = 1.0  # peak displacement, 95th percentile, in % of the longer side
+    kind: str = "response"  # bands of the motion in wind, to play; or "modes", to poke
 
 
 @dataclass(frozen=True)
@@ -37,3 +38,14 @@ class ElasticConfig:
 
 
 ANCHORS = ("auto", "ground", "hanging", "border", "none")
+
+
+@dataclass(frozen=True)
+class ExtractionConfig:
+    """How motion is read from a clip."""
+
+    bands: int = 16  # oscillating bands, 0.2 ... 3.2 Hz in a window of five seconds
+    window_s: float = 5.0  # the bands are harmonics of 1 / window (Li et al. 2024, Sec. 4.1)
+    detrend: bool = True  # False: the paper's way
+    longest_side: int = 256  # of the grid that flow is computed on (theirs: 256 x 160)
+    training: bool = False  # the rules for a training set refuse; else they warn

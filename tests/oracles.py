@@ -198,3 +198,43 @@ def tiny_pipeline() -> dict[str, list[float]]:
         "frame 5, std by channel": frame.std((1, 2)).tolist(),
         "uncovered in frame 5, mean": [uncovered.mean().item()],
     }
+
+
+def plane_waves(x: Tensor, y: Tensor, seed: int, finest: float = 5.0, waves: int = 24) -> Tensor:
+    """A texture that can be read anywhere: sums of cosines, long ones stronger, about 1/2."""
+    generator = torch.Generator().manual_seed(seed)
+    length = finest * 10 ** torch.rand(waves, generator=generator)
+    turn, phase = 2 * math.pi * torch.rand(2, waves, generator=generator)
+    across, down = 2 * math.pi / length * turn.cos(), 2 * math.pi / length * turn.sin()
+    strength = length.sqrt() * 0.17 / length.sum().sqrt() * math.sqrt(2)
+    waves = (x[..., None] * across + y[..., None] * down + phase).cos() * strength
+    tint = torch.tensor([1.0, 0.8, 0.6]).view(3, 1, 1)
+    return (0.5 + waves.sum(-1) * tint).clamp(0, 1)
+
+
+def swaying(
+    height: int, width: int, course: Tensor, camera: Tensor | None = None, slow_at: float = 0.9
+) -> tuple[Tensor, Tensor, Tensor]:
+    """A clip of a textured strip, rooted at `slow_at` of the height, that bends before a wall.
+
+    A point of it at (x, y) is at x + bend(y) course(t), so every frame is read from the texture
+    exactly. Camera: (a, b, x, y) of a similarity about the middle, for every frame.
+
+    Returns frames t 3 h w, the displacement that the strip makes in the still t 2 h w, its mask h w.
+    """
+    v, u = torch.meshgrid(torch.arange(float(height)), torch.arange(float(width)), indexing="ij")
+    middle = (width - 1) / 2, (height - 1) / 2
+    bend = lambda y: (1 - y / (slow_at * height)).clamp(0, 1) ** 2
+    strip = lambda x: (width / 6 - (x - width / 2).abs() + 0.5).clamp(0, 1)
+    frames = []
+    for t, far in enumerate(course.tolist()):
+        a, b, dx, dy = (1.0, 0.0, 0.0, 0.0) if camera is None else camera[t].tolist()
+        p, q, size = u - middle[0] - dx, v - middle[1] - dy, a * a + b * b
+        x, y = (a * p + b * q) / size + middle[0], (a * q - b * p) / size + middle[1]
+        rest = x - bend(y) * far
+        alpha = strip(rest) * (y < slow_at * height)
+        wall = 0.3 + 0.5 * plane_waves(x, y, 1)
+        frames.append(wall * (1 - alpha) + alpha * plane_waves(rest, y, 2).flip(0))
+    mask = (strip(u) > 0.5) & (v < slow_at * height)
+    moved = course.view(-1, 1, 1) * bend(v) * mask
+    return torch.stack(frames), torch.stack([moved, torch.zeros_like(moved)], 1), mask

@@ -12,15 +12,16 @@ HOST = {"comfy", "comfy_api", "comfy_execution", "comfy_extras", "folder_paths",
 LAYERS = [
     {"shapes"},
     {"config", "grid"},
-    {"dynamics", "splat", "matte", "modes"},
+    {"dynamics", "splat", "matte", "modes", "flow", "camera", "shots"},
     {"spectrum"},
     {"loop", "elastic", "renderer", "checkpoint", "viz", "transfer"},
     {"video", "metrics"},
     {"fidelity"},
-    {"pipeline"},
+    {"pipeline", "extraction"},
     {"__main__"},
 ]
 RUN_TIME = {"torch", "numpy", "scipy", "einops", "safetensors", "av", "PIL", "tqdm", "jaxtyping"}
+RUN_TIME |= {"cv2"}  # the [data] extra: flow.py names what to install without it
 # The extras of pyproject.toml: imported inside the one function that needs them, which says what to
 # install where they are missing. FID and KID; FVD; clusters.
 OPTIONAL = {"torch_fidelity", "cdfvd", "ray"}
