@@ -5,6 +5,7 @@ one from elsewhere is believed in nothing: names, sizes and values are checked b
 """
 
 import errno
+import hashlib
 import json
 import math
 import os
@@ -200,9 +201,21 @@ def holds_spectrum(path: str | Path) -> bool:
         length = _header_bytes(Path(path))
         with open(path, "rb") as file:
             file.seek(8)
-            return length <= MOST_HEADER and b'"%s"' % HEADER.encode() in file.read(length)
+            small = length <= MOST_HEADER and os.path.getsize(path) <= MOST_GB * 1e9
+            return small and b'"%s"' % HEADER.encode() in file.read(length)
     except OSError:
         return False
+
+
+def fingerprint(path: Path) -> str:
+    """A hash that changes with what a file holds; of what is no spectrum, nothing is read."""
+    if not holds_spectrum(path):
+        return "no spectrum"
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while part := file.read(2**20):
+            digest.update(part)
+    return digest.hexdigest()
 
 
 def _header_bytes(path) -> int:

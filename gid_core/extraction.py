@@ -67,6 +67,17 @@ class ExtractionReport:
     gain_db: float = 0.0
     kept_energy: float = 0.0
 
+    def __str__(self) -> str:
+        if not self.accepted:
+            return " ".join(self.reasons)
+        where = f" from frame {self.start_frame} on" if self.start_frame else ""
+        read = (
+            f"Read {self.frames} frames at {self.fps:g} fps{where}: {100 * self.moving_share:.0f} % of "
+            f"the picture moves, and its motion explains it {self.gain_db:.1f} dB better than standing "
+            f"still. The bands hold {100 * self.kept_energy:.0f} % of the swaying."
+        )
+        return " ".join([read, *self.warnings])
+
     def as_json(self) -> dict:
         return asdict(self)
 

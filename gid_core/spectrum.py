@@ -241,3 +241,21 @@ def scale(spectrum: SpectralVolume, gain: Float[Tensor, " b"]) -> SpectralVolume
         mean=None if spectrum.mean is None else spectrum.mean * field,
         drift=None if spectrum.drift is None else spectrum.drift * field,
     )
+
+
+def summary(spectrum: SpectralVolume) -> str:
+    """What a spectrum is, in a sentence or two."""
+    low, high = (float(spectrum.frequencies_hz[i]) for i in (0, -1))
+    count, what = len(spectrum.frequencies_hz), "bands" if spectrum.kind == "response" else "modes"
+    stills = f"{len(spectrum.coeffs)} stills" if len(spectrum.coeffs) > 1 else "a still"
+    (height, width), (rows, columns) = spectrum.reference_size, spectrum.grid
+    text = (
+        f"{count} {what} from {low:.2f} to {high:.2f} Hz, of {stills} of {width}x{height}, on a grid "
+        f"of {columns}x{rows}."
+    )
+    if spectrum.kind == "response":
+        sizes = amplitude_pct(one_period(spectrum), moving_points(spectrum)).tolist()
+        text += f" Amplitude {', '.join(f'{a:.2f}' for a in sizes)} % of the longer side."
+    if spectrum.mean is not None or spectrum.drift is not None:
+        text += " Recorded: mean and drift are kept, and play without a loop."
+    return text

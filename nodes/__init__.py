@@ -3,10 +3,16 @@
 from comfy_api.latest import ComfyExtension
 
 from .displacement import SpectrumToDisplacement
+from .files import LoadMotionSpectrum, SaveMotionSpectrum
 from .loop import LoopBlend
 from .model import ElasticMotionModel
 from .render import FeatureSplatRender
-from .spectrum import MotionSpectrumPreview, MotionSpectrumSampler
+from .spectrum import (
+    MotionSpectrumFromVideo,
+    MotionSpectrumPreview,
+    MotionSpectrumSampler,
+    MotionSpectrumTransfer,
+)
 
 NODES = [
     MotionSpectrumSampler,
@@ -15,6 +21,10 @@ NODES = [
     LoopBlend,
     ElasticMotionModel,
     MotionSpectrumPreview,
+    MotionSpectrumFromVideo,
+    MotionSpectrumTransfer,
+    SaveMotionSpectrum,
+    LoadMotionSpectrum,
 ]
 
 

@@ -59,4 +59,10 @@ class SpectrumToDisplacement(io.ComfyNode):
         from ..gid_core.pipeline import play
 
         motion, report = play(spectrum, frames, fps, loop, speed, gain, pose, seed)
-        return io.NodeOutput(motion, str(report or "Not a loop: the motion plays as it is."))
+        return io.NodeOutput(motion, str(report or _played(spectrum)))
+
+
+def _played(spectrum) -> str:
+    if spectrum.mean is None and spectrum.drift is None:
+        return "Not a loop: the motion plays as it is."
+    return "Not a loop: the motion plays as it was recorded, mean and drift included."

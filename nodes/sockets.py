@@ -3,16 +3,20 @@
 Convention: IMAGE is b h w c and MASK b h w in the host, pictures are b c h w in the core.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
 
+import folder_paths
 import torch
 from comfy import model_management, utils
-from comfy_api.latest import io
+from comfy_api.latest import Input, io
 from einops import rearrange
 
 Model = io.Custom("GID_MODEL")
 Spectrum = io.Custom("GID_SPECTRUM")
 Motion = io.Custom("GID_DISPLACEMENT")
+Flow = io.Custom("OPTICAL_FLOW")  # what the host's Load Optical Flow Model gives
 
 CATEGORY = "image dynamics"
 
@@ -66,3 +70,69 @@ def progress(total: int) -> Callable[[int, int], None]:
         bar.update_absolute(done, of)
 
     return callback
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Frames in memory, as `gid_core.clips.Clip` has them in a file."""
+
+    images: torch.Tensor  # IMAGE
+    fps: float
+    notes: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return tuple(self.images.shape[1:3])
+
+    @property
+    def frames(self) -> Iterator[torch.Tensor]:
+        return map(self.still, range(len(self.images)))
+
+    def still(self, number: int = 0) -> torch.Tensor:
+        return pictures(self.images[number : number + 1])[0]
+
+
+def clip(value: torch.Tensor | Input.Video, fps: float, longest_side: int):
+    """IMAGE at a frame rate, or VIDEO at its own, as a clip. A file is read frame by frame."""
+    from ..gid_core.clips import read_clip
+    from ..gid_core.pipeline import check_images
+
+    if isinstance(value, torch.Tensor):
+        check_images(pictures(value))
+        return Frames(value, fps)
+    if type(value).get_stream_source is Input.Video.get_stream_source:  # it would encode its frames
+        parts = value.get_components()
+        return Frames(parts.images, float(parts.frame_rate))
+    # Hosts before 0.10 cannot trim.
+    start_s, length_s = getattr(value, "get_active_trim_window", lambda: (0.0, 0.0))()
+    opened = read_clip(value.get_stream_source(), longest_side, start_s=start_s)
+    return opened if not length_s else replace(opened, most_frames=round(length_s * opened.fps))
+
+
+def flow(model=None):
+    """A flow estimator: RAFT, given OPTICAL_FLOW, else plain torch. Cancelling stops it between flows."""
+    from ..gid_core.flow import raft_estimator, variational
+
+    if model is not None:
+        model_management.load_models_gpu([model])
+    estimate = variational() if model is None else raft_estimator(model.model)
+
+    def polled(first, frame, initial=None):
+        model_management.throw_exception_if_processing_interrupted()
+        return estimate(first, frame, initial)
+
+    return polled
+
+
+def input_folder() -> Path:
+    return Path(folder_paths.get_input_directory())
+
+
+def output_folder() -> Path:
+    return Path(folder_paths.get_output_directory())
+
+
+def numbered(prefix: str, ending: str) -> Path:
+    """The next free file of that prefix in the output folder, numbered and filled in as the host does."""
+    folder, name, number, _, _ = folder_paths.get_save_image_path(prefix, str(output_folder()))
+    return Path(folder, f"{name}_{number:05}_{ending}")

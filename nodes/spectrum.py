@@ -2,8 +2,14 @@
 
 from comfy_api.latest import io, ui
 
-from ..gid_core.config import SpectrumConfig
+from ..gid_core.config import ExtractionConfig, SpectrumConfig
 from . import sockets
+
+FITS = {
+    "box to box": "box",
+    "box, proportions kept": "proportional",
+    "picture to picture": "picture",
+}
 
 
 class MotionSpectrumSampler(io.ComfyNode):
@@ -127,3 +133,148 @@ class MotionSpectrumPreview(io.ComfyNode):
         sheets = [spectrum_sheet(spectrum, i, width) for i in range(len(spectrum.coeffs))]
         image = sockets.host_image(torch.stack(sheets))
         return io.NodeOutput(image, ui=ui.PreviewImage(image, cls=cls))
+
+
+class MotionSpectrumFromVideo(io.ComfyNode):
+    """A clip becomes its motion's spectrum."""
+
+    @classmethod
+    def define_schema(cls):
+        config = ExtractionConfig()
+        return sockets.schema(
+            ["extract motion", "optical flow", "motion capture", "video to motion"],
+            node_id="MotionSpectrumFromVideo",
+            display_name="Motion Spectrum from Video",
+            description="Reads how things move in a clip from a tripod, filmed or generated: to loop it, "
+            "calm it, and render it from its first frame at full size, or to move another still.",
+            inputs=[
+                io.MultiType.Input(
+                    "clip", [io.Image, io.Video],
+                    tooltip="The clip: frames as IMAGE, or a VIDEO. The first window of its first shot "
+                    "that is long enough is read.",
+                ),
+                io.Float.Input(
+                    "fps", default=30.0, min=0.5, max=1000.0, step=0.01,
+                    tooltip="Frames per second of an IMAGE batch. A VIDEO tells its own.",
+                ),
+                io.Int.Input(
+                    "bands", default=config.bands, min=1, max=128,
+                    tooltip="Number of frequencies: bands / window is the highest, in Hz. Fewer are "
+                    "calmer, and leave out what is fast.",
+                ),
+                io.Float.Input(
+                    "window", default=config.window_s, min=0.2, max=60.0, step=0.1,
+                    tooltip="Seconds that are read. The slowest frequency is 1 / window, in Hz; the "
+                    "clip must be as long.",
+                ),
+                io.Boolean.Input(
+                    "raw", default=not config.detrend,
+                    tooltip="Read the motion as it is, as the paper does. Off: the straight drift from "
+                    "end to end is taken out first and kept apart, so that it does not shake the loop.",
+                ),
+                sockets.Flow.Input(
+                    "flow_model", optional=True,
+                    tooltip="RAFT, from Load Optical Flow Model. Empty: a flow that needs no weights.",
+                ),
+            ],
+            outputs=[
+                sockets.Spectrum.Output(
+                    display_name="spectrum", tooltip="The motion, with mean and drift as recorded."
+                ),
+                io.Image.Output(
+                    display_name="first frame",
+                    tooltip="The frame the motion starts from, at the clip's own size: to render from.",
+                ),
+                io.Mask.Output(display_name="moving area", tooltip="What moves in the clip."),
+                io.String.Output(
+                    display_name="report", tooltip="What was found, and what to know about it."
+                ),
+            ],
+        )  # fmt: skip
+
+    @classmethod
+    def execute(cls, clip, fps, bands, window, raw, flow_model=None):
+        from ..gid_core.extraction import extract
+
+        config = ExtractionConfig(bands, window, not raw)
+        clip = sockets.clip(clip, fps, config.longest_side)
+        flow, report = sockets.flow(flow_model), sockets.progress(1)
+        found = extract(clip.frames, clip.fps, config, flow, clip.size, report)
+        if found.spectrum is None:
+            raise ValueError(str(found.report))
+        still = sockets.host_image(clip.still(found.report.start_frame)[None])
+        mask = sockets.host_mask(found.spectrum.mask)
+        return io.NodeOutput(
+            found.spectrum, still, mask, " ".join([str(found.report), *clip.notes])
+        )
+
+
+class MotionSpectrumTransfer(io.ComfyNode):
+    """The motion of one picture, put onto another."""
+
+    @classmethod
+    def define_schema(cls):
+        return sockets.schema(
+            ["motion transfer", "retarget motion", "copy motion", "animate image"],
+            node_id="MotionSpectrumTransfer",
+            display_name="Motion Spectrum Transfer",
+            description="Lets a still move as something else does: a clip, another still, a file. What "
+            "moves there is laid over what may move here.",
+            inputs=[
+                sockets.Spectrum.Input("spectrum", tooltip="The motion to take."),
+                io.Image.Input("image", tooltip="The still, or stills, that will move."),
+                io.Combo.Input(
+                    "fit", options=list(FITS), default=next(iter(FITS)),
+                    tooltip="How the source is laid over the still: by the boxes around the masks, "
+                    "stretched or in proportion, or whole picture over whole picture.",
+                ),
+                io.Boolean.Input(
+                    "mirror", default=False, tooltip="Left and right exchanged, in place and direction."
+                ),
+                io.Float.Input(
+                    "gain", default=1.0, min=0.0, max=20.0, step=0.05,
+                    tooltip="2 moves twice as far. At 1 the motion keeps its size in % of the picture's "
+                    "longer side; the report says which gain keeps how far things bend.",
+                ),
+                io.Boolean.Input(
+                    "refine_mask", default=True,
+                    tooltip="Fit a roughly painted mask to the picture, as the sampler does. Off: the "
+                    "mask is used as it is.",
+                ),
+                io.Mask.Input(
+                    "mask", optional=True,
+                    tooltip="What may move in the still (white); all else stays. Empty: a guess from "
+                    "the picture's texture and colour.",
+                ),
+                io.Mask.Input(
+                    "source_mask", optional=True,
+                    tooltip="What the motion is taken from in its own picture (white). Empty: all that "
+                    "moves there.",
+                ),
+            ],
+            outputs=[
+                sockets.Spectrum.Output(display_name="spectrum", tooltip="The motion of the still."),
+                io.Mask.Output(display_name="refined mask", tooltip="What moves, as it was used."),
+                io.String.Output(
+                    display_name="report",
+                    tooltip="How far things move, and how much of them the source says nothing about.",
+                ),
+            ],
+        )  # fmt: skip
+
+    @classmethod
+    def execute(cls, spectrum, image, fit, mirror, gain, refine_mask, mask=None, source_mask=None):
+        from ..gid_core.pipeline import transfer_motion
+
+        moved, report = transfer_motion(
+            spectrum,
+            sockets.pictures(image),
+            sockets.mask(mask),
+            sockets.mask(source_mask),
+            refine_mask,
+            FITS[fit],
+            mirror,
+            gain,
+            sockets.progress(len(image)),
+        )
+        return io.NodeOutput(moved, sockets.host_mask(moved.mask), str(report))

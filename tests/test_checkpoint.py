@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 
 from gid_core.checkpoint import (
     HEADER,
+    fingerprint,
     holds_spectrum,
     load_spectrum,
     save_spectrum,
@@ -308,6 +309,17 @@ def test_what_could_not_be_read_again_is_not_written(tmp_path, field, value, sen
     with pytest.raises(ValueError, match=f"motion that can be kept, got one where {sentence}"):
         save_spectrum(replace(sound, **{field: value}), tmp_path / "a.safetensors")
     assert os.listdir(tmp_path) == []
+
+
+def test_a_fingerprint_is_of_what_a_file_holds(spectrum, tmp_path):
+    one, two = tmp_path / "one.safetensors", tmp_path / "two.safetensors"
+    save_spectrum(spectrum, one)
+    save_spectrum(spectrum, two)
+    assert fingerprint(one) == fingerprint(two) != "no spectrum"
+    save_spectrum(replace(spectrum, mean=None), two)
+    assert fingerprint(one) != fingerprint(two)
+    (tmp_path / "three").write_bytes(b"three")
+    assert fingerprint(tmp_path / "three") == fingerprint(tmp_path / "none") == "no spectrum"
 
 
 def test_files_that_hold_a_spectrum_are_told_from_others(spectrum, tmp_path):

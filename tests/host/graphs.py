@@ -41,6 +41,27 @@ def painted(size=SIZE) -> np.ndarray:
     return (stalk | head)[None].astype(np.float32)
 
 
+def swaying(
+    picture: np.ndarray, moves: np.ndarray, frames: int, fps: float, far: float
+) -> np.ndarray:
+    """t h w c: a still's plant sways from its foot, by so many pixels to the right and back, once a
+    second, and half as far twice a second; frame 0 is the still."""
+    height, width = moves.shape
+    y, x = np.mgrid[:height, :width].astype(float)
+    rows = np.flatnonzero(moves.any(1))
+    bend = np.clip((rows[-1] - y) / np.ptp(rows), 0, 1) ** 2
+    soft = ndimage.gaussian_filter(
+        np.float64(ndimage.binary_dilation(moves > 0.5, iterations=3)), 2
+    )
+    clip = [picture]
+    for t in np.arange(1, frames) / fps:
+        sway = np.sin(2 * np.pi * t) + 0.5 * (np.cos(4 * np.pi * t) - 1)
+        places = [y, x - far * sway * bend * soft]
+        read = [ndimage.map_coordinates(c, places, order=3, mode="nearest") for c in picture.T.swapaxes(1, 2)]  # fmt: skip
+        clip.append(np.stack(read, 2))
+    return np.clip(clip, 0, 1).astype(np.float32)
+
+
 def demo_inputs(folder: Path, width: int) -> None:
     """The three files that the shipped workflows load, made of the demo still at that width.
 

@@ -26,6 +26,7 @@ EXTRAS = (
     "nodes_video.py",
     "nodes_mask.py",
     "nodes_preview_any.py",
+    "nodes_primitive.py",
 )  # of the host's own nodes, what the tests use
 
 
@@ -116,7 +117,9 @@ class Host:
         own, loaded = asyncio.run(loading())
         logging.getLogger().removeHandler(told)
         ours = {k: v for k, v in self.nodes.NODE_CLASS_MAPPINGS.items() if k not in own}
-        self.nodes.NODE_CLASS_MAPPINGS |= {"Given": Given, "Kept": Kept, "Probed": Probed}
+        self.nodes.NODE_CLASS_MAPPINGS |= {
+            kind.__name__: kind for kind in (Given, Kept, Probed, UntrainedFlow)
+        }
         from comfy_api.latest import io as schema_io
 
         return {
@@ -233,6 +236,26 @@ class Kept:
         fields = vars(value) if dataclasses.is_dataclass(value) else {"value": value}
         np.savez(file, **{k: np.asarray(v) for k, v in fields.items() if v is not None})
         return {"ui": {"files": [file]}}
+
+
+class UntrainedFlow:
+    """OPTICAL_FLOW as the host's loader makes it, of RAFT with weights that know nothing."""
+
+    RETURN_TYPES, FUNCTION, CATEGORY = ("OPTICAL_FLOW",), "make", "tests"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {}}
+
+    def make(self):
+        import comfy.model_patcher
+        import torch
+        from torchvision.models.optical_flow import raft_large
+
+        torch.manual_seed(0)
+        cpu = torch.device("cpu")
+        model = raft_large(weights=None, progress=False).eval()
+        return (comfy.model_patcher.ModelPatcher(model, load_device=cpu, offload_device=cpu),)
 
 
 class Probed:
