@@ -102,6 +102,7 @@ def transfer_motion(
     fit: str = "box",
     mirror: bool = False,
     gain: float = 1.0,
+    smooth_pct: float = 0.0,
     callback: Callback = lambda done, of: None,
 ) -> tuple[SpectralVolume, TransferReport]:
     """Put a motion onto other stills: `transfer`, with masks as `sample_motion` takes them.
@@ -118,7 +119,7 @@ def transfer_motion(
         callback(i + 1, len(images))
     if source_mask is not None:
         source_mask = torch.nan_to_num(source_mask.float().cpu()).clamp(0, 1)
-    return transfer(spectrum, torch.cat(mattes), source_mask, fit, mirror, gain)
+    return transfer(spectrum, torch.cat(mattes), source_mask, fit, mirror, gain, smooth_pct)
 
 
 def _with_matte(images, mask, i, refine):

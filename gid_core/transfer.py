@@ -51,18 +51,21 @@ class _Frame:
 class TransferReport:
     """What a transfer did.
 
-    amplitude_pct: Of each motion made, in % of the longer side.
+    amplitude_pct: Of each motion made, in % of the longer side; source_pct: of each that came in.
     size: How large the target's box is against the source's, both as shares of the longer side.
     beyond: Share of what moves in the targets that lies beyond the source's motion.
     """
 
     amplitude_pct: tuple[float, ...]
+    source_pct: tuple[float, ...]
     size: float
     beyond: float
 
     def __str__(self) -> str:
-        sizes = ", ".join(f"{a:.2f}" for a in self.amplitude_pct)
-        text = f"Amplitude {sizes} % of the longer side."
+        made, came = (
+            ", ".join(f"{a:.2f}" for a in sizes) for sizes in (self.amplitude_pct, self.source_pct)
+        )
+        text = f"Amplitude {made} % of the longer side, {came} % in the source."
         if max(self.size, 1 / self.size) > TELLING_SIZE:
             text += (
                 f" What moves is {self.size:.2f} times as large in the picture as in the source: with "
@@ -83,6 +86,7 @@ def transfer(
     fit: str = "box",
     mirror: bool = False,
     gain: float = 1.0,
+    smooth_pct: float = 0.0,
 ) -> tuple[SpectralVolume, TransferReport]:
     """Put a motion onto other stills.
 
@@ -93,6 +97,9 @@ def transfer(
         fit: "box": the masks' bounding boxes, each axis by its own ratio; "proportional": the boxes'
             centers, both axes by one ratio; "picture": the whole pictures.
         mirror: Left and right exchanged, in place and in direction.
+        smooth_pct: Points so far apart, in % of the target's longer side, move alike. What shakes by
+            itself in the source, a leaf, a petal, lies over something else in another still, and
+            would bend a stem there.
 
     Raises:
         ValueError: If an empty mask is to be fitted, or the numbers of motions and masks differ.
@@ -114,7 +121,7 @@ def transfer(
         coeffs = spectrum.coeffs[i % len(spectrum.coeffs)]
         known = _known(coeffs, own[i % len(own)], mine)
         moves = _resized(theirs, target.grid) > 0
-        read, seen = _read(coeffs, known, place, source, target)
+        read, seen = _read(coeffs, known, place, source, target, smooth_pct / 100 * max(size))
         ringed = F.max_pool2d(moves.float(), 2 * RINGS + 1, 1, RINGS) > 0
         moved.append(read * ringed * (gain * _vectors(source, target, mirror)).to(coeffs.dtype))
         sizes.append(_relative_size(place, source, target))
@@ -127,9 +134,11 @@ def transfer(
         mean=None,
         drift=None,
     )
-    amplitude = amplitude_pct(one_period(result), moving_points(result)).tolist()
+    made, came = (
+        tuple(amplitude_pct(one_period(s), moving_points(s)).tolist()) for s in (result, spectrum)
+    )
     larger = math.prod(sizes) ** (1 / count)
-    return result, TransferReport(tuple(amplitude), larger, sum(beyond) / count)
+    return result, TransferReport(made, came, larger, sum(beyond) / count)
 
 
 def register(
@@ -218,21 +227,22 @@ def _known(coeffs, own, taken) -> Bool[Tensor, "1 h w"]:
     return (taken > KNOWN) & (moves | (own >= 0.5))
 
 
-def _read(coeffs, known, place, source, target):
+def _read(coeffs, known, place, source, target, smooth):
     """A motion read where the registration says, and where in the target it is known."""
     k = len(coeffs)
     parts = torch.view_as_real(coeffs).movedim(-1, 1).reshape(4 * k, *source.grid)
-    rows, columns = (_readings(place, axis, source, target) for axis in (1, 0))
+    rows, columns = (_readings(place, axis, source, target, smooth) for axis in (1, 0))
     read = rows @ (continued(parts, known).double() @ columns.T)
     read = read.to(parts.dtype).reshape(k, 2, 2, *target.grid)
     seen = rows @ known.double() @ columns.T > 0.5
     return torch.complex(read[:, 0], read[:, 1]), seen
 
 
-def _readings(place, axis, source, target) -> Float[Tensor, "n m"]:
+def _readings(place, axis, source, target, smooth) -> Float[Tensor, "n m"]:
     """What every point of the target's grid reads of the source's along an axis: rows that sum to 1.
 
-    A tent, as wide as the wider of the grids' steps; past the border, what is on it.
+    A tent, as wide as the wider of the grids' steps, or as `smooth` px of the target; past the
+    border, what is on it.
     """
     side = 1 - axis
     old, new = (frame.size[side] / frame.grid[side] for frame in (source, target))  # px a point
@@ -242,7 +252,7 @@ def _readings(place, axis, source, target) -> Float[Tensor, "n m"]:
     # Rounded, so that points which fall on points read nothing but them.
     last = source.grid[side] - 1
     at = torch.round((found + 0.5) / old - 0.5, decimals=9).clamp(0, last)
-    reach = max(1.0, round(abs(place.ratio[axis]) * new / old, 9))
+    reach = max(1.0, round(abs(place.ratio[axis]) * max(new, smooth) / old, 9))
     away = (torch.arange(last + 1, dtype=torch.float64) - at[:, None]).abs()
     weight = (1 - away / reach).clamp(min=0)
     return weight / weight.sum(1, keepdim=True)

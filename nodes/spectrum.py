@@ -236,6 +236,11 @@ class MotionSpectrumTransfer(io.ComfyNode):
                     tooltip="2 moves twice as far. At 1 the motion keeps its size in % of the picture's "
                     "longer side; the report says which gain keeps how far things bend.",
                 ),
+                io.Float.Input(
+                    "smooth", default=6.0, min=0.0, max=100.0, step=0.5,
+                    tooltip="Points so far apart, in % of the longer side, move alike: other things are "
+                    "made of other parts than the source. 0 keeps all the source does.",
+                ),
                 io.Boolean.Input(
                     "refine_mask", default=True,
                     tooltip="Fit a roughly painted mask to the picture, as the sampler does. Off: the "
@@ -263,7 +268,9 @@ class MotionSpectrumTransfer(io.ComfyNode):
         )  # fmt: skip
 
     @classmethod
-    def execute(cls, spectrum, image, fit, mirror, gain, refine_mask, mask=None, source_mask=None):
+    def execute(
+        cls, spectrum, image, fit, mirror, gain, smooth, refine_mask, mask=None, source_mask=None
+    ):
         from ..gid_core.pipeline import transfer_motion
 
         moved, report = transfer_motion(
@@ -275,6 +282,7 @@ class MotionSpectrumTransfer(io.ComfyNode):
             FITS[fit],
             mirror,
             gain,
+            smooth,
             sockets.progress(len(image)),
         )
         return io.NodeOutput(moved, sockets.host_mask(moved.mask), str(report))

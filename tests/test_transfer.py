@@ -129,7 +129,31 @@ def test_gain_multiplies_and_says_so(rng):
     (once, report), (twice, larger) = (transfer(motion, target, gain=g) for g in (1.0, 2.0))
     torch.testing.assert_close(twice.coeffs, 2 * once.coeffs)
     assert larger.amplitude_pct[0] == pytest.approx(2 * report.amplitude_pct[0])
+    assert larger.source_pct == report.source_pct
     assert f"{larger.amplitude_pct[0]:.2f} %" in str(larger)
+
+
+def test_smoothing_keeps_what_is_alike_and_evens_out_what_is_not(rng):
+    target = painted((2, 38, 3, 57))
+    alike = torch.full((1, 3, 2, *GRID), 1 - 2j)
+    moved, _ = transfer(volume(alike, mask=painted()), target, smooth_pct=10.0)
+    at = points(target, GRID)
+    torch.testing.assert_close(moved.coeffs[..., at], alike[..., at])
+    steps = []
+    for smooth in (0.0, 5.0, 20.0):
+        moved, report = transfer(volume(noise(rng)), target, fit="picture", smooth_pct=smooth)
+        steps.append(float(moved.coeffs[..., 2:18, 3:27].diff(dim=-1).abs().mean()))
+        assert report.amplitude_pct[0] <= report.source_pct[0] + 1e-6
+    assert steps[0] > 2 * steps[1] > 8 * steps[2]
+
+
+def test_smoothing_is_measured_in_the_target():
+    """One point's motion, read by a tent of 10 % of 60 px: six pixels, three points, to both sides."""
+    one = torch.zeros(1, 1, 2, *GRID, dtype=torch.complex64)
+    one[..., 10, 15] = 1
+    moved, _ = transfer(volume(one), torch.ones(1, 1, *SIZE), fit="picture", smooth_pct=10.0)
+    row = moved.coeffs[0, 0, 0, 10].real
+    torch.testing.assert_close(row[11:20] / row[15], torch.tensor([0, 0, 1, 2, 3, 2, 1, 0, 0]) / 3)
 
 
 def test_a_mirrored_motion_twice_is_itself(rng):

@@ -27,7 +27,8 @@ def put_onto(graph, picture, mask, **inputs):
     """The motion that was read, put onto another still, played and rendered."""
     graph.given("other", picture)
     graph.given("mask", mask)
-    settings = {"fit": "box to box", "mirror": False, "gain": 1.0, "refine_mask": False}
+    settings = {"fit": "box to box", "mirror": False, "gain": 1.0, "smooth": 0.0}
+    settings["refine_mask"] = False
     links = {"spectrum": ("read", 0), "image": ("other", 0), "mask": ("mask", 1)}
     graph.nodes["put"] = node("MotionSpectrumTransfer", **links, **settings | inputs)
     graph.nodes["motion"] = node(
