@@ -12,7 +12,7 @@ HOST = {"comfy", "comfy_api", "comfy_execution", "comfy_extras", "folder_paths",
 LAYERS = [
     {"shapes"},
     {"config", "grid"},
-    {"dynamics", "splat", "matte", "modes", "flow", "camera", "shots", "textures"},
+    {"dynamics", "splat", "matte", "modes", "flow", "camera", "shots", "clips", "textures"},
     {"spectrum", "stage"},
     {"points", "plants"},
     {"hangings"},
