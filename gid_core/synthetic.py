@@ -35,6 +35,7 @@ from .textures import (
 )
 
 STILL_PX = 0.05  # what can move by less than this stands still, in px of the picture
+ALIKE_PX = 0.1  # what has moved as far as this pixel, within this, shows what the pixel showed
 
 # How each kind is added to a stage, and what it may stand before.
 KINDS: dict[str, tuple[Callable[[Stage], None], tuple[str, ...]]] = {
@@ -68,7 +69,7 @@ class Frame:
     """A moment of a scene.
 
     displacement: from the still to here, px, at the still's pixels.
-    visible: 1 where what the still's pixel shows is still seen.
+    visible: 1 where what the still's pixel shows, or what moves along with it, is still seen.
     """
 
     image: Float[Tensor, "3 h w"]
@@ -128,10 +129,14 @@ class Scene:
             there = slab.position[point] + field
             cell, inside = self._cell_of(there)
             seen = winners[number][cell]
-            same = slab.piece[seen.clamp(min=0)] == slab.piece[point]
-            ok = inside & (seen >= 0) & same
-            pixel = ((there + 0.5).floor()).long()
-            at = pixel[:, 1].clamp(0, height - 1) * width + pixel[:, 0].clamp(0, width - 1)
+            ok = inside & (seen >= 0)
+            seen = seen.clamp(min=0)
+            # Pieces of one cloth or stem overlap at their joints, and hide nothing there.
+            apart = (self._at_points(slab, seen, motion) - field).norm(dim=1)
+            ok &= (slab.piece[seen] == slab.piece[point]) | (apart < ALIKE_PX)
+            x = (pixels % width + field[:, 0]).round().long().clamp(0, width - 1)
+            y = (pixels // width + field[:, 1]).round().long().clamp(0, height - 1)
+            at = y * width + x
             for front, covering in zip(winners[number + 1 :], self.slabs[number + 1 :]):
                 ok &= ~self._covered(covering, front).flatten()[at]
             visible.view(-1)[pixels] = ok.float()
@@ -253,10 +258,20 @@ class Scene:
         for slab, winner in zip(reversed(self.slabs), reversed(self.first)):
             covered = self._covered(slab, winner).flatten()
             middle = winner[self._middles]
+            if slab.blur:
+                middle = self._carried(middle, covered)
             pixels = (free & covered & (middle >= 0)).nonzero().squeeze(1)
             shown.append((slab, pixels, middle[pixels]))
             free &= ~covered
         return tuple(reversed(shown))
+
+    def _carried(self, middle, covered):
+        """Where blur covers pixels that have no point in their middle: the foremost of the nearest."""
+        grid = middle.double().view(1, *self.size)  # exact for any number of points
+        wanted = covered.view(1, *self.size) & (middle >= 0).any()
+        while (wanted & (grid < 0)).any():
+            grid = torch.where(grid < 0, F.max_pool2d(grid, 3, 1, 1), grid)
+        return grid.flatten().long()
 
     @cached_property
     def _bare(self):

@@ -47,7 +47,7 @@ def test_the_displacement_is_what_the_spectral_volume_plays(scene):
     times = torch.tensor([0.0, 0.37, 2.2, 4.9])
     played = displacement_at(scene.spectrum(), times)[0]
     for t, field in zip(times.tolist(), played):
-        assert torch.allclose(scene.frame(t).displacement, field, atol=1e-4)
+        assert torch.allclose(scene.frame(t).displacement, field, atol=1e-5)
 
 
 def test_analysing_the_displacement_returns_the_spectral_volume(scene):
@@ -77,7 +77,7 @@ def test_a_scene_sways_as_far_as_asked(percent):
     scene = make_scene(11, SIZE, "shrub", amplitude_pct=percent)
     peak = peak_of(scene)
     moving = peak[peak > 0.05 * peak.max()]
-    assert moving.quantile(0.95) == pytest.approx(percent / 100 * max(SIZE), rel=0.05)
+    assert moving.quantile(0.95) == pytest.approx(percent / 100 * max(SIZE), rel=0.01)
 
 
 @pytest.mark.parametrize("kind", ["grass", "lanterns"])
@@ -163,6 +163,40 @@ def test_a_third_of_a_pixel_uncovers_a_third_of_a_pixel():
     assert light[0, 4, 9] == pytest.approx(0.6 / 3 + 0.3 * 2 / 3, abs=1e-5)
 
 
+def test_joints_of_one_cloth_hide_nothing():
+    for seed in range(40):  # until one has a single cloth, which can hide nothing but its own edge
+        scene = make_scene(seed, (48, 76), "laundry", amplitude_pct=2.0)
+        if len(scene.pivot) == 1 + 120:
+            break
+    frame = scene.frame(1.1)
+    moved = frame.displacement.norm(dim=0) > 0.2
+    assert moved.sum() > 200 and (frame.visible[0][moved] == 0).float().mean() < 0.01
+
+
+def out_of_focus(blur):
+    """A bar of points that moves 2 px to the right, with a pixel in the middle that has no point."""
+    position, piece, colour = block(5, 6, 4, 7, 0, [0.6, 0.1, 0.1])
+    keep = ~((position - torch.tensor([9.0, 7.0])).abs() < 0.5).all(1)
+    shift = torch.tensor([[[-1.0 + 0j, 0j]]])
+    scene = Scene(
+        "bar", (14, 22), torch.tensor([0.5]), torch.zeros(1, 2), shift, shift.new_zeros(1, 1, 2, 2),
+        (Slab(position[keep], piece[keep], colour[keep], blur),), torch.full((3, 14, 22), 0.3), FILM, 3, 0,
+    )  # fmt: skip
+    return replace(scene, first=tuple(scene._winners(0.0)))
+
+
+def test_blur_carries_motion_with_colour():
+    # A pixel that shows more of the bar than of what is behind moves with it, point or no point.
+    sharp, soft = out_of_focus(0.0), out_of_focus(1.0)
+    y, x = 7, 9  # the pixel without a point
+    assert not sharp.frame(1.0).displacement[:, y, x].any()
+    assert soft._light(soft.first)[0, y, x] > 0.45
+    frame = soft.frame(1.0)
+    assert frame.displacement[:, y, x].tolist() == pytest.approx([2, 0], abs=1e-5)
+    assert (soft.frame(0.0).visible == 1).all()
+    assert (frame.visible[0, 5:9, 7:12] == 1).all() and frame.visible[0, 7, 14] == 0
+
+
 def test_photographs_change_colours_and_not_motion(rng):
     photograph = torch.rand(3, 40, 50, generator=rng)
     plain = make_scene(3, SIZE, "shrub")
@@ -182,7 +216,7 @@ def test_a_spectrum_on_a_coarser_grid_is_in_its_pixels():
 
 
 def test_seeds_make_all_kinds_and_unlike_pictures():
-    scenes = [make_scene(seed, (16, 24), cells=2) for seed in range(60)]
+    scenes = [make_scene(seed, (16, 24), cells=1) for seed in range(20)]
     assert {scene.kind for scene in scenes} == set(KINDS)
     means = torch.stack([scene.still.mean((1, 2)) for scene in scenes])
     assert means.std(0).min() > 0.05
