@@ -49,3 +49,14 @@ class ExtractionConfig:
     detrend: bool = True  # False: the paper's way
     longest_side: int = 256  # of the grid that flow is computed on (theirs: 256 x 160)
     training: bool = False  # the rules for a training set refuse; else they warn
+
+
+@dataclass(frozen=True)
+class ShardConfig:
+    """How a training set is made of clips."""
+
+    every: int = 10  # frames from one start frame to the next (Li et al. 2024, supplement)
+    samples: int = 64  # of a shard, at least: those of a clip stay together
+    longest_side: int = 512  # of the stills; motion has the grid of `extraction`
+    flow: str = "dis"
+    extraction: ExtractionConfig = ExtractionConfig(training=True)

@@ -12,6 +12,7 @@ Synthesis using cINNs", CVPR 2021 (DTFVD, pooled activations of an I3D trained o
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -22,6 +23,7 @@ from .metrics import frechet_distance_of, gaussian, windows
 from .shapes import Float, Tensor
 
 Features = Callable[[Float[Tensor, "t 3 h w"]], Float[Tensor, "n d"]]
+Distance = Callable[[Float[Tensor, "n d"], Float[Tensor, "m d"]], float]
 INCEPTION_LAYER = "2048"  # of pooled features, which FID and KID are defined on
 WINDOWS = (16, 32)  # frames that FVD and FVD32 look at; an I3D needs nine at least
 KID_SUBSET, KID_SUBSETS = 1000, 100
@@ -29,6 +31,41 @@ BATCH = 16
 INCEPTION = "the Inception weights of torch-fidelity (weights-inception-2015-12-05-6726825d.pth)"
 I3D = "the I3D weights of cd-fvd (i3d_pretrained_400.pt)"
 TEXTURES = "the I3D weights trained on dynamic textures (I3D_16.pth.tar, I3D_32.pth.tar)"
+
+
+@dataclass(frozen=True)
+class Network:
+    """A measure of sets of clips: features of each, and distances between rows of them, by name.
+
+    frames: of a clip that one row is about.
+    """
+
+    features: Features
+    distances: dict[str, Distance]
+    frames: int = 1
+
+
+def networks(
+    inception: str | Path | None = None,
+    i3d: str | Path | None = None,
+    textures: str | Path | None = None,
+    window: int = WINDOWS[0],
+    device: str = "cpu",
+) -> list[Network]:
+    """What there are weights for: FID and KID, FVD, DTFVD.
+
+    Raises:
+        ValueError: If a package or a file is missing or wrong.
+    """
+    found = []
+    if inception is not None:
+        distances = {"fid": fid, "kid_x100": lambda some, others: 100 * kid(some, others)}
+        found.append(Network(inception_features(inception, device), distances))
+    for name, weights, load in (("fvd", i3d, i3d_features), ("dtfvd", textures, texture_features)):
+        if weights is not None:
+            distances = {name: video_distance}
+            found.append(Network(load(weights, device, window), distances, window))
+    return found
 
 
 def inception_features(

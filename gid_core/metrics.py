@@ -285,7 +285,7 @@ def temporal_spectrum_distance(
 
 
 def motion_descriptors(coeffs: Complex[Tensor, "b k 2 h w"]) -> Float[Tensor, "b d"]:
-    """What a motion is like in 3 k + 4 numbers about as large as 1, whatever its grid. Ours.
+    """What a motion is like in 3 k + 3 numbers about as large as 1, whatever its grid. Ours.
 
     By band: log amplitude, likeness of neighbours. From band to band: whether they move the same
     things. In all: x against y, how much of the picture moves, and where.

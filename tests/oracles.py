@@ -238,3 +238,24 @@ def swaying(
     mask = (strip(u) > 0.5) & (v < slow_at * height)
     moved = course.view(-1, 1, 1) * bend(v) * mask
     return torch.stack(frames), torch.stack([moved, torch.zeros_like(moved)], 1), mask
+
+
+def swaying_blob(seed=0, grid=(12, 20), frequencies=(0.2, 0.4, 0.6), **fields):
+    """A blob that sways in a few bands, of some px."""
+    from gid_core.spectrum import SpectralVolume
+
+    rng = torch.Generator().manual_seed(seed)
+    y, x = torch.meshgrid(*(torch.arange(float(n)) for n in grid), indexing="ij")
+    middle = torch.rand(2, generator=rng) * torch.tensor([grid[1], grid[0]])
+    blob = torch.exp(-((x - middle[0]) ** 2 + (y - middle[1]) ** 2) / (0.1 * grid[1] ** 2))
+    bands = torch.randn(len(frequencies), 2, 1, 1, generator=rng, dtype=torch.complex64)
+    return SpectralVolume((bands * blob)[None], torch.tensor(frequencies), (24, 40), **fields)
+
+
+def ball(frames=20, shift=0.0, size=(24, 40), fps=10.0):
+    """A bright ball that swings from left to right over a gradient."""
+    y, x = torch.meshgrid(*(torch.arange(float(n)) for n in size), indexing="ij")
+    times = torch.arange(frames) / fps
+    centre = 20 + shift + 6 * torch.sin(2 * math.pi * times)
+    shape = torch.exp(-((x - centre.view(-1, 1, 1)) ** 2 + (y - 12) ** 2) / 12)
+    return (0.2 + 0.01 * x + shape * 0.5).clamp(0, 1)[:, None].expand(-1, 3, -1, -1)

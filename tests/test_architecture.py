@@ -19,7 +19,7 @@ LAYERS = [
     {"synthetic"},
     {"loop", "elastic", "renderer", "checkpoint", "viz", "transfer"},
     {"video", "metrics"},
-    {"fidelity", "workers"},
+    {"fidelity", "workers", "comparison"},
     {"pipeline", "extraction"},
     {"evaluation", "shards"},
     {"report"},
