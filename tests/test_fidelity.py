@@ -155,6 +155,17 @@ def test_dtfvd_takes_weights_of_another_number_of_classes(i3d, tmp_path, clips):
     assert fidelity.texture_features(weights)(frames).shape == (0, 1024)
 
 
+def test_networks_are_those_there_are_weights_for(inception, i3d):
+    assert fidelity.networks() == []
+    pictures, clips = fidelity.networks(inception=inception, i3d=i3d, window=32)
+    assert list(pictures.distances) == ["fid", "kid_x100"] and pictures.frames == 1
+    assert list(clips.distances) == ["fvd"] and clips.frames == 32
+    rows = torch.rand(9, 5, generator=torch.Generator().manual_seed(0))
+    assert pictures.distances["kid_x100"](rows, rows / 2) == pytest.approx(
+        100 * fidelity.kid(rows, rows / 2)
+    )
+
+
 # What is missing or wrong is refused, never replaced
 
 LOADERS = [fidelity.inception_features, fidelity.i3d_features, fidelity.texture_features]
