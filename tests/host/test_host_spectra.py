@@ -4,13 +4,19 @@ import av
 import numpy as np
 import pytest
 from graphs import Graph, assert_ran, node, painted, refusal, still, swaying
+from scipy.ndimage import gaussian_filter
 from test_host_cancel import assert_cancelled, assert_still_works
 
-FPS, FRAMES, FAR = 15.0, 30, 1.5  # a window of two seconds; px
+FPS, FRAMES, FAR = 10.0, 20, 1.5  # a window of two seconds; px
 
 
 def clip(size=(64, 96), frames=FRAMES):
-    return swaying(still(size)[0], painted(size)[0], frames, FPS, FAR * size[1] / 96)
+    """A plant that sways, with a texture that flow can follow: not of single pixels."""
+    texture = gaussian_filter(np.random.default_rng(5).standard_normal((*size, 1)), (1, 1, 0))
+    plant = 0.4 + 0.5 * texture * [0.6, 1.0, 0.4]
+    moves = painted(size)[0]
+    picture = np.where(moves[..., None] > 0, plant, still(size)[0]).clip(0, 1)
+    return swaying(picture.astype(np.float32), moves, frames, FPS, FAR * size[1] / 96)
 
 
 def reading(graph, frames=None, **inputs):
@@ -44,6 +50,11 @@ def put_onto(graph, picture, mask, **inputs):
     return graph.keep(put=("put", 0), matte=("put", 1), said=("put", 2), frames=("render", 0))
 
 
+def of_the_head(coeffs):
+    """Mean motion of the head's middle to the right, by band."""
+    return coeffs[0, :, 0, 15:20, 44:52].mean((1, 2))
+
+
 def test_a_clips_motion_is_read(host, tmp_path):
     graph = reading(Graph(tmp_path))
     ran = graph.run(host)
@@ -55,13 +66,13 @@ def test_a_clips_motion_is_read(host, tmp_path):
     coeffs = graph.kept("spectrum", "coeffs")
     assert coeffs.shape == (1, 4, 2, 64, 96)
     np.testing.assert_allclose(graph.kept("spectrum", "frequencies_hz"), [0.5, 1, 1.5, 2])
-    sway = np.abs(coeffs[0, :, 0][:, 15:20, 44:52]).mean((1, 2))
+    sway = np.abs(of_the_head(coeffs))
     bend = ((57 - 17) / (57 - 7)) ** 2  # of the head's middle, between its top and the foot
     np.testing.assert_allclose(sway[[1, 3]], [FAR * bend, 0.5 * FAR * bend], rtol=0.15)
-    assert sway[[0, 2]].max() < 0.1
-    assert "Read 30 frames at 15 fps" in str(graph.kept("report"))
+    assert sway[[0, 2]].max() < 0.15
+    assert "Read 20 frames at 10 fps" in str(graph.kept("report"))
     told = [(p["value"], p["max"]) for p in ran["progress"] if p["node"] == "read"]
-    assert told[-1] == (29, 29)
+    assert told[-1] == (19, 19)
 
 
 def test_a_video_gives_the_same_spectrum_as_its_frames(host, tmp_path):
@@ -77,7 +88,7 @@ def test_a_video_gives_the_same_spectrum_as_its_frames(host, tmp_path):
 def test_a_file_gives_nearly_the_same_spectrum_as_its_frames(host, tmp_path):
     frames = (clip() * 255).round().astype(np.uint8)
     with av.open(str(host.folder("input") / "swaying.mp4"), "w") as container:
-        stream = container.add_stream("libx264", 15, options={"crf": "4"})
+        stream = container.add_stream("libx264", 10, options={"crf": "4"})
         stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame)))
@@ -87,13 +98,13 @@ def test_a_file_gives_nearly_the_same_spectrum_as_its_frames(host, tmp_path):
     inputs = graph.nodes["read"]["inputs"] | {"clip": ("video", 0), "fps": 7.0}
     graph.nodes["again"] = node("MotionSpectrumFromVideo", **inputs)
     assert_ran(graph.keep(again=("again", 0), first=("again", 1)).run(host))
-    one, other = (graph.kept(name, "coeffs") for name in ("spectrum", "again"))
-    assert np.abs(one - other).mean() < 0.05 * np.abs(one[..., 10:40, 40:56]).mean()
-    np.testing.assert_allclose(graph.kept("first"), clip()[:1], atol=0.06)
+    one, other = (of_the_head(graph.kept(name, "coeffs")) for name in ("spectrum", "again"))
+    np.testing.assert_allclose(other, one, atol=0.05)
+    assert np.abs(graph.kept("first") - clip()[:1]).mean() < 0.02
 
 
 def test_the_hosts_flow_model_is_used_where_one_is_connected(host, tmp_path):
-    graph = reading(Graph(tmp_path), window=0.2, bands=1)
+    graph = reading(Graph(tmp_path), window=0.3, bands=1)
     graph.nodes["raft"] = node("UntrainedFlow")
     graph.nodes["read"]["inputs"]["flow_model"] = ("raft", 0)
     ran = graph.run(host)
@@ -105,12 +116,12 @@ def test_the_hosts_flow_model_is_used_where_one_is_connected(host, tmp_path):
 @pytest.mark.parametrize(
     "frames, inputs, words",
     [
-        (np.repeat(still(), 30, 0), {}, ["Nothing moves", "Use a clip"]),
-        (np.zeros((30, 64, 96, 3), np.float32), {}, ["Nothing moves"]),
-        (clip(frames=20), {}, ["has 20 frames", "needs 30", "longer clip"]),
-        (still(), {}, ["has 1 frame;", "needs 30"]),
-        (clip(), {"bands": 15}, ["15 bands", "at most 14 bands"]),
-        (np.full((30, 64, 96, 3), np.nan, np.float32), {}, ["Expected finite"]),
+        (np.repeat(still(), 20, 0), {}, ["Nothing moves", "Use a clip"]),
+        (np.zeros((20, 64, 96, 3), np.float32), {}, ["Nothing moves"]),
+        (clip(frames=13), {}, ["has 13 frames", "needs 20", "longer clip"]),
+        (still(), {}, ["has 1 frame;", "needs 20"]),
+        (clip(), {"bands": 10}, ["10 bands", "at most 9 bands"]),
+        (np.full((20, 64, 96, 3), np.nan, np.float32), {}, ["Expected finite"]),
     ],
     ids=["still", "black", "short", "one frame", "bands", "NaN"],
 )
@@ -139,7 +150,7 @@ def test_without_a_loop_it_plays_as_recorded_and_a_loop_says_what_it_drops(host,
     np.testing.assert_allclose(recorded, looped + trend, atol=1e-4)
     # The clip begins at the still, and so does what was recorded.
     begun = [np.abs(d[0, 0, 0, 12:40, 46:50]).mean() for d in (recorded, looped)]
-    assert begun[0] < 0.1 < 0.3 < begun[1]
+    assert begun[0] < 0.1 < 0.2 < begun[1]
 
 
 @pytest.mark.parametrize("fit", ["box to box", "box, proportions kept", "picture to picture"])
