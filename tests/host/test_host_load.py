@@ -1,8 +1,10 @@
 """The pack as the host loads it: every node, described so that nobody needs the manual."""
 
 import ast
+import json
 
 import hosts
+import pytest
 
 
 def declared():
@@ -63,6 +65,20 @@ def test_every_default_is_inside_its_range(host):
             elif field != "file" and (isinstance(kind, list) or kind == "COMBO"):
                 choices = kind if isinstance(kind, list) else options["options"]
                 assert options["default"] in choices, f"{name}.{field}"
+
+
+@pytest.mark.parametrize("language", ["en", "zh", "ja"])
+def test_every_text_is_there_in_every_language(host, language):
+    texts = json.loads((hosts.PACK / f"locales/{language}/nodeDefs.json").read_text("utf-8"))
+    assert list(texts) == list(host.hello["nodes"])
+    for name, info in host.hello["nodes"].items():
+        ours = {field: options["tooltip"] for field, (_, options) in inputs_of(info).items()}
+        outputs = dict(zip(map(str, range(99)), info["output_tooltips"] or []))
+        for kind, expected in (("inputs", ours), ("outputs", outputs)):
+            told = {field: text["tooltip"] for field, text in texts[name][kind].items()}
+            assert set(told) == set(expected), f"{name} {kind}"
+            assert all(told.values()) and (language != "en" or told == expected), name
+        assert (texts[name]["description"] == info["description"]) == (language == "en"), name
 
 
 def test_only_the_samplers_seed_changes_from_run_to_run(host):
