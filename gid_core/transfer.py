@@ -65,7 +65,7 @@ class TransferReport:
         made, came = (
             ", ".join(f"{a:.2f}" for a in sizes) for sizes in (self.amplitude_pct, self.source_pct)
         )
-        text = f"Amplitude {made} % of the longer side, {came} % in the source."
+        text = f"Amplitude {made} % of the longer side, {came} % in the source." if made else ""
         if max(self.size, 1 / self.size) > TELLING_SIZE:
             text += (
                 f" What moves is {self.size:.2f} times as large in the picture as in the source: with "
@@ -76,7 +76,7 @@ class TransferReport:
                 f" {100 * self.beyond:.0f} % of it lies beyond the source's motion and follows what "
                 "is next to it."
             )
-        return text
+        return text.strip() or "Laid over the source."
 
 
 def transfer(
@@ -134,11 +134,10 @@ def transfer(
         mean=None,
         drift=None,
     )
-    made, came = (
-        tuple(amplitude_pct(one_period(s), moving_points(s)).tolist()) for s in (result, spectrum)
-    )
     larger = math.prod(sizes) ** (1 / count)
-    return result, TransferReport(made, came, larger, sum(beyond) / count)
+    return result, TransferReport(
+        _amplitudes(result), _amplitudes(spectrum), larger, sum(beyond) / count
+    )
 
 
 def register(
@@ -277,6 +276,13 @@ def _relative_size(place, source, target) -> float:
 
 def _resized(mask: Float[Tensor, "1 h w"], size: tuple[int, int]) -> Float[Tensor, "1 h2 w2"]:
     return F.interpolate(mask[None], size, mode="area")[0]
+
+
+def _amplitudes(spectrum) -> tuple[float, ...]:
+    """In % of the longer side; modes that no wind moves have none."""
+    if spectrum.kind == "modes" and spectrum.ambient is None:
+        return ()
+    return tuple(amplitude_pct(one_period(spectrum), moving_points(spectrum)).tolist())
 
 
 def _together(masks, motions, source_masks) -> int:

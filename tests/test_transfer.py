@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -287,6 +289,16 @@ def test_continuing_is_smooth():
     known = ((y - 24) ** 2 + (x - 30) ** 2 < 14**2)[None]
     filled = continued(x[None], known)[0]
     assert filled.diff(dim=1).abs().max() < 1.1 and filled.diff(dim=0).abs().max() < 1.1
+
+
+def test_modes_are_put_onto_another_still_and_have_no_amplitude(rng):
+    modes = replace(volume(noise(rng), mask=painted()), kind="modes", damping_ratio=torch.ones(3))
+    moved, report = transfer(modes, painted())
+    at = points(painted(), GRID)
+    assert moved.kind == "modes" and torch.equal(moved.damping_ratio, modes.damping_ratio)
+    assert torch.equal(moved.coeffs[..., at], modes.coeffs[..., at])
+    assert report.amplitude_pct == report.source_pct == ()
+    assert str(report) == "Laid over the source."
 
 
 def test_from_nothing_nothing_is_continued(rng):
