@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import oracles
 import pytest
@@ -17,6 +18,7 @@ from gid_core.spectrum import (
     one_period,
     peaks,
     scale,
+    summary,
 )
 
 FPS, FRAMES = 8.0, 32  # harmonics of 1/4 Hz: exact in float32
@@ -254,3 +256,17 @@ def test_fields_that_contradict_each_other_are_no_volume(rng):
     coeffs = torch.randn(2, 3, 2, 5, 7, generator=rng, dtype=torch.complex64)
     with pytest.raises(TypeError, match="frequencies_hz"):
         SpectralVolume(coeffs, torch.arange(1.0, 5.0), (5, 7))
+
+
+def test_a_summary_says_what_a_spectrum_is(rng):
+    coeffs = torch.randn(1, 3, 2, 5, 7, generator=rng, dtype=torch.complex64)
+    bare = SpectralVolume(coeffs, torch.tensor([0.2, 0.4, 0.6]), (20, 28))
+    size = float(amplitude_pct(one_period(bare))[0])
+    text = summary(bare)
+    assert "3 bands from 0.20 to 0.60 Hz, of a still of 28x20, on a grid of 7x5." in text
+    assert f"Amplitude {size:.2f} % of the longer side." in text and "Recorded" not in text
+    field = torch.randn(2, 2, 5, 7, generator=rng)
+    recorded = summary(replace(bare, coeffs=coeffs.repeat(2, 1, 1, 1, 1), mean=field))
+    assert "of 2 stills" in recorded and "Recorded: mean and drift are kept" in recorded
+    modes = summary(replace(bare, kind="modes", damping_ratio=torch.ones(3)))
+    assert "3 modes" in modes and "Amplitude" not in modes
