@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from .spectrum import FORMAT_VERSION, KINDS, SpectralVolume
 
 HEADER = "image_dynamics"
-TENSORS = ("coeffs", "frequencies_hz", "mask", "mean", "drift", "damping_ratio")
+TENSORS = ("coeffs", "frequencies_hz", "mask", "mean", "drift", "damping_ratio", "ambient", "ambient_hz")  # fmt: skip
 WRITTEN_AS = {torch.float32: "F32", torch.uint8: "U8"}
 MOST_HEADER = 2**16  # bytes; ours has some hundred
 MOST_GB = 4  # in memory, where a mask takes four bytes a pixel
@@ -126,7 +126,7 @@ def save_spectrum(spectrum: SpectralVolume, path: str | Path) -> None:
     """Write a spectral volume.
 
     Tensors: coeffs (float32, b k 2 h w 2, last axis real and imaginary), frequencies_hz, and where
-    there are any mask (uint8), mean, drift, damping_ratio.
+    there are any mask (uint8), mean, drift, damping_ratio, ambient (k m 2) and ambient_hz.
 
     Raises:
         ValueError: For what could not be read again, or a place that cannot be written to.
@@ -137,9 +137,12 @@ def save_spectrum(spectrum: SpectralVolume, path: str | Path) -> None:
     }
     if spectrum.mask is not None:
         tensors["mask"] = (spectrum.mask * 255).round().to(torch.uint8).contiguous()
-    for name in ("mean", "drift", "damping_ratio"):
+    for name in ("mean", "drift", "damping_ratio", "ambient_hz"):
         if getattr(spectrum, name) is not None:
             tensors[name] = getattr(spectrum, name).float().contiguous()
+    if spectrum.ambient is not None:
+        ambient = spectrum.ambient.to(torch.complex64)
+        tensors["ambient"] = torch.view_as_real(ambient).contiguous()
     header = {
         "version": FORMAT_VERSION,
         "kind": spectrum.kind,
@@ -192,6 +195,8 @@ def load_spectrum(path: str | Path) -> SpectralVolume:
         drift=tensors.get("drift"),
         damping_ratio=tensors.get("damping_ratio"),
         kind=header["kind"],
+        ambient=torch.view_as_complex(tensors["ambient"]) if "ambient" in tensors else None,
+        ambient_hz=tensors.get("ambient_hz"),
     )
 
 
@@ -268,7 +273,12 @@ def _misfit(header, stored) -> str | None:
         and all(type(n) is int and 0 < n <= LARGEST_SIDE for n in size)
     ):
         return f"its reference size is {_short(size)}"
+    if ("ambient" in stored) != ("ambient_hz" in stored):
+        return "of ambient and ambient_hz it has one without the other"
+    bands = stored.get("ambient_hz", ("", [0]))[1][0:1]
     fitting = {
+        "ambient": ("F32", [k, *bands, 2]),
+        "ambient_hz": ("F32", bands),
         "coeffs": ("F32", shape),
         "frequencies_hz": ("F32", [k]),
         "damping_ratio": ("F32", [k]),
@@ -294,15 +304,18 @@ def _nonsense(header, tensors) -> str | None:
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not tensor.isfinite().all():
             return f"{name} holds values that are not finite"
-    if header["kind"] != "response":
-        return None
+    for name in {"coeffs", "mean", "drift"} & set(tensors):
+        if header["kind"] == "response" and tensors[name].abs().amax() > FARTHEST:
+            return f"{name} reach {float(tensors[name].abs().amax()):.2g} px"
+    damping = tensors.get("damping_ratio")
+    if damping is not None and (damping < 0).any():
+        return "a mode is driven by its damping, a ratio below 0"
     frequencies = tensors["frequencies_hz"]
+    if header["kind"] != "response":
+        return None if (frequencies > 0).all() else "a mode has no frequency above zero"
     steps = frequencies.diff(prepend=frequencies.new_zeros(1))
     if not (steps > 0).all():
         return "its frequencies do not rise from above zero"
     if frequencies[-1] / steps.min() > MOST_CYCLES:
         return f"its frequencies lie as close as {float(steps.min()):.2g} Hz"
-    for name in {"coeffs", "mean", "drift"} & set(tensors):
-        if tensors[name].abs().amax() > FARTHEST:
-            return f"{name} reach {float(tensors[name].abs().amax()):.2g} px"
     return None

@@ -73,9 +73,14 @@ class ElasticPrior:
         """Sample one still. `poll` is called many times a second, and may raise to cancel."""
         sheet = solve(image, matte, anchor, self.elastic, poll)
         poll()
-        volume = respond(sheet, matte, self.elastic, self.wind, spectrum, generator)
+        blow = free_modes if spectrum.kind == "modes" else respond
+        volume = blow(sheet, matte, self.elastic, self.wind, spectrum, generator)
         poll()
-        return set_amplitude(volume, sheet, spectrum, poll)
+        if spectrum.kind == "response":
+            return set_amplitude(volume, sheet, spectrum, poll)
+        # A shape is what it is in any wind: how far the wind moves it is the ambient's affair.
+        volume = set_amplitude(volume, sheet, replace(spectrum, amplitude_pct=1.0), poll)
+        return replace(volume, ambient=volume.ambient * spectrum.amplitude_pct)
 
 
 def solve(
@@ -133,23 +138,68 @@ def respond(
     generator: torch.Generator,
 ) -> SpectralVolume:
     """The forced motion of a sheet in the wind, in arbitrary units of amplitude."""
+    frequencies, states = _blown(sheet, elastic, wind_config, spectrum, generator)
+    coeffs = np.zeros((len(frequencies), 2, sheet.coverage.size), np.complex128)
+    for part, state in zip(sheet.parts, states):
+        coeffs[:, :, part.nodes] += np.einsum("nxj,kj->kxn", part.shapes, state)
+    return SpectralVolume(
+        _on_grid(sheet, coeffs), frequencies.float(), tuple(matte.shape[-2:]), matte
+    )
+
+
+def free_modes(
+    sheet: Sheet,
+    matte: Float[Tensor, "1 1 hr wr"],
+    elastic: ElasticConfig,
+    wind_config: WindConfig,
+    spectrum: SpectrumConfig,
+    generator: torch.Generator,
+) -> SpectralVolume:
+    """The lowest modes of all parts together, and what the wind does to them.
+
+    The same motion as `respond`, before its sum over modes: S_k = sum_j phi_j ambient_jk.
+    """
+    frequencies, states = _blown(sheet, elastic, wind_config, spectrum, generator)
+    every = [(w, i, j) for i, part in enumerate(sheet.parts) for j, w in enumerate(part.omega)]
+    lowest = sorted(every)[: elastic.modes]
+    count = max(1, len(lowest))  # where nothing is free to move, one mode of no size
+    shapes = np.zeros((count, 2, sheet.coverage.size))
+    ambient = np.zeros((count, len(frequencies)), np.complex128)
+    omega = np.ones(count)
+    for row, (omega[row], i, j) in enumerate(lowest):
+        shapes[row][:, sheet.parts[i].nodes] = sheet.parts[i].shapes[:, :, j].T
+        ambient[row] = states[i][:, j]
+    return SpectralVolume(
+        _on_grid(sheet, shapes),
+        torch.from_numpy(omega / (2 * math.pi)).float(),
+        tuple(matte.shape[-2:]),
+        matte,
+        damping_ratio=torch.full((count,), elastic.damping_ratio),
+        kind="modes",
+        ambient=torch.from_numpy(ambient).to(torch.complex64),
+        ambient_hz=frequencies.float(),
+    )
+
+
+def _blown(sheet, elastic, wind_config, spectrum, generator):
+    """The bands' frequencies, and the wind's response of every part's modes in them, (k, j) each."""
     band_hz = 1 / spectrum.duration_s
     frequencies = torch.arange(1, spectrum.bands + 1) * band_hz
     velocity = wind(frequencies, sheet.grid, band_hz, wind_config, generator).numpy()
     drag = velocity.reshape(len(frequencies), 2, -1) * sheet.coverage.flatten()
     Omega = 2 * math.pi * frequencies.double().numpy()
-    coeffs = np.zeros((len(frequencies), 2, sheet.coverage.size), np.complex128)
-    for part in sheet.parts:
-        force = np.einsum("nxj,kxn->kj", part.shapes, drag[:, :, part.nodes])
-        modal = force * transfer(part.omega, Omega, elastic.damping_ratio)
-        coeffs[:, :, part.nodes] += np.einsum("nxj,kj->kxn", part.shapes, modal)
-    coeffs = torch.from_numpy(coeffs.reshape(1, len(frequencies), 2, *sheet.grid))
-    return SpectralVolume(
-        _continue_outside(coeffs, torch.from_numpy(sheet.material)).to(torch.complex64),
-        frequencies,
-        tuple(matte.shape[-2:]),
-        matte,
-    )
+    states = [
+        np.einsum("nxj,kxn->kj", part.shapes, drag[:, :, part.nodes])
+        * transfer(part.omega, Omega, elastic.damping_ratio)
+        for part in sheet.parts
+    ]
+    return frequencies, states
+
+
+def _on_grid(sheet, coeffs):
+    """(k, 2, all nodes) as one still's field, continued a little outside the material."""
+    coeffs = torch.from_numpy(coeffs).reshape(1, len(coeffs), 2, *sheet.grid)
+    return _continue_outside(coeffs + 0j, torch.from_numpy(sheet.material)).to(torch.complex64)
 
 
 def transfer(omega, Omega, damping_ratio) -> np.ndarray:

@@ -37,8 +37,10 @@ class SpectralVolume:
     reference_size: (height, width) of the stills.
     mask: what moves, refined, at the stills' own size; None means everywhere.
     mean, drift: px and px/s that a clip had besides; a loop has none.
+    kind: "response" are bands of a forced motion, "modes" shapes of free vibration, mass-normalized
+        but for one common factor.
     damping_ratio: of the modes, for kind "modes" alone.
-    kind: "response" are bands of a forced motion, "modes" mass-normalized shapes of free vibration.
+    ambient: what wind does to the modes, in bands at ambient_hz: Re sum_m ambient_km exp(i 2 pi f_m t).
     """
 
     coeffs: Complex[Tensor, "b k 2 h w"]
@@ -49,6 +51,8 @@ class SpectralVolume:
     drift: Float[Tensor, "b 2 h w"] | None = None
     damping_ratio: Float[Tensor, " k"] | None = None
     kind: str = "response"
+    ambient: Complex[Tensor, "k m"] | None = None
+    ambient_hz: Float[Tensor, " m"] | None = None
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -170,8 +174,10 @@ def analyze(
     times = torch.arange(frames, dtype=displacement.dtype, device=displacement.device) / fps
     drift = None
     if detrend:
-        # The end-to-end jump is taken over the T - 1 steps that were seen.
-        drift = (displacement[:, -1] - displacement[:, 0]) * (fps / (frames - 1))
+        # Where the frame after the last would be: on by the mean of the steps on both sides of the seam.
+        # The line through the first and last frame alone would tilt what is periodic, by a step.
+        ends = displacement[:, -1] - displacement[:, -2] + displacement[:, 1] - displacement[:, 0]
+        drift = (displacement[:, -1] + ends / 2 - displacement[:, 0]) * (fps / frames)
         displacement = displacement - drift[:, None] * times.view(-1, 1, 1, 1)
     coeffs = torch.fft.rfft(displacement, dim=1)[:, : bands + 1] / frames
     return SpectralVolume(
@@ -218,14 +224,20 @@ def moving_points(spectrum: SpectralVolume) -> Float[Tensor, "b 1 h w"] | None:
 
 
 def one_period(spectrum: SpectralVolume) -> Displacement:
-    """The bands over their own period, in as many frames as an amplitude is measured on."""
-    frequencies = spectrum.frequencies_hz
+    """The bands over their own period, in as many frames as an amplitude is measured on.
+
+    Modes by themselves have no period: they move as the wind blows.
+    """
+    blown = spectrum.ambient is not None
+    frequencies = spectrum.ambient_hz if blown else spectrum.frequencies_hz
     base = float(frequencies.diff().min() if len(frequencies) > 1 else frequencies[0])
     # Eight frames to a cycle of the highest band miss 7 % of its peak at most, and little of the sum's.
     count = max(MEASURE_FRAMES, 8 * round(float(frequencies.max()) / base))
     fps = count * base
     coords = harmonic_coords(frequencies, torch.arange(count, dtype=torch.float64) / fps)
     coords = coords.to(spectrum.coeffs.dtype)
+    if blown:
+        coords = spectrum.ambient.to(coords) @ coords
     return Displacement(
         spectrum.coeffs, coords, fps, spectrum.reference_size, spectrum.mask, loop=True
     )

@@ -11,13 +11,13 @@ OURS = [p for d in ("gid_core", "nodes", "tests", "benchmarks") for p in (ROOT /
 HOST = {"comfy", "comfy_api", "comfy_execution", "comfy_extras", "folder_paths", "nodes", "server"}
 LAYERS = [
     {"shapes"},
-    {"config", "grid"},
+    {"config", "grid", "gestures"},
     {"dynamics", "splat", "matte", "modes", "flow", "camera", "shots", "clips", "textures"},
     {"spectrum", "stage"},
     {"points", "plants"},
     {"hangings"},
     {"synthetic"},
-    {"loop", "elastic", "renderer", "checkpoint", "viz", "transfer"},
+    {"loop", "elastic", "renderer", "checkpoint", "viz", "transfer", "poke"},
     {"video", "metrics"},
     {"fidelity", "workers", "comparison"},
     {"pipeline", "extraction"},

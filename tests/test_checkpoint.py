@@ -1,4 +1,5 @@
 import json
+import math
 import os
 import stat
 from dataclasses import replace
@@ -65,6 +66,43 @@ def test_modes_and_bare_spectra_are_kept_too(spectrum, tmp_path):
     read = load_spectrum(str(tmp_path / "a.safetensors"))
     assert read.kind == "modes" and torch.equal(read.damping_ratio, damping)
     assert read.mask is None and read.mean is None and read.drift is None
+    assert read.ambient is None and read.ambient_hz is None
+
+
+def with_modes(spectrum, **changes):
+    fields = {
+        "damping_ratio": torch.tensor([0.1, 0.2, 0.3]),
+        "ambient": torch.full((3, 4), 0.5 - 2j, dtype=torch.complex64),
+        "ambient_hz": torch.arange(1, 5) / 5,
+    }
+    return SpectralVolume(
+        spectrum.coeffs, spectrum.frequencies_hz, (10, 14), kind="modes", **fields | changes
+    )
+
+
+def test_the_wind_in_modes_is_kept(spectrum, tmp_path):
+    modes = with_modes(spectrum)
+    save_spectrum(modes, tmp_path / "a.safetensors")
+    read = load_spectrum(tmp_path / "a.safetensors")
+    assert torch.equal(read.ambient, modes.ambient)
+    assert torch.equal(read.ambient_hz, modes.ambient_hz)
+
+
+@pytest.mark.parametrize(
+    "changes, sentence",
+    [
+        ({"ambient_hz": None}, "one without the other"),
+        ({"damping_ratio": torch.tensor([0.1, -0.2, 0.3])}, "driven by its damping"),
+        (
+            {"ambient": torch.full((3, 4), math.nan + 0j)},
+            "ambient holds values that are not finite",
+        ),
+    ],
+)
+def test_modes_that_contradict_themselves_are_refused(spectrum, tmp_path, changes, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        save_spectrum(with_modes(spectrum, **changes), tmp_path / "a.safetensors")
+    assert not list(tmp_path.iterdir())
 
 
 def test_saving_what_was_loaded_gives_the_same_bytes(spectrum, tmp_path):

@@ -12,6 +12,7 @@ from gid_core.dynamics import von_karman, wind
 from gid_core.elastic import (
     ElasticPrior,
     Sheet,
+    free_modes,
     least_jacobian,
     respond,
     set_amplitude,
@@ -306,3 +307,68 @@ def test_odd_masks_move_finitely_and_as_far_as_asked(height, width, painted):
     assert volume.coeffs.isfinite().all() and volume.reference_size == (height, width)
     expected = 0 if painted == "nothing" else 1
     assert size_of(volume) == pytest.approx(expected, rel=0.01)
+
+
+# --- modes, to be poked ---------------------------------------------------------------------------
+
+MODES = replace(BANDS, kind="modes")
+
+
+def test_modes_in_their_wind_are_the_response():
+    # The same motion before its sum: S_k = sum_j phi_j ambient_jk, all modes of both parts.
+    image, matte = still_and_matte()
+    sheet = solve(image, matte, config=ElasticConfig(modes=30))
+    everything = ElasticConfig(modes=sum(len(part.omega) for part in sheet.parts))
+    blow = (sheet, matte, everything, WindConfig(), BANDS)
+    volume = free_modes(*blow, generator())
+    response = respond(*blow, generator())
+    summed = torch.einsum("bjxhw,jk->bkxhw", volume.coeffs, volume.ambient)
+    assert torch.allclose(volume.ambient_hz, response.frequencies_hz)
+    scale = response.coeffs.abs().max()
+    assert torch.allclose(summed / scale, response.coeffs / scale, atol=1e-4)
+
+
+def test_modes_are_the_lowest_of_all_parts_in_order():
+    image, matte = still_and_matte()
+    sheet = solve(image, matte)
+    volume = free_modes(sheet, matte, ElasticConfig(), WindConfig(), BANDS, generator())
+    every = np.sort(np.concatenate([part.omega for part in sheet.parts]))[:64] / (2 * math.pi)
+    assert volume.kind == "modes" and volume.coeffs.shape[1] == len(every)
+    assert np.allclose(volume.frequencies_hz, every, rtol=1e-5)
+    assert (volume.damping_ratio == ElasticConfig().damping_ratio).all()
+
+
+def test_modes_are_real_and_mass_normalized():
+    image, matte = still_and_matte()
+    sheet = solve(image, matte)
+    volume = free_modes(sheet, matte, ElasticConfig(), WindConfig(), BANDS, generator())
+    assert not volume.coeffs.imag.any()
+    for part in sheet.parts:
+        nodes = torch.from_numpy(part.nodes)
+        at = volume.coeffs[0].real.flatten(2)[:, :, nodes]
+        own = at.abs().amax((1, 2)) > 1e-4 * at.abs().max()
+        mass = torch.from_numpy(np.maximum(sheet.coverage.flatten()[part.nodes], 1e-3)).float()
+        norms = (at.square() * mass).sum((1, 2))
+        lonely = own & (volume.coeffs[0].abs().flatten(1).amax(1) == at.abs().flatten(1).amax(1))
+        assert lonely.any() and torch.allclose(
+            norms[lonely], torch.ones(int(lonely.sum())), atol=0.02
+        )
+
+
+def test_sampled_modes_sway_in_the_wind_as_far_as_asked():
+    image, matte = still_and_matte()
+    for percent in (0.5, 2.0):
+        asked = replace(MODES, amplitude_pct=percent)
+        volume = ElasticPrior().sample(image, matte, generator(), asked)
+        assert volume.kind == "modes"
+        assert size_of(volume) == pytest.approx(percent, rel=0.02)
+
+
+def test_shapes_do_not_depend_on_how_far_the_wind_moves_them():
+    image, matte = still_and_matte()
+    small, large = (
+        ElasticPrior().sample(image, matte, generator(), replace(MODES, amplitude_pct=p))
+        for p in (0.5, 4.0)
+    )
+    assert torch.equal(small.coeffs, large.coeffs)
+    assert torch.allclose(8 * small.ambient, large.ambient)

@@ -162,6 +162,14 @@ def test_a_pure_ramp_is_drift_and_nothing_else(rng):
     torch.testing.assert_close(displacement_at(read, times), motion, rtol=0, atol=1e-5)
 
 
+def test_what_is_periodic_has_no_drift_to_speak_of():
+    cosine = 3 * torch.cos(2 * math.pi * torch.arange(60) / 30 - 1)
+    read = analyze(cosine.view(1, -1, 1, 1, 1).expand(1, 60, 2, 1, 1), 30.0, 4)
+    last_step = float((cosine[0] - cosine[-1]).abs())
+    assert read.drift.abs().max() * 2 < 0.05 * last_step  # over two seconds
+    assert (read.coeffs[0, :, 0, 0, 0].abs() - torch.tensor([0, 3.0, 0, 0])).abs().max() < 0.005
+
+
 def test_detrending_cuts_the_truncation_error_of_what_drifts():
     times = torch.arange(60) / 30
     path = 2 * times + torch.sin(2 * math.pi * 1.5 * times)
