@@ -23,7 +23,7 @@ from .viz import resized
 KINDS = {"clip": "Clips", "spectrum": "Motion"}
 PLOTS = {  # curve: title, axes, logarithmic
     "amplitude": ("Amplitude spectrum, mean of all", "Hz", "px of the reference's grid", True),
-    "brightness": ("Brightness spectrum, mean of all", "Hz", "brightness", True),
+    "brightness": ("Brightness spectrum, mean of all", "Hz", "", True),
     "psnr": ("PSNR over time, median of all", "s", "dB", False),
 }
 REFERENCE, CANDIDATE = "var(--reference)", "var(--candidate)"
@@ -55,11 +55,7 @@ def write(evaluation: Evaluation, folder: str | Path, title: str) -> list[Path]:
     Raises:
         ValueError: If they cannot be written there.
     """
-    folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(f"Cannot make the folder {str(folder)!r}: {error.strerror}.") from error
+    folder = make_folder(folder)
     numbers = json.dumps(evaluation.as_json(), indent=1, allow_nan=False)
     written = []
     for name, text in (("json", numbers), ("html", html(evaluation, title))):
@@ -68,6 +64,20 @@ def write(evaluation: Evaluation, folder: str | Path, title: str) -> list[Path]:
             temporary.write_text(text, encoding="utf-8")
         written.append(path)
     return written
+
+
+def make_folder(folder: str | Path) -> Path:
+    """The folder of a report.
+
+    Raises:
+        ValueError: If it cannot be made.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"Cannot make the folder {str(folder)!r}: {error.strerror}.") from error
+    return folder
 
 
 def table(evaluation: Evaluation) -> str:
@@ -99,7 +109,8 @@ def html(evaluation: Evaluation, title: str) -> str:
         if rows:
             body.append(f'<h2>{heading}</h2><div class="wide">{_html_table(rows)}</div>')
             plots += [_bars(evaluation.pairs, kind, name) for name in MEASURES]
-    body.append(f'<h2>Plots</h2><div class="plots">{"".join(filter(None, plots))}</div>')
+    key = f'<p><span style="color:{REFERENCE}">reference</span> <span style="color:{CANDIDATE}">candidate</span>'
+    body.append(f'<h2>Plots</h2>{key}</p><div class="plots">{"".join(filter(None, plots))}</div>')
     for kind, heading in (
         ("clip", "One row of every clip over time, downwards: reference, candidate"),
         ("spectrum", "Motion energy: reference, candidate"),
@@ -222,29 +233,34 @@ def _plot(title, across, up, lines, logarithmic) -> str:
         return left + share[0] * (right - left), bottom - share[1] * (bottom - top)
 
     parts = [f'<path class="axis" fill="none" d="M{left} {top}V{bottom}H{right}"/>']
-    unscale = (lambda v: 10**v) if logarithmic else float
-    for axis, (low, high) in enumerate(spans):
-        for value in np.linspace(low, high, 4):
-            mark = f"{unscale(value):.2g}"
-            share = (value - low) / (high - low)
-            if axis == 0:
-                x = left + share * (right - left)
-                parts.append(
-                    f'<text x="{x:.0f}" y="{bottom + 15}" text-anchor="middle">{mark}</text>'
-                )
-            else:
-                y = bottom - share * (bottom - top)
-                parts.append(
-                    f'<text x="{left - 6}" y="{y + 4:.0f}" text-anchor="end">{mark}</text>'
-                )
+    ticks = [_ticks(low, high, logarithmic) for low, high in spans]
+    for value in ticks[0]:
+        x, _ = place(value, 1.0)
+        parts.append(f'<text x="{x:.0f}" y="{bottom + 15}" text-anchor="middle">{value:g}</text>')
+    for value in ticks[1]:
+        _, y = place(1.0, value)
+        parts.append(f'<text x="{left - 6}" y="{y + 4:.0f}" text-anchor="end">{value:g}</text>')
     parts.append(f'<text x="{right}" y="{height - 4}" text-anchor="end">{escape(across)}</text>')
-    parts.append(f'<text x="{left + 6}" y="{top + 8}">{escape(up)}</text>')
     for x, y, colour in lines:
         points = " ".join("{:.1f},{:.1f}".format(*place(*point)) for point in zip(x, y))
         parts.append(
             f'<polyline fill="none" stroke="{colour}" stroke-width="1.8" points="{points}"/>'
         )
-    return _figure(title, width, height, parts)
+    return _figure(f"{title}, {up}" if up else title, width, height, parts)
+
+
+def _ticks(low, high, logarithmic) -> list[float]:
+    """Round numbers in a span, which is of exponents if logarithmic: some three to eight."""
+    if logarithmic:
+        factors = (1, 2, 5) if high - low < 2.5 else (1,)
+        powers = range(math.floor(low), math.ceil(high) + 1)
+        marks = [float(f"{factor}e{power}") for power in powers for factor in factors]
+        return [mark for mark in marks if low - 1e-9 <= math.log10(mark) <= high + 1e-9]
+    rough = (high - low) / 5
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = power * next(factor for factor in (1, 2, 5, 10) if factor * power >= rough)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [round(i * step, 12) for i in range(first, last + 1)]
 
 
 def _span(values) -> tuple[float, float]:
@@ -264,7 +280,7 @@ def _bars(pairs, kind, name) -> str:
         return ""
     top = max(max(abs(p.values[name]), abs(p.values.get(name + "_reference", 0.0))) for p in rows)
     width, step, left = PLOT[0], 18, 150
-    length = lambda value: (width - left - 60) * max(0.0, value) / (top or 1.0)
+    length = lambda value: (width - left - 90) * max(0.0, value) / (top or 1.0)
     parts = []
     for i, pair in enumerate(rows):
         y, value = i * step, pair.values[name]
@@ -279,7 +295,8 @@ def _bars(pairs, kind, name) -> str:
             x = left + length(own)
             end = max(end, length(own))
             parts.append(f'<path stroke="{REFERENCE}" stroke-width="3" d="M{x:.1f} {y + 1}v16"/>')
-        parts.append(f'<text x="{left + end + 6:.1f}" y="{y + 13}">{_number(value)}</text>')
+        shown = _value(pair.values, name)
+        parts.append(f'<text x="{left + end + 6:.1f}" y="{y + 13}">{shown}</text>')
     hint = {1: " (more is better)", -1: " (less is better)", 0: ""}[better]
     return _figure(label + hint, width, step * len(rows) + 4, parts)
 

@@ -112,3 +112,17 @@ def test_curves_of_many_are_their_mean_as_far_as_all_reach():
 def test_an_evaluation_of_nothing_is_a_page_all_the_same():
     empty = Evaluation([], {}, {}, [])
     assert Reader(report.html(empty, "nothing")).open == [] and report.table(empty) == ""
+
+
+@pytest.mark.parametrize(
+    "low, high, logarithmic, marks",
+    [
+        (0.0, 10.0, False, [0, 2, 4, 6, 8, 10]),
+        (29.9, 38.2, False, [30, 32, 34, 36, 38]),
+        (-0.5, 0.5, False, [-0.4, -0.2, 0, 0.2, 0.4]),
+        (math.log10(0.2), math.log10(3.2), True, [0.2, 0.5, 1, 2]),
+        (-4.0, 0.0, True, [0.0001, 0.001, 0.01, 0.1, 1]),
+    ],
+)
+def test_axes_are_marked_at_round_numbers(low, high, logarithmic, marks):
+    assert report._ticks(low, high, logarithmic) == pytest.approx(marks)
