@@ -60,15 +60,20 @@ def in_processes(
 
 
 def on_ray(
-    task: Callable[[Job], None], jobs: Sequence[Job], workers: int, address: str
+    task: Callable[[Job], None],
+    jobs: Sequence[Job],
+    workers: int,
+    address: str,
+    ready: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[Job, str | None]]:
     """Every job on a Ray cluster, which by itself starts again what a lost worker had in hand.
 
     Args:
         address: Of the cluster; "local" starts one on this machine, with so many workers.
+        ready: Tried there once before everything; fails where what the task needs is missing.
 
     Raises:
-        ValueError: If Ray is not installed, or there is no cluster.
+        ValueError: If Ray is not installed, there is no cluster, or it is not ready.
     """
     try:
         import ray
@@ -80,10 +85,16 @@ def on_ray(
     local = {"num_cpus": workers, "include_dashboard": False} if address == "local" else {}
     package = {"py_modules": [str(Path(__file__).parent)]}
     try:
-        ray.init(address, log_to_driver=False, runtime_env=package, **local)
+        ray.init(address, log_to_driver=False, logging_level="error", runtime_env=package, **local)
     except (ConnectionError, ValueError) as error:
         raise ValueError(f"Found no Ray cluster at {address!r}: {error}") from error
     try:
+        try:
+            ray.get(ray.remote(lambda: ready()).remote())
+        except ray.exceptions.RayError as error:
+            raise ValueError(
+                f"The hosts of the cluster cannot do it: {_first_line(error)}"
+            ) from error
         remote = ray.remote(num_cpus=1, max_retries=TRIES - 1)(task)
         ahead = AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
         waiting, running = deque(jobs), {}
@@ -96,9 +107,14 @@ def on_ray(
                 try:
                     ray.get(done)
                 except ray.exceptions.RayError as error:
-                    cause = getattr(error, "cause", None) or error
-                    yield job, f"It failed on the cluster, {TRIES} times: {type(cause).__name__}."
+                    yield job, f"It failed on the cluster: {_first_line(error)}"
                 else:
                     yield job, None
     finally:
         ray.shutdown()
+
+
+def _first_line(error):
+    """What went wrong in a task, without the history of the call."""
+    cause = getattr(error, "cause", None) or error
+    return f"{type(cause).__name__}: {str(cause).strip().splitlines()[0][:200]}"

@@ -83,3 +83,27 @@ def test_a_cluster_without_ray_is_a_sentence(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ValueError, match="needs Ray, which is not installed. Install ray, or"):
         next(workers.on_ray(write, [1], 1, "local"))
+
+
+def fail(path: Path) -> None:
+    if path.name == "bad":
+        raise OSError(f"cannot read {path.name}\nat all")
+    write(path)
+
+
+def not_ready() -> None:
+    raise ValueError("this host lacks OpenCV")
+
+
+@pytest.mark.slow
+def test_on_a_cluster_a_job_that_fails_is_told_and_one_that_is_not_ready_stops(
+    tmp_path, monkeypatch
+):
+    pytest.importorskip("ray", reason="ray is not installed: `make install` brings it")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))  # of these functions
+    jobs = [tmp_path / name for name in ("bad", "good")]
+    done = dict(workers.on_ray(fail, jobs, 1, "local"))
+    assert done[jobs[1]] is None and jobs[1].exists()
+    assert done[jobs[0]] == "It failed on the cluster: OSError: cannot read bad"
+    with pytest.raises(ValueError, match="cannot do it: ValueError: this host lacks OpenCV"):
+        next(workers.on_ray(write, jobs, 1, "local", not_ready))
