@@ -5,6 +5,7 @@ nodes of in_host.py that bring arrays in and out.
 """
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import av
@@ -63,10 +64,11 @@ def swaying(
 
 
 def demo_inputs(folder: Path, width: int) -> None:
-    """The three files that the shipped workflows load, made of the demo still at that width.
+    """The files that the shipped workflows load, made of the demo still at that width.
 
     The still is transparent where its mask is painted, as the mask editor saves it. The anchor holds
-    the lower third. The clip pans over the still and does not close.
+    the lower third. The clip pans over the still and does not close; in the swaying clip what is
+    painted sways for five seconds.
     """
     picture = Image.open(DEMO / "still.png").convert("RGB")
     size = width, round(picture.height * width / picture.width)
@@ -77,12 +79,20 @@ def demo_inputs(folder: Path, width: int) -> None:
     anchor = np.zeros(size[::-1], np.uint8)
     anchor[2 * size[1] // 3 :] = 255
     Image.fromarray(anchor).save(folder / "image_dynamics_anchor.png")
-    with av.open(str(folder / "image_dynamics_clip.mp4"), "w") as container:
-        stream = container.add_stream("libx264", 30)
-        stream.width, stream.height, stream.pix_fmt = size[0] - 40, size[1], "yuv420p"
-        for t in range(40):
-            frame = np.ascontiguousarray(painted[:, t : t + size[0] - 40, :3])
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame)))
+    pan = (painted[:, t : t + size[0] - 40, :3] for t in range(40))
+    filmed(folder / "image_dynamics_clip.mp4", (size[0] - 40, size[1]), pan, 30)
+    wind = swaying(painted[..., :3] / 255, np.array(mask) / 255, 50, 10, 0.015 * width)
+    filmed(folder / "image_dynamics_swaying.mp4", size, np.uint8(wind * 255 + 0.5), 10)
+
+
+def filmed(path: Path, size: tuple[int, int], frames: Iterable[np.ndarray], fps: int) -> None:
+    """Frames, h w 3 bytes, as a clip; the size is (width, height)."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", fps, options={"crf": "16"})
+        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        for frame in frames:
+            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame))
+            container.mux(stream.encode(picture))
         container.mux(stream.encode())
 
 

@@ -21,6 +21,7 @@ from graphs import (
 
 NAMES = sorted(path.stem for path in WORKFLOWS.glob("*.json"))
 STILLS = ["still_to_loop", "still_with_anchor"]
+CLIPS = ["clip_to_calm_loop", "clip_motion_to_still"]
 WIDTH, HEIGHT = 120, 80
 NOTES = ("Note", "MarkdownNote")
 
@@ -44,7 +45,7 @@ def keep(prompt, folder, **links):
 
 def test_every_workflow_has_both_forms_and_a_picture():
     folder = hosts.PACK / "workflows"
-    assert {*STILLS, "text_to_loop", "foreign_clip_to_loop"} <= set(NAMES)
+    assert {*STILLS, *CLIPS, "text_to_loop", "foreign_clip_to_loop"} <= set(NAMES)
     assert sorted(path.stem for path in folder.glob("*.json")) == NAMES
     assert sorted(path.stem for path in folder.glob("*.jpg")) == NAMES
 
@@ -164,3 +165,49 @@ def test_a_foreign_clip_closes(host, tmp_path):
     frames, rate, _ = decoded(saved(host, ran, find(prompt, "SaveVideo")))
     assert len(frames) == 25 and rate == 30
     assert "Blended pixels" in ran["outputs"][find(prompt, "PreviewAny")]["text"][0]
+
+
+@pytest.mark.parametrize("name", CLIPS)
+def test_a_clips_motion_becomes_a_loop_and_nothing_else_moves(host, tmp_path, name):
+    demo_inputs(host.folder("input"), WIDTH)
+    prompt = workflow(name)
+    read, play, render = (
+        find(prompt, kind)
+        for kind in ("MotionSpectrumFromVideo", "SpectrumToDisplacement", "FeatureSplatRender")
+    )
+    prompt[render]["inputs"]["output"] = "frames and video"
+    moves = (
+        (read, 2) if name == "clip_to_calm_loop" else (find(prompt, "MotionSpectrumTransfer"), 1)
+    )
+    kept = keep(
+        prompt,
+        tmp_path,
+        still=prompt[render]["inputs"]["image"],
+        mask=moves,
+        recorded=(read, 0),
+        played=prompt[play]["inputs"]["spectrum"],
+        motion=(play, 0),
+        read=(read, 3),
+        report=(play, 1),
+        frames=(render, 0),
+    )
+    ran = host.run(prompt)
+    assert_ran(ran)
+    assert "Read 50 frames at 10 fps" in str(kept("read"))
+    assert ("mean and drift" in str(kept("report"))) == (name == "clip_to_calm_loop")
+    shown, rate, _ = decoded(saved(host, ran, find(prompt, "SaveVideo")))
+    frames = kept("frames")
+    assert shown.shape == frames.shape == (150, HEIGHT, WIDTH, 3) and rate == 30
+    wrap, inside = largest_steps(frames)
+    assert 0 < wrap <= inside
+    motion = played(kept("motion", "coeffs"), kept("motion", "modal_coords"))
+    moving = may_change(kept("mask"), motion)[0]
+    changed = (frames != kept("still")).any((0, 3))
+    assert changed[moving].mean() > 0.3 and not changed[~moving].any()
+    # One sway a second and half as much twice a second: bands 5 and 10 of those that are kept.
+    size = np.abs(kept("recorded", "coeffs")).max((0, 2, 3, 4))
+    assert set(size.argsort()[::-1][: len(size) // 8]) <= {4, 9} and size.max() > 1
+    gain = prompt[play]["inputs"]["gain"]
+    np.testing.assert_allclose(
+        kept("motion", "coeffs"), gain * kept("played", "coeffs"), rtol=1e-5, atol=1e-6
+    )
