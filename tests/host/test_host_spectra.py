@@ -3,7 +3,7 @@
 import av
 import numpy as np
 import pytest
-from graphs import Graph, assert_ran, node, painted, refusal, still, swaying
+from graphs import Graph, assert_ran, decoded, node, painted, refusal, still, swaying
 from scipy.ndimage import gaussian_filter
 from test_host_cancel import assert_cancelled, assert_still_works
 
@@ -50,6 +50,16 @@ def put_onto(graph, picture, mask, **inputs):
     return graph.keep(put=("put", 0), matte=("put", 1), said=("put", 2), frames=("render", 0))
 
 
+def in_a_file(host, name, frames):
+    """A clip as a file in the host's input folder."""
+    with av.open(str(host.folder("input") / name), "w") as container:
+        stream = container.add_stream("libx264", round(FPS), options={"crf": "4"})
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for frame in (frames * 255).round().astype(np.uint8):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame)))
+        container.mux(stream.encode())
+
+
 def of_the_head(coeffs):
     """Mean motion of the head's middle to the right, by band."""
     return coeffs[0, :, 0, 15:20, 44:52].mean((1, 2))
@@ -86,13 +96,7 @@ def test_a_video_gives_the_same_spectrum_as_its_frames(host, tmp_path):
 
 
 def test_a_file_gives_nearly_the_same_spectrum_as_its_frames(host, tmp_path):
-    frames = (clip() * 255).round().astype(np.uint8)
-    with av.open(str(host.folder("input") / "swaying.mp4"), "w") as container:
-        stream = container.add_stream("libx264", 10, options={"crf": "4"})
-        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
-        for frame in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame)))
-        container.mux(stream.encode())
+    in_a_file(host, "swaying.mp4", clip())
     graph = reading(Graph(tmp_path))
     graph.nodes["video"] = node("LoadVideo", file="swaying.mp4")
     inputs = graph.nodes["read"]["inputs"] | {"clip": ("video", 0), "fps": 7.0}
@@ -101,6 +105,24 @@ def test_a_file_gives_nearly_the_same_spectrum_as_its_frames(host, tmp_path):
     one, other = (of_the_head(graph.kept(name, "coeffs")) for name in ("spectrum", "again"))
     np.testing.assert_allclose(other, one, atol=0.05)
     assert np.abs(graph.kept("first") - clip()[:1]).mean() < 0.02
+
+
+def test_a_trimmed_file_is_read_from_where_it_begins(host, tmp_path):
+    if host.install.is_old:
+        return  # it cannot trim
+    in_a_file(host, "longer.mp4", clip(frames=FRAMES + 10))
+    frames, _, _ = decoded(host.folder("input") / "longer.mp4")
+    graph = reading(Graph(tmp_path))
+    graph.nodes["whole"] = node("LoadVideo", file="longer.mp4")
+    cut = {"start_time": 0.5, "duration": 2.0, "strict_duration": True}
+    graph.nodes["video"] = node("Video Slice", video=("whole", 0), **cut)
+    graph.nodes["read"]["inputs"] |= {"clip": ("video", 0)}
+    ran = graph.run(host)
+    assert_ran(ran)
+    np.testing.assert_allclose(graph.kept("still")[0] * 255, frames[5], atol=1)
+    assert (frames[4] != frames[5]).any() and "Read 20 frames" in str(graph.kept("report"))
+    graph.nodes["video"]["inputs"]["duration"] = 1.5
+    assert "has 15 frames" in refusal(graph.run(host))
 
 
 def test_the_hosts_flow_model_is_used_where_one_is_connected(host, tmp_path):
