@@ -154,6 +154,26 @@ def test_clips_that_are_unfit_are_refused_with_a_sentence(host, tmp_path, frames
     assert sentence.rstrip().endswith(".") and "\n" not in sentence.strip()
 
 
+def test_files_that_are_no_clips_are_refused_with_a_sentence(host, tmp_path):
+    folder = host.folder("input")
+    in_a_file(host, "torn.mp4", clip(frames=5))
+    (folder / "torn.mp4").write_bytes((folder / "torn.mp4").read_bytes()[:900])
+    with av.open(str(folder / "sound.mp4"), "w") as container:
+        stream = container.add_stream("aac", 16_000)
+        stream.layout = "mono"
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 16_000), np.float32), "fltp", "mono")
+        silence.sample_rate = 16_000
+        container.mux(stream.encode(silence))
+        container.mux(stream.encode())
+    for name in ("torn.mp4", "sound.mp4"):
+        graph = reading(Graph(tmp_path))
+        graph.nodes["video"] = node("LoadVideo", file=name)
+        graph.nodes["read"]["inputs"]["clip"] = ("video", 0)
+        sentence = refusal(graph.run(host))
+        assert repr(name) in sentence and sentence.rstrip().endswith("."), sentence
+        assert "Traceback" not in sentence and "\n" not in sentence.strip()
+
+
 def test_without_a_loop_it_plays_as_recorded_and_a_loop_says_what_it_drops(host, tmp_path):
     graph = reading(Graph(tmp_path))
     playing = {"frames": FRAMES, "fps": FPS, "speed": 1.0, "gain": 1.0, "pose": "rest pose"}
