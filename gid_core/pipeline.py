@@ -75,6 +75,11 @@ def sample_motion(
     mask, anchor = (
         _fit(m, len(images), size, name) for m, name in ((mask, "mask"), (anchor, "anchor"))
     )
+    if spectrum.kind == "modes" and len(images) > 1:
+        raise ValueError(
+            f"Expected one still to find the modes of, got {len(images)}: each has modes of its own. "
+            "Split the batch before."
+        )
     volumes = []
     for i in range(len(images)):
         still, matte = _with_matte(images, mask, i, refine)

@@ -40,6 +40,7 @@ PUSH_S = 0.1  # a push by a finger is as a pull by what it passes in this time
 FLICK_S = 0.1  # how long a flick lasts
 ELSEWHERE = 1.5  # nothing goes farther than so many times the pull
 COARSE = 4  # which is looked at in every so many points of the grid
+OTHER_SHAPE = 0.03  # difference of two aspect ratios, as a logarithm, that scaling does not explain
 NOTHING = 1e-3  # of the softest points' compliance: there is nothing to get hold of
 
 
@@ -286,6 +287,22 @@ def poke(
         spectrum.mask,
     )
     return motion, _report(gestures, touched, frames / fps, wind)
+
+
+def check_still(spectrum: SpectralVolume, stills: Float[Tensor, "b c h w"]) -> None:
+    """Refuse a still that a spectrum is not of. Its size may differ, its shape may not.
+
+    Raises:
+        ValueError: With both.
+    """
+    if len(stills) != 1:
+        raise ValueError(f"Expected one still to poke, got {len(stills)}. Split the batch before.")
+    (height, width), (h, w) = spectrum.reference_size, stills.shape[-2:]
+    if abs(math.log(width * h / (height * w))) > OTHER_SHAPE:
+        raise ValueError(
+            f"The spectrum is of a still of {width}x{height}, and this one is {w}x{h}: another shape. "
+            "Connect the still that the spectrum was made for."
+        )
 
 
 def ambient_coords(

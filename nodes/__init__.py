@@ -6,6 +6,7 @@ from .displacement import SpectrumToDisplacement
 from .files import LoadMotionSpectrum, SaveMotionSpectrum
 from .loop import LoopBlend
 from .model import ElasticMotionModel
+from .poke import PokeDynamics
 from .render import FeatureSplatRender
 from .spectrum import (
     MotionSpectrumFromVideo,
@@ -25,6 +26,7 @@ NODES = [
     MotionSpectrumTransfer,
     SaveMotionSpectrum,
     LoadMotionSpectrum,
+    PokeDynamics,
 ]
 
 

@@ -10,6 +10,7 @@ FITS = {
     "box, proportions kept": "proportional",
     "picture to picture": "picture",
 }
+KINDS = {"motion to play": "response", "modes to poke": "modes"}
 
 
 class MotionSpectrumSampler(io.ComfyNode):
@@ -66,6 +67,11 @@ class MotionSpectrumSampler(io.ComfyNode):
                     tooltip="What holds still (white), such as roots or a clothes peg. Empty: by the "
                     "model's rule.",
                 ),
+                io.Combo.Input(
+                    "kind", options=list(KINDS), default="motion to play", optional=True,
+                    tooltip="What is made: a motion in the wind, or the modes of vibration that Poke "
+                    "Dynamics lets ring.",
+                ),
             ],
             outputs=[
                 sockets.Spectrum.Output(display_name="spectrum", tooltip="The motion."),
@@ -85,6 +91,7 @@ class MotionSpectrumSampler(io.ComfyNode):
         model=None,
         mask=None,
         anchor=None,
+        kind="motion to play",
     ):
         from ..gid_core.elastic import ElasticPrior
         from ..gid_core.pipeline import sample_motion
@@ -95,7 +102,7 @@ class MotionSpectrumSampler(io.ComfyNode):
             sockets.mask(anchor),
             seed,
             model or ElasticPrior(),
-            SpectrumConfig(bands, duration, amplitude),
+            SpectrumConfig(bands, duration, amplitude, KINDS[kind]),
             refine_mask,
             sockets.progress(len(image)),
         )

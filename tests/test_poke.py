@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from gid_core.gestures import Gesture, read_gestures
-from gid_core.poke import ambient_coords, body_of, poke, pull, respond
+from gid_core.poke import ambient_coords, body_of, check_still, poke, pull, respond
 from gid_core.spectrum import SpectralVolume
 
 H, W = 12, 18
@@ -230,3 +230,11 @@ def test_several_stills_are_refused(rng):
     two = torch.randn(2, 3, 2, H, W, generator=rng, dtype=torch.complex64)
     with pytest.raises(ValueError, match="spectrum of one still, got one of 2"):
         poke(SpectralVolume(two, HERTZ, (60, 90)), [])
+
+
+def test_a_still_of_another_shape_is_refused_and_a_larger_one_is_not():
+    check_still(modes(), torch.zeros(1, 3, 120, 181))
+    with pytest.raises(ValueError, match="of a still of 90x60, and this one is 60x90"):
+        check_still(modes(), torch.zeros(1, 3, 90, 60))
+    with pytest.raises(ValueError, match="Expected one still to poke, got 2"):
+        check_still(modes(), torch.zeros(2, 3, 60, 90))

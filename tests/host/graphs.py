@@ -18,8 +18,8 @@ DEMO = Path(__file__).parents[2] / "docs/demo"
 SIZE = (64, 96)  # height, width
 
 
-def node(kind: str, **inputs) -> dict:
-    return {"class_type": kind, "inputs": inputs}
+def node(class_type: str, /, **inputs) -> dict:
+    return {"class_type": class_type, "inputs": inputs}
 
 
 def still(size=SIZE, channels=3, seed=0) -> np.ndarray:
