@@ -71,10 +71,12 @@ class ElasticPrior:
         poll: Callable[[], None] = lambda: None,
     ) -> SpectralVolume:
         """Sample one still. `poll` is called many times a second, and may raise to cancel."""
-        sheet = solve(image, matte, anchor, self.elastic, poll)
+        # A hand pulls farther than wind blows: held by its outline, a head would tear off its stem.
+        elastic = self.elastic if spectrum.kind == "response" else replace(self.elastic, hold=0.0)
+        sheet = solve(image, matte, anchor, elastic, poll)
         poll()
-        blow = free_modes if spectrum.kind == "modes" else respond
-        volume = blow(sheet, matte, self.elastic, self.wind, spectrum, generator)
+        blow = respond if spectrum.kind == "response" else free_modes
+        volume = blow(sheet, matte, elastic, self.wind, spectrum, generator)
         poll()
         if spectrum.kind == "response":
             return set_amplitude(volume, sheet, spectrum, poll)

@@ -34,7 +34,7 @@ RULES = {  # damping (alpha, beta), None = the spectrum's own; whether low modes
     "demo": ((0.8, 0.05), False),  # their page's
 }
 OWN_DAMPING = 0.09  # of bands, which have none of their own: trees in leaf
-SLIP = 0.1  # the softest points follow a finger but for so much, stiffer ones slip more
+SLIP = 0.03  # the softest points follow a finger but for so much, stiffer ones slip more
 FARTHEST_PULL = 0.25  # of the longer side: the farther a pull, the less comes of it
 PUSH_S = 0.1  # a push by a finger is as a pull by what it passes in this time
 FLICK_S = 0.1  # how long a flick lasts
