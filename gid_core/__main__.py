@@ -1,22 +1,46 @@
-"""The command line: animate a still, or render one with a spectrum made elsewhere.
+"""The command line: animate stills, read motion from clips, render spectra, make scenes, measure.
 
 Law: memory does not grow with the number of frames; what fails says why in one sentence.
 """
 
 import argparse
+import json
 import math
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import checkpoint, pipeline, video
-from .config import ANCHORS, ElasticConfig, SpectrumConfig, WindConfig
+import torch
+
+from . import (
+    checkpoint,
+    clips,
+    evaluation,
+    extraction,
+    fidelity,
+    flow,
+    pipeline,
+    report,
+    shards,
+    synthetic,
+    video,
+)
+from .config import (
+    ANCHORS,
+    ElasticConfig,
+    ExtractionConfig,
+    ShardConfig,
+    SpectrumConfig,
+    WindConfig,
+)
 from .elastic import ElasticPrior
 
 HIGHEST_HZ = 3.2  # of the paper's 16 bands over 5 s
 LONGEST_PERIOD_S = 10.0
 MOST_BANDS = 128
+FINE = 8.0  # quality of clips that are measured: their compression should not be
+PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -64,6 +88,97 @@ def render(args) -> None:
     _write(args, still, spectrum, mask)
 
 
+def extract(args) -> None:
+    if args.clip.is_dir() or args.clip.suffix.lower() == ".txt":
+        return _extract_all(args)
+    if args.out.suffix.lower() != ".safetensors":
+        raise ValueError(f"Expected a file name ending in .safetensors, got {args.out.name!r}.")
+    for path in filter(None, (args.out, args.report, args.still)):
+        checkpoint.check_folder(path)
+    config = ExtractionConfig(args.bands, args.window, not args.raw, args.size)
+    clip = clips.read_clip(args.clip, config.longest_side, args.fps, args.start)
+    estimate, bar = flow.estimator(args.flow), _Bar("frame", args.quiet)
+    found = extraction.extract(clip.frames, clip.fps, config, estimate, clip.size, bar)
+    if args.report is not None:
+        record = json.dumps(found.report.as_json() | {"notes": clip.notes}, indent=1)
+        with checkpoint.written_whole(args.report) as temporary:
+            temporary.write_text(record + "\n", encoding="utf-8")
+    if found.spectrum is None:
+        raise ValueError(str(found.report))
+    checkpoint.save_spectrum(found.spectrum, args.out)
+    if args.still is not None:
+        video.write_picture(args.still, clip.still(found.report.start_frame))
+    _say(" ".join([f"wrote {args.out}: {found.report}", *clip.notes]))
+
+
+def _extract_all(args) -> None:
+    alone = [name for name in ("still", "report", "start", "fps") if getattr(args, name)]
+    if alone:
+        raise ValueError(
+            f"--{' and --'.join(alone)} can be said of one clip, not of many: leave out."
+        )
+    read = ExtractionConfig(args.bands, args.window, not args.raw, args.size, not args.any_motion)
+    config = ShardConfig(args.every, flow=args.flow, extraction=read)
+    found, bar = shards.listed(args.clip), _Bar("clip", args.quiet)
+    try:
+        done = shards.write_shards(found, args.out, config, args.workers, args.ray_address, bar)
+    except KeyboardInterrupt:
+        _say("the same command goes on from here")
+        raise
+    _say(f"wrote {args.out}: {done}")
+
+
+def synth(args) -> None:
+    photographs = None if args.photographs is None else _photographs(args.photographs)
+    try:
+        args.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(
+            f"Cannot make the folder {str(args.out)!r}: {error.strerror}. Name another."
+        ) from error
+    width, height = args.size
+    for seed in range(args.seed, args.seed + args.count):
+        scene = synthetic.make_scene(
+            seed, (height, width), args.kind, amplitude_pct=args.amplitude, photographs=photographs
+        )
+        name = args.out / f"{seed:06d}_{scene.kind}"
+        frames = (scene.image_at(t / args.fps) for t in range(args.frames))
+        frames = _progress(frames, args.frames, args.quiet)
+        video.save_clip(name.with_suffix(".mp4"), frames, args.fps, ".mp4", crf=FINE)
+        video.write_picture(name.with_suffix(".png"), scene.still)
+        video.write_picture(name.with_name(name.name + "_mask.png"), scene.mask)
+        checkpoint.save_spectrum(scene.spectrum(), name.with_suffix(".safetensors"))
+        _say(f"wrote {name}: .mp4, .png, _mask.png, .safetensors")
+
+
+def _photographs(folder):
+    found = sorted(p for p in folder.glob("*") if p.suffix.lower() in PICTURES)
+    if not found:
+        raise ValueError(
+            f"Expected a folder of photographs ({', '.join(PICTURES)}), found none in "
+            f"{str(folder)!r}."
+        )
+    return [video.read_still(path)[:3] for path in found]
+
+
+def evaluate(args) -> None:
+    if args.device != "cpu" and not torch.cuda.is_available():
+        raise ValueError(f"There is no {args.device} device here. Use --device cpu.")
+    if args.out is not None:
+        report.make_folder(args.out)  # before anything is computed
+    networks = fidelity.networks(
+        args.inception_weights, args.i3d_weights, args.texture_weights, args.window, args.device
+    )
+    motion = None if args.flow is None else evaluation.motion_reader(args.flow)
+    bar = _Bar("pair", args.quiet)
+    found = evaluation.evaluate(args.refs, args.cands, networks, motion, args.size, bar)
+    _say(report.table(found))
+    if args.out is not None:
+        title = f"{args.cands.name} against {args.refs.name}"
+        for path in report.write(found, args.out, title):
+            _say(f"wrote {path}")
+
+
 def _check_paths(args):
     """Refuse what cannot be written before anything is computed."""
     video.check_clip_path(args.out)
@@ -97,11 +212,12 @@ def _read(args):
 
 
 def _write(args, still, spectrum, mask=None):
+    recorded = spectrum.mean is not None or spectrum.drift is not None
     motion, report = pipeline.play(
         spectrum,
         args.frames,
         args.fps,
-        not args.no_loop,
+        not recorded if args.loop is None else args.loop,
         args.speed,
         pose=args.pose,
         seed=args.seed,
@@ -117,6 +233,23 @@ def _progress(frames, total, quiet):
     from tqdm import tqdm
 
     yield from tqdm(frames, total=total, unit="frame", disable=quiet or not sys.stderr.isatty())
+
+
+class _Bar:
+    """A progress bar that is told (done, of so many)."""
+
+    def __init__(self, unit, quiet):
+        self.unit, self.quiet, self.bar = unit, quiet, None
+
+    def __call__(self, done, of):
+        from tqdm import tqdm
+
+        if self.bar is None:
+            hidden = self.quiet or not sys.stderr.isatty()
+            self.bar = tqdm(total=of, unit=self.unit, disable=hidden)
+        self.bar.update(done - self.bar.n)
+        if done == of:
+            self.bar.close()
 
 
 def _say(text):
@@ -146,6 +279,13 @@ def _number(kind, low, high, exclusive=False):
         return value
 
     return parse
+
+
+def _size(text):
+    numbers = [int(part) if part.isdecimal() else 0 for part in text.split("x")]
+    if len(numbers) != 2 or not all(16 <= number <= 4096 for number in numbers):
+        raise argparse.ArgumentTypeError(f"expected WxH, as 256x160, each 16 to 4096, got {text!r}")
+    return tuple(numbers)
 
 
 def _parser():
@@ -180,6 +320,56 @@ def _parser():
     add = command.add_argument
     add("--spectrum", type=Path, required=True, metavar="F", help="a .safetensors spectrum")
     add("--mask", type=Path, metavar="M", help="what may move (default: the spectrum's own mask)")
+
+    read = ExtractionConfig()
+    command = commands.add_parser("extract", help="read the motion of a clip, or of many")
+    command.set_defaults(run=extract)
+    add = command.add_argument
+    add("clip", type=Path, metavar="CLIP", help="a video, an animated gif or webp; or many: a folder of them, or a list of paths in a .txt")  # fmt: skip
+    add("-o", "--out", type=Path, required=True, metavar="F", help="the motion, .safetensors; of many, a folder for shards, which a second run goes on with")  # fmt: skip
+    add("--still", type=Path, metavar="P", help="also write the frame it starts from, at full size")
+    add("--report", type=Path, metavar="R", help="also write what was found, .json, refused or not")
+    add("--bands", type=_number(int, 1, MOST_BANDS), default=read.bands, metavar="K", help="number of frequencies (default: %(default)s)")  # fmt: skip
+    add("--window", type=_number(float, 0, 600, True), default=read.window_s, metavar="S", help="seconds to read, whose harmonics the frequencies are (default: %(default)s)")  # fmt: skip
+    add("--start", type=_number(float, 0, 86400), default=0.0, metavar="S", help="where in the clip to begin, s (default: %(default)s)")  # fmt: skip
+    add("--fps", type=_number(float, 0, 1000, True), metavar="R", help="frame rate to resample to (default: the clip's own)")  # fmt: skip
+    add("--flow", choices=list(flow.ESTIMATORS), default="dis", help="dis needs OpenCV, torch needs nothing (default: %(default)s)")  # fmt: skip
+    add("--size", type=_number(int, 16, 1024), default=read.longest_side, metavar="PX", help="longer side of the grid (default: %(default)s)")  # fmt: skip
+    add("--raw", action="store_true", help="the paper's way: do not take the trend off first")
+    add("--workers", type=_number(int, 1, 1024), default=1, metavar="N", help="of many: clips read at once (default: %(default)s)")  # fmt: skip
+    add("--ray-address", metavar="A", help="of many: read them on this Ray cluster, or on one started here: local")  # fmt: skip
+    add("--every", type=_number(int, 1, 100_000), default=ShardConfig().every, metavar="N", help="of many: frames from one start to the next (default: %(default)s)")  # fmt: skip
+    add("--any-motion", action="store_true", help="of many: keep what moves so little, or so much, that the paper's training set leaves it out")  # fmt: skip
+    add("--quiet", action="store_true", help="no progress bar")
+
+    command = commands.add_parser("synth", help="make scenes whose motion is known exactly")
+    command.set_defaults(run=synth)
+    add = command.add_argument
+    add("-o", "--out", type=Path, required=True, metavar="DIR", help="folder for clips, stills, masks and spectra")  # fmt: skip
+    add("--count", type=_number(int, 1, 1_000_000), default=1, metavar="N", help="scenes to make (default: %(default)s)")  # fmt: skip
+    add("--seed", type=_number(int, 0, 2**31), default=0, metavar="N", help="of the first; the others follow (default: %(default)s)")  # fmt: skip
+    add("--kind", choices=list(synthetic.KINDS), help="what grows or hangs there (default: drawn)")
+    add("--size", type=_size, default=(256, 160), metavar="WxH", help="px (default: 256x160)")
+    add("--frames", type=_number(int, 1, 100_000), default=150, metavar="N", help="frames of each clip (default: %(default)s)")  # fmt: skip
+    add("--fps", type=_number(float, 0, 240, True), default=30.0, metavar="R", help="frames per second (default: %(default)s)")  # fmt: skip
+    add("--amplitude", type=_number(float, 0, 20), metavar="PCT", help="how far things move, 95th percentile of the peaks, %% of the longer side (default: drawn, 0.4 to 4)")  # fmt: skip
+    add("--photographs", type=Path, metavar="DIR", help="pictures to texture things with (default: procedural)")  # fmt: skip
+    add("--quiet", action="store_true", help="no progress bar")
+
+    command = commands.add_parser("evaluate", help="measure clips and spectra against others")
+    command.set_defaults(run=evaluate)
+    add = command.add_argument
+    add("refs", type=Path, metavar="REFS", help="folder of clips and spectra, or one of them")
+    add("cands", type=Path, metavar="CANDS", help="the same, of the same names, to be measured")
+    add("-o", "--out", type=Path, metavar="DIR", help="folder for evaluation.json and .html")
+    add("--flow", choices=list(flow.ESTIMATORS), help="also compare clips by the motion that this flow reads")  # fmt: skip
+    add("--size", type=_number(int, 16, 4096), default=512, metavar="PX", help="longer side to which larger clips are scaled down first (default: %(default)s)")  # fmt: skip
+    add("--inception-weights", type=Path, metavar="F", help="of torch-fidelity, for FID and KID")
+    add("--i3d-weights", type=Path, metavar="F", help="of cd-fvd, for FVD")
+    add("--texture-weights", type=Path, metavar="F", help="of an I3D trained on dynamic textures, for DTFVD")  # fmt: skip
+    add("--window", type=_number(int, 9, 1000), default=fidelity.WINDOWS[0], metavar="N", help="frames that FVD looks at, 16 or 32 (default: %(default)s)")  # fmt: skip
+    add("--device", choices=["cpu", "cuda"], default="cpu", help="where networks run (default: %(default)s)")  # fmt: skip
+    add("--quiet", action="store_true", help="no progress bar")
     return parser
 
 
@@ -192,7 +382,7 @@ def _add_clip_options(command):
     add("--seed", type=_number(int, 0, 2**63 - 1), default=0, metavar="N", help="which wind (default: %(default)s)")  # fmt: skip
     add("--speed", type=_number(float, 0, 100, True), default=1.0, metavar="X", help="2 = twice as fast (default: %(default)s)")  # fmt: skip
     add("--pose", choices=pipeline.POSES, default=pipeline.POSES[0], help="what the still is to the motion (default: %(default)s)")  # fmt: skip
-    add("--no-loop", action="store_true", help="play as sampled or recorded, do not close a loop")
+    add("--loop", action=argparse.BooleanOptionalAction, help="close a loop, or play as sampled or recorded (default: a loop, unless read from a clip)")  # fmt: skip
     add("--quiet", action="store_true", help="no progress bar")
 
 

@@ -76,6 +76,18 @@ def read_mask(path: str | Path) -> Float[Tensor, "1 h w"]:
     return grey * pixels[3:] if len(pixels) == 4 else grey
 
 
+def write_picture(path: str | Path, picture: Float[Tensor, "c h w"]) -> None:
+    """Write a picture by the file name's ending, whole or not at all.
+
+    Raises:
+        ValueError: If the place cannot be written to.
+    """
+    from PIL import Image
+
+    with written_whole(Path(path)) as temporary:
+        Image.fromarray(to_bytes(picture)).save(temporary)
+
+
 def to_bytes(frame: Float[Tensor, "c h w"]) -> np.ndarray:
     """A frame as h w c bytes, grey as rgb."""
     scaled = (frame.clamp(0, 1) * 255).round().to(torch.uint8)

@@ -14,6 +14,8 @@ import oracles  # noqa: E402
 
 from gid_core.__main__ import main  # noqa: E402
 
+COMMANDS = ("animate", "render", "synth", "evaluate")
+
 
 def help_of(command: str) -> str:
     os.environ["COLUMNS"], os.environ["NO_COLOR"] = "100", "1"
@@ -24,7 +26,7 @@ def help_of(command: str) -> str:
 
 
 if __name__ == "__main__":
-    for command in ("animate", "render"):
+    for command in COMMANDS:
         (HERE / f"help_{command}.txt").write_text(help_of(command))
     statistics = json.dumps(oracles.tiny_pipeline(), indent=1)
     (HERE / "tiny_pipeline.json").write_text(statistics + "\n")
