@@ -1,6 +1,8 @@
 """Slow twins: loops in float64 that read like the formula, and pictures whose truth is known."""
 
+import base64
 import math
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -259,3 +261,57 @@ def ball(frames=20, shift=0.0, size=(24, 40), fps=10.0):
     centre = 20 + shift + 6 * torch.sin(2 * math.pi * times)
     shape = torch.exp(-((x - centre.view(-1, 1, 1)) ** 2 + (y - 12) ** 2) / 12)
     return (0.2 + 0.01 * x + shape * 0.5).clamp(0, 1)[:, None].expand(-1, 3, -1, -1)
+
+
+GESTURES = """[
+    {"t": 0.1, "x": 0.45, "y": 0.3, "dx": 0.06, "dy": -0.03, "hold": 0.5},
+    {"t": 0.4, "x": 0.7, "y": 0.25, "dx": -0.1, "dy": 0.04, "hold": 0.6,
+     "path": [[0.1, 0.02, 0.0], [0.35, -0.05, 0.06]]},
+    {"t": 1.05, "x": 0.3, "y": 0.4, "dx": 0.05, "dy": 0.02, "hold": 0},
+    {"t": 1.2, "x": 0.05, "y": 0.5, "dx": 0.9, "dy": -0.1, "hold": 0.7, "push": true,
+     "path": [[0.3, 0.5, 0.05]]},
+    {"t": 2.0, "x": 0.02, "y": 0.98, "dx": 0.1, "dy": 0.0, "hold": 0.3}
+]"""
+
+
+def modal_response() -> dict[str, dict]:
+    """What Python makes of some gestures, for what the browser packs: under, over, at critical damping."""
+    from gid_core import gestures, packing, poke
+    from gid_core.spectrum import SpectralVolume
+
+    y, x = torch.meshgrid(torch.linspace(1, 0, 9), torch.linspace(-1, 1, 13), indexing="ij")
+    shapes = [torch.stack(xy) for xy in ((y, 0.2 * x * y), (y * x, y * y), (y**3, -x * y))]
+    modes = SpectralVolume(
+        torch.stack(shapes)[None] + 0j,
+        torch.tensor([0.8, 1.9, 3.1]),
+        (90, 130),
+        damping_ratio=torch.tensor([0.05, 1.0, 2.2]),
+        kind="modes",
+        ambient=torch.tensor([[0.1 + 0.2j, 0.05j], [-0.1j, 0.02], [0.03, 0.01 - 0.02j]]),
+        ambient_hz=torch.tensor([0.4, 0.8]),
+    )
+    generator = torch.Generator().manual_seed(5)
+    waves = torch.randn(1, 4, 2, 9, 13, generator=generator, dtype=torch.complex64) * y
+    bands = SpectralVolume(waves, torch.tensor([0.2, 0.4, 2.0, 4.2]), (90, 130))
+    times = torch.arange(37, dtype=torch.float64) / 12
+    cases = {}
+    for name, volume, rule in (("modes", modes, "physical"), ("bands", bands, "paper")):
+        body = poke.body_of(volume, rule, stiffness=1.3)
+        planes, scale = packing.quantized(body)
+        shown = planes.movedim(2, -1) * scale.view(-1, 1, 1, 1, 1)
+        shown = torch.complex(
+            shown[..., 0], shown[..., 1] if planes.shape[2] == 2 else 0 * shown[..., 0]
+        )
+        body = replace(body, shapes=shown)
+        coords, _ = poke.respond(body, gestures.read_gestures(GESTURES), times, strength=1.1)
+        coords = coords + 0.5 * poke.ambient_coords(volume, times)
+        cases[name] = {
+            "packed": base64.b64encode(packing.pack(body, volume)).decode(),
+            "gestures": GESTURES,
+            "strength": 1.1,
+            "wind": 0.5,
+            "times": times.tolist(),
+            "re": coords.real.T.tolist(),
+            "im": coords.imag.T.tolist(),
+        }
+    return cases

@@ -20,7 +20,7 @@ LAYERS = [
     {"loop", "elastic", "renderer", "checkpoint", "viz", "transfer", "poke"},
     {"video", "metrics"},
     {"fidelity", "workers", "comparison"},
-    {"pipeline", "extraction"},
+    {"pipeline", "extraction", "packing"},
     {"evaluation", "shards"},
     {"report"},
     {"__main__"},

@@ -30,3 +30,5 @@ if __name__ == "__main__":
         (HERE / f"help_{command}.txt").write_text(help_of(command))
     statistics = json.dumps(oracles.tiny_pipeline(), indent=1)
     (HERE / "tiny_pipeline.json").write_text(statistics + "\n")
+    responses = json.dumps(oracles.modal_response())
+    (HERE / "modal_response.json").write_text(responses + "\n")

@@ -1,0 +1,95 @@
+"""What a browser needs to let a still be poked: its shapes in bytes, and two pictures.
+
+Law: unpacked, a shape is within 1/254 of its own largest value; the browser computes with the same
+oscillators as `poke`. Read by `web/gid_modal.js`.
+
+Layout, deflated as a whole: four bytes, little-endian, the length of a JSON header; the header; then
+int8 planes, of each mode x and y, of complex ones x real, x imaginary, y real, y imaginary, each row
+as differences to the value on the left.
+"""
+
+import io
+import json
+import struct
+import zlib
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from .grid import grid_size
+from .poke import Body
+from .renderer import separate
+from .shapes import Float, Int, Tensor
+from .spectrum import SpectralVolume
+
+FORMAT_VERSION = 1
+QUALITY = 88  # of the pictures
+
+
+def quantized(body: Body) -> tuple[Int[Tensor, "k 2 p h w"], Float[Tensor, " k"]]:
+    """Shapes in steps of a 127th of each one's largest value, and that step; p is 2 where complex."""
+    parts = torch.view_as_real(body.shapes).movedim(-1, 2)
+    if not body.shapes.imag.any():
+        parts = parts[:, :, :1]
+    scale = (parts.abs().amax((1, 2, 3, 4)) / 127).double()
+    steps = parts / scale.clamp(min=1e-30).view(-1, 1, 1, 1, 1)
+    return steps.round().clamp(-127, 127).to(torch.int8), scale
+
+
+def pack(body: Body, spectrum: SpectralVolume, **settings: float) -> bytes:
+    """A body and its wind. Settings go into the header as they are: wind, strength, duration, fps."""
+    planes, scale = quantized(body)
+    header = {
+        "version": FORMAT_VERSION,
+        "grid": list(body.shapes.shape[-2:]),
+        "complex": planes.shape[2] == 2,
+        "scale": scale.tolist(),
+        "omega": body.omega.tolist(),
+        "damping": body.damping_ratio.tolist(),
+        "give": body.give.tolist(),
+        "stiffness": body.stiffness,
+        "softest": body.softest,
+        "wind_bands": _wind_bands(spectrum),
+        **settings,
+    }
+    text = json.dumps(header, allow_nan=False).encode()
+    values = planes.numpy()
+    rows = np.diff(values, axis=-1, prepend=np.int8(0))  # differences wrap, and add up again
+    return zlib.compress(struct.pack("<I", len(text)) + text + rows.astype(np.int8).tobytes(), 6)
+
+
+def _wind_bands(spectrum):
+    if spectrum.kind == "response":
+        return {"hz": spectrum.frequencies_hz.tolist()}
+    if spectrum.ambient is None:
+        return None
+    hz, ambient = spectrum.ambient_hz.tolist(), spectrum.ambient
+    return {"hz": hz, "re": ambient.real.tolist(), "im": ambient.imag.tolist()}
+
+
+def pictures(
+    still: Float[Tensor, "c h w"], spectrum: SpectralVolume, longest: int
+) -> tuple[bytes, bytes]:
+    """(layer, plate) as WebP: what moves, transparent elsewhere, and what lies behind it."""
+    size = grid_size(*still.shape[-2:], longest)
+    colour = still[:3] if len(still) > 2 else still[:1].expand(3, -1, -1)
+    colour = F.interpolate(colour[None], size, mode="area")[0].clamp(0, 1)
+    matte = torch.ones(1, *size)
+    if spectrum.mask is not None:
+        matte = F.interpolate(spectrum.mask[:1], size, mode="bilinear", antialias=True)[0]
+    parts = separate(colour, matte.clamp(0, 1), spectrum.grid, (0, 0))
+    layer = torch.zeros(4, *size)
+    (top, left), (height, width) = parts.origin, parts.layer.shape[-2:]
+    layer[:, top : top + height, left : left + width] = parts.layer
+    layer[:3] = (layer[:3] / layer[3:].clamp(min=1e-3)).clamp(0, 1)
+    return _webp(layer), _webp(parts.plate)
+
+
+def _webp(picture):
+    from PIL import Image
+
+    pixels = (picture.clamp(0, 1) * 255).round().to(torch.uint8).movedim(0, -1).numpy()
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "WEBP", quality=QUALITY, method=4)
+    return file.getvalue()

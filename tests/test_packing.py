@@ -1,0 +1,106 @@
+import io
+import json
+import shutil
+import struct
+import subprocess
+import zlib
+from pathlib import Path
+
+import numpy as np
+import oracles
+import pytest
+import torch
+from PIL import Image
+
+from gid_core.packing import pack, pictures, quantized
+from gid_core.poke import body_of
+from gid_core.spectrum import SpectralVolume
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def volume(rng, real, k=3, size=(40, 60)):
+    coeffs = torch.randn(1, k, 2, 5, 7, generator=rng, dtype=torch.complex64)
+    kind = {"kind": "modes", "damping_ratio": torch.full((k,), 0.1)} if real else {}
+    coeffs = coeffs.real + 0j if real else coeffs
+    return SpectralVolume(coeffs, torch.arange(1.0, k + 1), size, **kind)
+
+
+def unpacked(data):
+    """(header, planes as they were) by the layout in the module's own words."""
+    data = zlib.decompress(data)
+    (length,) = struct.unpack("<I", data[:4])
+    header = json.loads(data[4 : 4 + length])
+    parts = 2 if header["complex"] else 1
+    rows = np.frombuffer(data[4 + length :], np.int8)
+    rows = rows.reshape(len(header["omega"]), 2, parts, *header["grid"])
+    return header, rows.astype(np.int64).cumsum(-1).astype(np.int8)
+
+
+@pytest.mark.parametrize("real", [True, False])
+def test_a_shape_comes_back_within_a_254th_of_its_largest(rng, real):
+    spectrum = volume(rng, real)
+    header, planes = unpacked(pack(body_of(spectrum), spectrum, wind=0.25))
+    assert header["complex"] is not real and header["wind"] == 0.25
+    shapes = torch.view_as_real(spectrum.coeffs[0]).movedim(-1, 2)[:, :, : planes.shape[2]].numpy()
+    scale = np.array(header["scale"]).reshape(-1, 1, 1, 1, 1)
+    largest = np.abs(shapes).max((1, 2, 3, 4), keepdims=True)
+    assert (np.abs(planes * scale - shapes) <= largest / 254 * (1 + 1e-5)).all()
+    assert np.abs(planes).max() == 127
+
+
+def test_a_shape_that_does_not_move_is_packed_as_none(rng):
+    spectrum = volume(rng, True)
+    spectrum.coeffs[0, 1] = 0
+    planes, scale = quantized(body_of(spectrum))
+    assert scale[1] == 0 and not planes[1].any() and planes[0].any()
+
+
+def test_oscillators_and_wind_are_packed_as_they_are(rng):
+    spectrum = volume(rng, False)
+    body = body_of(spectrum, "paper", stiffness=2.0)
+    header, _ = unpacked(pack(body, spectrum))
+    assert header["omega"] == body.omega.tolist() and header["give"] == body.give.tolist()
+    assert header["damping"] == body.damping_ratio.tolist() and header["stiffness"] == 2.0
+    assert header["wind_bands"] == {"hz": [1.0, 2.0, 3.0]}
+    calm = volume(rng, True)
+    assert unpacked(pack(body_of(calm), calm))[0]["wind_bands"] is None
+
+
+def test_the_layer_over_the_plate_is_the_still(rng):
+    still = oracles.box(torch.rand(1, 3, 40, 60, generator=rng), 3)[0]
+    mask = torch.zeros(1, 1, 40, 60)
+    mask[:, :, 8:30, 20:45] = 1
+    spectrum = SpectralVolume(
+        torch.zeros(1, 1, 2, 5, 7) + 0j, torch.ones(1), (40, 60), oracles.box(mask, 1)
+    )
+    layer, plate = (Image.open(io.BytesIO(picture)) for picture in pictures(still, spectrum, 60))
+    assert (layer.mode, plate.mode, layer.size, plate.size) == ("RGBA", "RGB", (60, 40), (60, 40))
+    alpha = np.array(layer)[..., 3:] / 255
+    assert not alpha[:5].any() and (alpha[10:28, 22:43] == 1).all()
+    shown = np.array(layer)[..., :3] / 255 * alpha + np.array(plate) / 255 * (1 - alpha)
+    assert np.abs(shown - still.movedim(0, -1).numpy()).mean() < 0.02
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_grey_and_transparent_stills_are_shown_smaller(rng, channels):
+    still = torch.rand(channels, 40, 60, generator=rng)
+    for picture in pictures(still, volume(rng, True), 30):
+        assert Image.open(io.BytesIO(picture)).size == (30, 20)
+
+
+def test_python_still_gives_what_the_browser_is_compared_with():
+    committed = json.loads((ROOT / "tests/golden/modal_response.json").read_text())
+    for name, case in oracles.modal_response().items():
+        for part in ("re", "im"):
+            assert np.allclose(committed[name][part], case[part], atol=1e-9), name
+        assert committed[name]["gestures"] == case["gestures"]
+
+
+def test_the_browsers_mathematics_is_pythons():
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("NODE NOT FOUND: web/*.js was NOT compared with Python.")
+    tests = sorted(map(str, (ROOT / "tests/js").glob("*.mjs")))
+    ran = subprocess.run([node, "--test", *tests], capture_output=True, text=True, timeout=120)
+    assert ran.returncode == 0, ran.stdout[-4000:] + ran.stderr[-2000:]
