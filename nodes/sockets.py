@@ -109,6 +109,13 @@ def clip(value: torch.Tensor | Input.Video, fps: float, longest_side: int):
     return opened if not length_s else replace(opened, most_frames=round(length_s * opened.fps))
 
 
+def watched(frames: Iterator[torch.Tensor]) -> Iterator[torch.Tensor]:
+    """The same frames; cancelling stops it between them."""
+    for frame in frames:
+        model_management.throw_exception_if_processing_interrupted()
+        yield frame
+
+
 def flow(model=None):
     """A flow estimator: RAFT, given OPTICAL_FLOW, else plain torch. Cancelling stops it between flows."""
     from ..gid_core.flow import raft_estimator, variational

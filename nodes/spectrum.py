@@ -206,7 +206,7 @@ class MotionSpectrumFromVideo(io.ComfyNode):
         config = ExtractionConfig(bands, window, not raw)
         clip = sockets.clip(clip, fps, config.longest_side)
         flow, report = sockets.flow(flow_model), sockets.progress(1)
-        found = extract(clip.frames, clip.fps, config, flow, clip.size, report)
+        found = extract(sockets.watched(clip.frames), clip.fps, config, flow, clip.size, report)
         if found.spectrum is None:
             raise ValueError(str(found.report))
         still = sockets.host_image(clip.still(found.report.start_frame)[None])

@@ -1,6 +1,7 @@
 """Cancelling: at once, leaving nothing behind, and the next run is as if nothing had been."""
 
-from graphs import Graph, painted, still
+import numpy as np
+from graphs import Graph, filmed, node, painted, still
 
 SIZE = (288, 512)
 
@@ -45,3 +46,16 @@ def test_saving_stops_and_leaves_no_file(host, tmp_path):
     left = set(host.folder("output").rglob("*")) - before
     assert not left
     assert_still_works(host, tmp_path)
+
+
+def test_reading_a_clip_stops_before_its_window_is_read(host, tmp_path):
+    frames = np.uint8(255 * np.concatenate([still((192, 320), seed=i) for i in range(2)]))
+    filmed(host.folder("input") / "long.mp4", (320, 192), frames[np.arange(2400) // 1200], 60)
+    graph = Graph(tmp_path)
+    graph.nodes["video"] = node("LoadVideo", file="long.mp4")
+    reading = {"clip": ("video", 0), "fps": 60.0, "bands": 4, "window": 40.0, "raw": False}
+    graph.nodes["read"] = node("MotionSpectrumFromVideo", **reading)
+    graph.keep(spectrum=("read", 0))
+    ran = graph.run(host, interrupt={"node": "read", "after": 0.5})
+    assert_cancelled(ran)
+    assert not [p for p in ran["progress"] if p["node"] == "read"]  # no flow was asked for yet
