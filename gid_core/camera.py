@@ -8,6 +8,7 @@ Source: least squares, reweighted by Geman & McClure's function; the choice of b
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -19,11 +20,11 @@ from .shapes import Bool, Float, Tensor
 NEAR = 0.3  # px: what strays no farther from the camera's motion, RMS over time, may be background
 TRIPOD_SHARE = 0.15  # of the textured pixels must stand still to believe in a tripod
 SHAKE_SHARE = 0.3  # of them must follow one motion to believe that the camera makes it
-CELLS, OUTER_WITH = (
-    4,
-    6,
-)  # of 4 x 4 parts of the picture, so many of the outer 12 must show background
-UNSEEN = 0.05  # px: a camera that moves the corners by less stands still
+CELLS = 4  # by which the picture is cut along each side
+OUTER_WITH = 6  # of the outer 12 parts must show background
+SURE = 0.05  # px: what strays farther counts ever less in the fit
+UNSEEN = 0.1  # px: a camera that moves the corners by less stands still
+LEFT = 0.5  # of the background's motion: a camera that leaves more of it is swaying leaves, fitted
 TEXTURE = 2e-5  # least eigenvalue of the structure tensor from which a pixel's flow is believed
 
 
@@ -47,12 +48,16 @@ class Camera:
         return float((x.square() + y.square()).max().sqrt()), float(turn), float(zoom)
 
 
-def find_camera(flow: Float[Tensor, "t 2 h w"], first: Float[Tensor, "3 h w"]) -> Camera:
+def find_camera(
+    flow: Float[Tensor, "t 2 h w"],
+    first: Float[Tensor, "3 h w"],
+    poll: Callable[[], None] = lambda: None,
+) -> Camera:
     """Fit the camera's motion to the flow from a clip's first frame.
 
     First a tripod is tried: pixels that stand still. Only if there are too few of them, the motion
     that most pixels agree on. Either must be seen around the picture, so that a large flower is not
-    taken for the world.
+    taken for the world. `poll` is called many times a second, and may raise to cancel.
     """
     height, width = first.shape[-2:]
     y, x = textured(first).nonzero(as_tuple=True)
@@ -65,18 +70,26 @@ def find_camera(flow: Float[Tensor, "t 2 h w"], first: Float[Tensor, "3 h w"]) -
         1 + row * CELLS + column
     )
     still = flow.new_tensor([1, 0, 0, 0]).expand(len(flow), 4)
-    for start, least in ((still, TRIPOD_SHARE), (_agreed(seen, places), SHAKE_SHARE)):
-        similarity = start
+    shaken = lambda: _agreed(seen, places, poll)
+    for start, least in ((lambda: still, TRIPOD_SHARE), (shaken, SHAKE_SHARE)):
+        similarity = start()
         for _ in range(4):
-            near = (seen - _shift(similarity, places)).square().sum(1).mean(0).sqrt() < NEAR
+            poll()
+            stray = (seen - _shift(similarity, places)).square().sum(1).mean(0).sqrt()
+            near = stray < NEAR
             enough = near.sum() >= least * len(near)
             if not enough or int((outer[near].bincount()[1:] > 2).sum()) < OUTER_WITH:
                 break
-            similarity = _fit(seen[..., near], places[:, near])
+            # What sways a little is near as well, and would drag the camera along.
+            sure = SURE + stray[near].quantile(0.25)
+            weight = 1 / (1 + (stray[near] / sure).square()).square()
+            similarity = _fit(seen[..., near], places[:, near], weight[None])
         else:
             corners = pixel_grid(2, 2, like=flow).flatten(1) * 2 - 1
             moved = _shift(similarity, corners * _middle(height, width).to(flow))
-            if moved.square().sum(1).max() < UNSEEN**2:
+            unseen = moved.square().sum(1).max() < UNSEEN**2
+            gone = seen[..., near].square().sum(1).mean(0).sqrt()
+            if unseen or stray[near].median() > LEFT * gone.median():
                 similarity = still
             return Camera(similarity, float(near.float().mean()))
     return Camera(None, 0.0)
@@ -124,19 +137,19 @@ def _shift(similarity, places):
     return torch.stack([(a - 1) * px - b * py + x, b * px + (a - 1) * py + y], 1)
 
 
-def _agreed(seen, places):
+def _agreed(seen, places, poll):
     """What most points agree on, from the median shift on, with a narrowing eye."""
     similarity = seen.new_tensor([1, 0, 0, 0]).repeat(len(seen), 1)
     similarity[:, 2:] = seen.median(2).values
     for scale in (4.0, 2.0, 1.0, 0.5, 0.5):
+        poll()
         stray = (seen - _shift(similarity, places)).square().sum(1)
         similarity = _fit(seen, places, 1 / (1 + stray / scale**2).square())
     return similarity
 
 
-def _fit(seen, places, weight=None):
+def _fit(seen, places, weight):
     """Least squares for (a, b, x, y), a frame at a time. In closed form about the weighted middle."""
-    weight = seen.new_ones(1, seen.shape[-1]) if weight is None else weight
     weight = weight / weight.sum(1, keepdim=True)
     mean_p = (weight[:, None] * places).sum(2, keepdim=True)
     mean_s = (weight[:, None] * seen).sum(2, keepdim=True)

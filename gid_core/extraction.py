@@ -26,8 +26,10 @@ from .spectrum import SpectralVolume, analyze
 GAP_S = 0.5  # an occlusion up to so long is bridged by a straight line
 RETURNED = 0.5  # px: how far from where it started a flow there and back may end
 OF_LENGTH = 0.05  # and so much of its length besides
-BETTER = 1.3  # a pixel moves if its flow explains the clip so many times better than standing still
-NOISE = (1 / 255) ** 2  # mean square change of a pixel that needs no explanation
+BETTER = 1.08  # a pixel moves if that explains the clip so many times better than standing still
+NOISE = (0.1 / 255) ** 2  # mean square change that needs no explanation
+SLOWER = 4.0  # and if its slower half of frequencies has so many times the amplitude of the faster
+HOLE_PX = 0.3  # how far what the moving area encloses must move to move with it
 SPECK = 12  # pixels of the grid: smaller areas do not move
 MOST_FRAMES = 3000  # of a window
 MOST_SHIFT, MOST_TURN_DEG, MOST_ZOOM_PCT = 0.05, 3.0, 3.0  # of a camera whose motion is removed
@@ -127,11 +129,14 @@ def extract(
     size = reference_size or shot.size
     still = shot.frames[0].float() / 255
     flow, visible = follow(shot.frames, estimate, callback)
-    camera = find_camera(flow, still)
+    poll = lambda: callback(len(flow) - 1, len(flow) - 1)
+    camera = find_camera(flow, still, poll)
     motion = flow
     if camera.similarity is not None:
         motion = stabilized(flow, camera.similarity)
+    poll()
     motion = fill_hidden(motion, visible, max(1, round(GAP_S * fps)))
+    poll()
     moving, gain_db = moving_area(shot.frames, motion, visible, camera)
     motion = motion * moving
 
@@ -203,8 +208,9 @@ def _returns(there, back):
     height, width = there.shape[-2:]
     came = pixel_grid(height, width, like=there) + there
     limit = there.new_tensor([width - 1, height - 1]).view(2, 1, 1)
-    inside = ((came >= 0) & (came <= limit)).all(0)
-    miss = (there + backward_warp(back[None], there[None])[0]).square().sum(0).sqrt()
+    inside = ((came >= -0.5) & (came <= limit + 0.5)).all(0)
+    held = torch.minimum(came.clamp(min=0), limit) - came + there
+    miss = (there + backward_warp(back[None], held[None])[0]).square().sum(0).sqrt()
     return inside & (miss <= RETURNED + OF_LENGTH * there.square().sum(0).sqrt())
 
 
@@ -252,38 +258,61 @@ def moving_area(
     visible: Bool[Tensor, "t h w"],
     camera: Camera,
 ) -> tuple[Bool[Tensor, "h w"], float]:
-    """Pixels whose motion explains the clip better than standing still does; and how much better, dB.
+    """Pixels that move, and by how many dB their motion explains the clip better than none.
 
-    Where both explain it alike nothing moves: that takes in textureless sky and all that a flow
-    smears over its edges. What such an area encloses, and the flow moves, moves with it.
+    A pixel moves if that explains it better than standing still, and if what it does is slow enough
+    not to be noise, which has all frequencies alike. The first leaves out a sky without texture, the
+    second the restless flow of grain. What the area encloses, and the flow moves, moves with it.
     """
     from scipy.ndimage import binary_fill_holes, label
 
     height, width = motion.shape[-2:]
-    first = frames[:1].float() / 255
     standing, moved, count = (torch.zeros(1, 1, height, width) for _ in range(3))
-    similarity = camera.similarity
+    # Smoothed, since a shift between pixels smooths grain, and that alone would count as better.
+    first = _smoothed(frames[:1].float() / 255)
     for t in range(1, len(frames)):
-        frame = frames[t : t + 1].float() / 255
-        if similarity is not None:
-            frame = backward_warp(frame, camera_shift(similarity[t : t + 1], height, width))
+        frame = _smoothed(frames[t : t + 1].float() / 255)
+        if camera.similarity is not None:
+            shift = camera_shift(camera.similarity[t : t + 1], height, width)
+            frame = backward_warp(frame, shift)
         seen = visible[t].to(frame)
-        standing += (frame - first).square().mean(1, keepdim=True) * seen
         read = backward_warp(frame, motion[t : t + 1])
+        standing += (frame - first).square().mean(1, keepdim=True) * seen
         moved += (read - first).square().mean(1, keepdim=True) * seen
         count += seen
-    blur = lambda x: F.avg_pool2d(F.pad(x, (2, 2, 2, 2), mode="replicate"), 5, 1)[0, 0]
-    standing, moved = ((blur(x) / blur(count).clamp(min=1)) for x in (standing, moved))
-    area = standing > BETTER * moved + NOISE
-    area &= motion.square().sum(1).amax(0) > 0.05**2
+    standing, moved = (
+        _box(x)[0, 0] / _box(count)[0, 0].clamp(min=1e-6) + NOISE for x in (standing, moved)
+    )
+    area = (standing > BETTER * moved) & _slow(motion)
+    far = motion.square().sum(1).amax(0).sqrt()
     holes = torch.from_numpy(binary_fill_holes(area.numpy())) & ~area
-    area |= holes & (motion.square().sum(1).amax(0) > 0.3**2)
+    area |= holes & (far > HOLE_PX)
     parts, number = label(area.numpy())
     parts = torch.from_numpy(parts).long()
     sizes = torch.bincount(parts.flatten(), minlength=number + 1)
     area &= sizes[parts] >= SPECK
-    gain = standing[area].mean() / moved[area].mean().clamp(min=1e-9) if area.any() else None
-    return area, 10 * math.log10(float(gain)) if gain else 0.0
+    if not area.any():
+        return area, 0.0
+    return area, 10 * math.log10(float(standing[area].mean() / moved[area].mean()))
+
+
+def _slow(motion):
+    """Where the lower half of frequencies has far more than its share of the motion."""
+    bands = torch.fft.rfft(motion - motion.mean(0), dim=0)[1:].abs().square().sum(1)
+    half = len(bands) // 2
+    low, high = (_box(part.mean(0)[None, None])[0, 0] for part in (bands[:half], bands[half:]))
+    return low > SLOWER**2 * high
+
+
+def _smoothed(x):
+    kernel = torch.tensor([1.0, 4, 6, 4, 1]) / 16
+    flat = F.pad(x.flatten(0, 1)[:, None], (2, 2, 2, 2), mode="replicate")
+    flat = F.conv2d(F.conv2d(flat, kernel.view(1, 1, 1, 5)), kernel.view(1, 1, 5, 1))
+    return flat.view_as(x)
+
+
+def _box(x):
+    return F.avg_pool2d(F.pad(x, (2, 2, 2, 2), mode="replicate"), 5, 1)
 
 
 def kept_energy(spectrum: SpectralVolume, motion: Float[Tensor, "t 2 h w"], fps: float) -> float:
@@ -341,16 +370,15 @@ def _vet(measured, config, camera, longest) -> tuple[list[str], list[str]]:
             "No background was found that stands still: what the camera does cannot be told from what "
             "things do, and is in the motion."
         )
-    rules = reasons if config.training else warnings
     if measured["moved_share"] >= CAMERA_SHARE:
-        rules.append(
+        (reasons if config.training else warnings).append(
             f"{100 * measured['moved_share']:.0f} % of the picture moves by more than 1 px on average: "
-            "usually the camera. A training set leaves such clips out."
+            "usually the camera. Use a clip from a tripod if so."
         )
-    if measured["mean_motion_px"] < LEAST_MOTION:
-        rules.append(
-            f"The mean motion is {measured['mean_motion_px']:.2f} px, less than {LEAST_MOTION:g}. A "
-            "training set leaves such clips out."
+    if config.training and measured["mean_motion_px"] < LEAST_MOTION:
+        reasons.append(
+            f"The mean motion is {measured['mean_motion_px']:.2f} px, less than {LEAST_MOTION:g}: too "
+            "little for a training set."
         )
     if measured["hidden_share"] > MOST_HIDDEN:
         warnings.append(

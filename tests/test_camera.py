@@ -86,3 +86,20 @@ def test_peaks_are_in_pixels_degrees_and_per_cent(name, value):
     found = dict(zip(("shift", "turn", "zoom"), camera.peaks()))
     assert found.pop(name) == pytest.approx(value, abs=0.02)
     assert max(found.values()) < 0.02
+
+
+@pytest.mark.parametrize("last", [1, 4])  # looking for a tripod, and for a shaking camera
+def test_finding_the_camera_can_be_cancelled(rng, last):
+    class Cancelled(Exception):
+        pass
+
+    asked = []
+
+    def poll():
+        asked.append(None)
+        if len(asked) == last:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        find_camera(camera_shift(shake(4, rng), H, W), still_of(), poll)
+    assert len(asked) == last
