@@ -36,7 +36,8 @@ RULES = {  # damping (alpha, beta), None = the spectrum's own; whether low modes
 OWN_DAMPING = 0.09  # of bands, which have none of their own: trees in leaf
 SLIP = 0.03  # the softest points follow a finger but for so much, stiffer ones slip more
 FARTHEST_PULL = 0.25  # of the longer side: the farther a pull, the less comes of it
-PUSH_S = 0.1  # a push by a finger is as a pull by what it passes in this time
+PUSH_S = 0.05  # a push by a finger is as a pull by what it passes in this time
+PACE_S = 0.02  # and is found so often on its way
 FLICK_S = 0.1  # how long a flick lasts
 ELSEWHERE = 1.5  # nothing goes farther than so many times the pull
 COARSE = 4  # which is looked at in every so many points of the grid
@@ -222,10 +223,10 @@ def _force(body, gesture, strength):
 
 
 def _paced(way) -> Iterator[tuple[float, float, float]]:
-    """The places of a way, and more between, a fifth of PUSH_S apart at most."""
+    """The places of a way, and more between, PACE_S apart at most."""
     yield way[0]
     for (a, ax, ay), (b, bx, by) in zip(way, way[1:]):
-        count = max(1, math.ceil((b - a) / (PUSH_S / 5)))
+        count = max(1, math.ceil((b - a) / PACE_S))
         for i in range(1, count + 1):
             yield a + (b - a) * i / count, ax + (bx - ax) * i / count, ay + (by - ay) * i / count
 

@@ -21,8 +21,9 @@ LAYERS = [
     {"video", "metrics"},
     {"fidelity", "workers", "comparison"},
     {"pipeline", "extraction", "packing"},
-    {"evaluation", "shards"},
+    {"evaluation", "shards", "page"},
     {"report"},
+    {"options"},
     {"__main__"},
 ]
 RUN_TIME = {"torch", "numpy", "scipy", "einops", "safetensors", "av", "PIL", "tqdm", "jaxtyping"}
@@ -84,7 +85,7 @@ def test_every_module_has_its_layer_and_its_test():
     names = {path.stem for path in CORE} - {"__init__"}
     assert names == set.union(*LAYERS)
     tested = {path.stem.removeprefix("test_") for path in (ROOT / "tests").glob("test_*.py")}
-    assert names - {"shapes", "config", "__main__"} <= tested and "command_line" in tested
+    assert names - {"shapes", "config", "options", "__main__"} <= tested and "command_line" in tested
 
 
 @core

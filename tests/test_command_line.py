@@ -307,7 +307,7 @@ def normalized_help(text):
     return re.sub(r"(-\w)(, --\w+ ([A-Z]+))", r"\1 \3\2", text).strip()
 
 
-@pytest.mark.parametrize("command", ["animate", "extract", "render", "synth", "evaluate"])
+@pytest.mark.parametrize("command", ["animate", "extract", "render", "synth", "evaluate", "page"])
 def test_help_is_as_committed(capsys, monkeypatch, command):
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv("NO_COLOR", "1")

@@ -6,7 +6,7 @@ same numbers as in Python (tests/golden/modal_response.json). */
 
 import { endOf, isFlick, offsetAt } from "./gid_gestures.js";
 
-const PUSH_S = 0.1, FLICK_S = 0.1;
+const PUSH_S = 0.05, PACE_S = 0.02, FLICK_S = 0.1;
 const SLIP = 0.03, FARTHEST_PULL = 0.25, ELSEWHERE = 1.5, COARSE = 4, NOTHING = 1e-3;
 const PAUSE_S = 0.05; // after which a finger that pushes, and has not moved, does not push
 
@@ -113,6 +113,16 @@ export class Body {
         return out;
     }
 
+    /** How far every point of the grid gives way to a force, in no unit. */
+    softness() {
+        const sum = new Float32Array(this.points);
+        for (let k = 0; k < this.count; k++)
+            for (let plane = 2 * k * this.parts; plane < 2 * (k + 1) * this.parts; plane++)
+                for (let i = 0; i < this.points; i++)
+                    sum[i] += this.give[k] * (this.scale[k] * this.planes[plane * this.points + i]) ** 2;
+        return sum;
+    }
+
     /** What the wind does to the modes: in bands of their own, or played back. */
     ambient(time) {
         const coords = this.zeros(), wind = this.wind_bands;
@@ -199,7 +209,7 @@ export class Motion {
         const places = [way[0]];
         for (let i = 1; i < way.length; i++) {
             const [a, ax, ay] = way[i - 1], [b, bx, by] = way[i];
-            const count = Math.max(1, Math.ceil((b - a) / (PUSH_S / 5)));
+            const count = Math.max(1, Math.ceil((b - a) / PACE_S));
             for (let j = 1; j <= count; j++)
                 places.push([a + (b - a) * j / count, ax + (bx - ax) * j / count, ay + (by - ay) * j / count]);
         }
