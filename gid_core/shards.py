@@ -145,8 +145,12 @@ def write_shards(
 
 
 def read_part(job: Job) -> None:
-    """Everything a worker does: all windows of one clip, into its part."""
+    """Everything a worker does: all windows of one clip, into its part, on one core."""
     torch.set_num_threads(1)
+    if job.config.flow == "dis":
+        import cv2
+
+        cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory() as folder:
         _write_part(job.part, _members(job, Path(folder)))
 
