@@ -6,7 +6,7 @@ from .displacement import SpectrumToDisplacement
 from .files import LoadMotionSpectrum, SaveMotionSpectrum
 from .loop import LoopBlend
 from .model import ElasticMotionModel
-from .poke import PokeDynamics
+from .poke import PokeDynamics, SaveInteractivePage
 from .render import FeatureSplatRender
 from .spectrum import (
     MotionSpectrumFromVideo,
@@ -27,6 +27,7 @@ NODES = [
     SaveMotionSpectrum,
     LoadMotionSpectrum,
     PokeDynamics,
+    SaveInteractivePage,
 ]
 
 

@@ -41,11 +41,11 @@ class SaveMotionSpectrum(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, filename_prefix):
-        return _refusal(_prefix, filename_prefix)
+        return refusal(prefix, filename_prefix)
 
     @classmethod
     def execute(cls, spectrum, filename_prefix):
-        path = sockets.numbered(_prefix(filename_prefix), ENDING)
+        path = sockets.numbered(prefix(filename_prefix), ENDING)
         checkpoint.save_spectrum(spectrum, path)
         listed = path.relative_to(sockets.output_folder()).as_posix() + IN_OUTPUT
         return io.NodeOutput(listed, ui=ui.PreviewText(listed))
@@ -79,7 +79,7 @@ class LoadMotionSpectrum(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, file):
-        return _refusal(_place, file)
+        return refusal(_place, file)
 
     @classmethod
     def fingerprint_inputs(cls, file):
@@ -93,7 +93,7 @@ class LoadMotionSpectrum(io.ComfyNode):
         return io.NodeOutput(spectrum, summary(spectrum))
 
 
-def _prefix(name) -> str:
+def prefix(name) -> str:
     """A prefix as typed, with / between folders; refused if it leads out of the output folder."""
     folder = sockets.output_folder()
     return checkpoint.confined(folder, name).relative_to(folder).as_posix()
@@ -106,7 +106,7 @@ def _place(name) -> Path:
     return checkpoint.confined(sockets.input_folder(), name)
 
 
-def _refusal(check, name):
+def refusal(check, name):
     """True if the check lets a name pass, else its sentence; linked names are checked when run."""
     try:
         if name is not None:

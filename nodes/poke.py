@@ -1,11 +1,14 @@
-"""The node that pokes a still."""
+"""Nodes that poke a still, and that let others poke it."""
 
-from comfy_api.latest import io
+import hashlib
 
-from . import sockets
+from comfy_api.latest import io, ui
 
+from . import files, sockets
+
+SHOWN = 768  # px, the longer side of the pictures that a node shows
+PARTS = "modes.bin", "layer.webp", "plate.webp"
 RULES = {"physical": "physical", "the paper's": "paper", "the paper's demo": "demo"}
-EXAMPLE = '[{"t": 0.2, "x": 0.5, "y": 0.3, "dx": 0.04, "dy": 0.0, "hold": 0.6}]'
 
 
 class PokeDynamics(io.ComfyNode):
@@ -17,18 +20,20 @@ class PokeDynamics(io.ComfyNode):
             ["poke", "drag", "pull", "push", "interactive", "physics", "spring"],
             node_id="PokeDynamics",
             display_name="Poke Dynamics",
-            description="Pulls, flicks and pushes a still, lets go, and it rings. Best with a "
-            "spectrum of modes: set the Motion Spectrum Sampler's kind to 'modes to poke'.",
+            description="Pulls, flicks and pushes a still, lets go, and it rings: drag on the still in "
+            "the node, once it has run. Best with a spectrum of modes: set the Motion Spectrum "
+            "Sampler's kind to 'modes to poke'.",
             inputs=[
                 sockets.Spectrum.Input(
                     "spectrum", tooltip="What can move and how: modes, or the bands of a motion."
                 ),
                 io.Image.Input("still", tooltip="The still it was made for."),
                 io.String.Input(
-                    "gestures", default=EXAMPLE, multiline=True, dynamic_prompts=False,
-                    tooltip="What a hand does, as a list. t: seconds; x, y: where, 0 to 1 from the left "
-                    "and from the top; dx, dy: how far, in widths and heights; hold: seconds until it "
-                    "lets go, 0 for a flick. Empty: nothing is touched.",
+                    "gestures", default="[]", socketless=True, dynamic_prompts=False,
+                    tooltip='What a hand does; dragging on the still writes it. A list such as [{"t": '
+                    '0.2, "x": 0.5, "y": 0.3, "dx": 0.04, "dy": 0, "hold": 0.6}]. t: seconds; x, y: '
+                    "where, 0 to 1 from the left and from the top; dx, dy: how far, in widths and "
+                    "heights; hold: seconds until it lets go, 0 for a flick.",
                 ),
                 io.Float.Input(
                     "duration", default=5.0, min=0.05, max=3600.0, step=0.1, tooltip="Seconds."
@@ -63,6 +68,7 @@ class PokeDynamics(io.ComfyNode):
                 sockets.Motion.Output(display_name="displacement", tooltip="For the renderer."),
                 io.String.Output(display_name="report", tooltip="What the gestures met."),
             ],
+            is_output_node=True,
         )  # fmt: skip
 
     @classmethod
@@ -91,18 +97,83 @@ class PokeDynamics(io.ComfyNode):
         rule,
     ):
         from ..gid_core.gestures import read_gestures
-        from ..gid_core.poke import check_still, poke
+        from ..gid_core.poke import body_of, check_still, poke
 
-        check_still(spectrum, sockets.pictures(still))
-        motion, report = poke(
-            spectrum,
-            read_gestures(gestures),
-            duration,
-            fps,
-            wind,
-            RULES[rule],
-            damping_ratio,
-            stiffness,
-            strength,
-        )
-        return io.NodeOutput(motion, report)
+        still, how = sockets.pictures(still), (RULES[rule], damping_ratio, stiffness)
+        check_still(spectrum, still)
+        given = read_gestures(gestures)
+        motion, report = poke(spectrum, given, duration, fps, wind, *how, strength)
+        settings = {"duration": duration, "wind": wind, "strength": strength}
+        shown = {"files": _files(still[0], spectrum, body_of(spectrum, *how)), "settings": settings}
+        return io.NodeOutput(motion, report, ui={"image_dynamics": [shown]})
+
+
+class SaveInteractivePage(io.ComfyNode):
+    """A still to poke as one HTML file."""
+
+    @classmethod
+    def define_schema(cls):
+        return sockets.schema(
+            ["html", "share", "web page", "interactive", "poke"],
+            node_id="SaveInteractivePage",
+            display_name="Save Interactive Page",
+            description="Keeps a still as one HTML file in ComfyUI's output folder: whoever opens it, "
+            "with or without a network, can poke the still with mouse or finger.",
+            inputs=[
+                sockets.Spectrum.Input(
+                    "spectrum", tooltip="How it moves; best of kind 'modes to poke'."
+                ),
+                io.Image.Input("still", tooltip="The still it was made for."),
+                io.String.Input(
+                    "filename_prefix", default="poke",
+                    tooltip="Name in the output folder, with / for folders in it; a number and .html "
+                    "are added. %year% and such are filled in.",
+                ),
+                io.String.Input(
+                    "title", default="A still to poke",
+                    tooltip="Title of the page, and what is read out to those who do not see the still.",
+                ),
+                io.Float.Input(
+                    "wind", default=0.5, min=0.0, max=4.0, step=0.05,
+                    tooltip="Share of the spectrum's own motion that goes on beneath; visitors can "
+                    "switch it off.",
+                ),
+                io.Int.Input(
+                    "size", default=1024, min=64, max=4096, step=64,
+                    tooltip="Longer side of the picture at most, in pixels.",
+                ),
+            ],
+            outputs=[io.String.Output(display_name="file", tooltip="Its name in the output folder.")],
+            is_output_node=True,
+        )  # fmt: skip
+
+    @classmethod
+    def validate_inputs(cls, filename_prefix):
+        return files.refusal(files.prefix, filename_prefix)
+
+    @classmethod
+    def execute(cls, spectrum, still, filename_prefix, title, wind, size):
+        from ..gid_core.page import save_page
+
+        path = sockets.numbered(files.prefix(filename_prefix), ".html")
+        save_page(path, sockets.pictures(still), spectrum, wind, title, size)
+        listed = path.relative_to(sockets.output_folder()).as_posix()
+        return io.NodeOutput(listed, ui=ui.PreviewText(listed))
+
+
+def _files(still, spectrum, body):
+    """What the node's panel shows, in the temp folder; what is there already stays."""
+    from ..gid_core.checkpoint import written_whole
+    from ..gid_core.packing import pack, pictures
+
+    seen = hashlib.sha256()
+    for values in (still, spectrum.coeffs, spectrum.mask, spectrum.ambient, body.omega, body.damping_ratio, body.give):  # fmt: skip
+        if values is not None:
+            seen.update(values.contiguous().numpy().tobytes())
+    paths = [sockets.temp_folder() / f"gid_{seen.hexdigest()[:24]}_{part}" for part in PARTS]
+    if not all(path.is_file() for path in paths):
+        made = pack(body, spectrum), *pictures(still, spectrum, SHOWN)
+        for path, data in zip(paths, made):
+            with written_whole(path) as temporary:
+                temporary.write_bytes(data)
+    return [{"filename": path.name, "subfolder": "", "type": "temp"} for path in paths]

@@ -139,6 +139,13 @@ def output_folder() -> Path:
     return Path(folder_paths.get_output_directory())
 
 
+def temp_folder() -> Path:
+    """What is emptied when ComfyUI starts; made here, if nobody has yet."""
+    folder = Path(folder_paths.get_temp_directory())
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def numbered(prefix: str, ending: str) -> Path:
     """The next free file of that prefix in the output folder, numbered and filled in as the host does."""
     folder, name, number, _, _ = folder_paths.get_save_image_path(prefix, str(output_folder()))

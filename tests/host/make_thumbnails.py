@@ -79,7 +79,7 @@ def main() -> None:
             prepare(host, names)
             for name in names:
                 prompt = workflow(name)
-                if name == "text_to_loop":
+                if name.startswith("text_"):
                     prompt = without_checkpoint(prompt)
                 frames = run(host, prompt)
                 shown = frames[0] if name == "still_to_loop" else four(frames)

@@ -1,6 +1,8 @@
 """Poking in the host: gestures as text become motion, the same every time."""
 
 import json
+import re
+import zlib
 
 import numpy as np
 import pytest
@@ -69,8 +71,6 @@ def test_poking_beside_the_plant_moves_nothing_and_says_so(host, tmp_path):
     ],
 )
 def test_what_is_no_list_of_gestures_is_refused(host, tmp_path, gestures, sentence):
-    import re
-
     assert re.search(sentence, refusal(poked(tmp_path, gestures).run(host)))
 
 
@@ -84,3 +84,47 @@ def test_another_stills_spectrum_is_refused(host, tmp_path):
 def test_modes_cannot_be_played_and_say_so(host, tmp_path):
     graph = Graph(tmp_path).animate(still(), painted(), {"kind": "modes to poke"})
     assert "Modes have no motion" in refusal(graph.keep(frames=("render", 0)).run(host))
+
+
+def test_what_the_nodes_panel_shows_lies_in_the_temp_folder_once(host, tmp_path):
+    seen = []
+    for damping, gestures in ((0.0, [PULL]), (0.0, []), (0.3, [])):
+        ran = poked(tmp_path, gestures, damping_ratio=damping, wind=0.5).run(host)
+        assert_ran(ran)
+        (shown,) = ran["outputs"]["poke"]["image_dynamics"]
+        assert shown["settings"] == {"duration": 1.0, "wind": 0.5, "strength": 1.0}
+        files = [host.folder(f["type"]) / f["subfolder"] / f["filename"] for f in shown["files"]]
+        modes, layer, plate = (path.read_bytes() for path in files)
+        assert zlib.decompress(modes)[4:14] == b'{"version"'
+        assert layer[8:12] == plate[8:12] == b"WEBP"
+        seen.append((files, [path.stat().st_mtime_ns for path in files]))
+    # Other gestures need no other files; another damping does.
+    assert seen[0] == seen[1] and not set(seen[1][0]) & set(seen[2][0])
+
+
+def test_a_page_is_kept_in_the_output_folder(host, tmp_path):
+    graph = poked(tmp_path, [])
+    graph.nodes["page"] = node(
+        "SaveInteractivePage",
+        spectrum=("sampler", 0),
+        still=("still", 0),
+        **{"filename_prefix": "pages/plant", "title": "A plant", "wind": 0.5, "size": 64},
+    )
+    graph.keep(file=("page", 0))
+    names = []
+    for _ in range(2):
+        assert_ran(graph.run(host))
+        names.append(str(graph.kept("file")))
+    assert names == ["pages/plant_00001_.html", "pages/plant_00002_.html"]
+    text = (host.folder("output") / names[0]).read_text(encoding="utf-8")
+    assert "<title>A plant</title>" in text and len(text) < 500_000
+
+
+def test_a_page_does_not_leave_the_output_folder(host, tmp_path):
+    graph = poked(tmp_path, [])
+    graph.nodes = {name: graph.nodes[name] for name in ("still", "mask", "sampler")}
+    inputs = {"filename_prefix": "../plant", "title": "", "wind": 0.5, "size": 64}
+    graph.nodes["page"] = node(
+        "SaveInteractivePage", spectrum=("sampler", 0), still=("still", 0), **inputs
+    )
+    assert "Expected the name of a file" in refusal(graph.run(host))

@@ -1,0 +1,96 @@
+/* The only file that knows ComfyUI's page: it gives every Poke Dynamics node a panel over its text of gestures.
+
+The text stays a stock widget: it is what is saved, copied, undone and queued. The panel is a view of it that is not
+saved. Frontend API of 1.28 to 1.58, classic canvas and Nodes 2.0. */
+
+import { app } from "../../scripts/app.js";
+import { Panel } from "./gid_poke.js";
+import { shown } from "./gid_stage.js";
+
+const NODE = "PokeDynamics", OUTPUT = "image_dynamics", HEIGHT = 260, WIDTH = 340;
+
+function fileOf({ filename, subfolder, type }) {
+    const query = new URLSearchParams({ filename, subfolder, type });
+    return app.api.fetchApi(`/view?${query}`).then(answer => {
+        if (!answer.ok) throw new Error(answer.statusText);
+        return answer.blob();
+    });
+}
+
+/** What a node made when it last ran, if the page still knows. */
+function outputOf(node) {
+    const inside = node.graph && node.graph !== (app.rootGraph ?? app.graph);
+    return app.nodeOutputs?.[inside ? `${node.graph.id}:${node.id}` : node.id]?.[OUTPUT]?.[0];
+}
+
+function addPanel(node) {
+    const text = node.widgets?.find(widget => widget.name === "gestures");
+    if (!text) return;
+    const panel = new Panel({
+        read: () => String(text.value ?? ""),
+        write(value) {
+            text.value = value;
+            text.callback?.(value);
+            node.graph?.setDirtyCanvas?.(true, true);
+            const tracker = app.extensionManager?.workflow?.activeWorkflow?.changeTracker;
+            (tracker?.captureCanvasState ?? tracker?.checkState)?.call(tracker);
+        },
+    }, app.extensionManager?.setting?.get?.("Comfy.Locale") ?? "en");
+    const widget = node.addDOMWidget("poke", "GID_POKE", panel.element, {
+        serialize: false, hideOnZoom: false, getMinHeight: () => HEIGHT, getValue: () => "", setValue() {},
+    });
+    widget.serialize = false;
+    // The wheel and the middle button are the canvas's, on the panel too.
+    panel.element.addEventListener("wheel", event => app.canvas.processMouseWheel?.(event), { passive: false });
+    panel.element.addEventListener("pointerdown", event => event.button === 1 && app.canvas.processMouseDown?.(event));
+    let newest = null;
+    async function show(output) {
+        if (!output || output === newest) return;
+        newest = output;
+        try {
+            const [modes, layer, plate] = await Promise.all(output.files.map(fileOf));
+            const parts = await shown(modes, layer, plate);
+            if (output === newest && !panel.gone) panel.load(parts, output.settings);
+        } catch (error) {
+            if (output !== newest || panel.gone) return;
+            panel.missing = panel.words.lost;
+            panel.moved();
+            console.warn("Image Dynamics: the still of a Poke Dynamics node is not to be had.", error);
+        }
+    }
+    after(node, "onExecuted", output => show(output?.[OUTPUT]?.[0]));
+    // Loading, undoing and pasting set the text behind the panel's back; the drawing that follows tells.
+    after(node, "onConfigure", () => requestAnimationFrame(() => look()));
+    after(node, "onAdded", () => requestAnimationFrame(() => look()));
+    after(node, "onRemoved", () => panel.dispose());
+    const callback = text.callback;
+    text.callback = function (...values) {
+        const result = callback?.apply(this, values);
+        panel.refresh();
+        return result;
+    };
+    function look() {
+        if (panel.gone) return;
+        panel.refresh();
+        show(outputOf(node));
+    }
+    node.imageDynamics = panel;
+    node.setSize?.([Math.max(node.size[0], WIDTH), Math.max(node.size[1], node.computeSize()[1])]);
+}
+
+/** Let something happen after a method of a node, whoever has had a hand in it before. */
+function after(node, method, act) {
+    const before = node[method];
+    node[method] = function (...values) {
+        const result = before?.apply(this, values);
+        act(...values);
+        return result;
+    };
+}
+
+app.registerExtension({
+    name: "image-dynamics.poke",
+    nodeCreated(node) {
+        if (node.comfyClass === NODE) addPanel(node);
+    },
+});
