@@ -218,19 +218,15 @@ def explained(path: Path, estimate) -> dict:
     )
     moving = motion[0].abs().amax((0, 1)) > 0
     at_0 = [displacement_at(s, torch.zeros(1))[0, 0][:, moving] for s in (lowest, raw)]
-    energy = motion.shape[1] / 2 * max(motion.shape[-2:]) / 256  # per |S|, to the paper's unit
+    unit = 150 / 2 * 256 / max(motion.shape[-2:])  # of a peak amplitude, to the paper's unit
     row |= {
         "moving": report.moving_share,
         "hidden": report.hidden_share,
         "background": report.background_share,
         "frame 0": float(at_0[0].square().sum(0).mean().sqrt()),
         "frame 0 raw": float(at_0[1].square().sum(0).mean().sqrt()),
-        "spectrum": (
-            both[0].coeffs[0].abs().mean((2, 3)).T * energy / (max(motion.shape[-2:]) / 256) ** 2
-        ).tolist(),
-        "spectrum raw": (
-            both[1].coeffs[0].abs().mean((2, 3)).T * energy / (max(motion.shape[-2:]) / 256) ** 2
-        ).tolist(),
+        "spectrum": (both[0].coeffs[0].abs().mean((2, 3)).T * unit).tolist(),
+        "spectrum raw": (both[1].coeffs[0].abs().mean((2, 3)).T * unit).tolist(),
     }
     for name, spectrum in (("kept", both[0]), ("kept raw", both[1])):
         row[name] = {}
