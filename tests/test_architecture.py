@@ -85,7 +85,9 @@ def test_every_module_has_its_layer_and_its_test():
     names = {path.stem for path in CORE} - {"__init__"}
     assert names == set.union(*LAYERS)
     tested = {path.stem.removeprefix("test_") for path in (ROOT / "tests").glob("test_*.py")}
-    assert names - {"shapes", "config", "options", "__main__"} <= tested and "command_line" in tested
+    assert (
+        names - {"shapes", "config", "options", "__main__"} <= tested and "command_line" in tested
+    )
 
 
 @core
