@@ -297,11 +297,8 @@ def modal_response() -> dict[str, dict]:
     cases = {}
     for name, volume, rule in (("modes", modes, "physical"), ("bands", bands, "paper")):
         body = poke.body_of(volume, rule, stiffness=1.3)
-        planes, scale = packing.quantized(body)
-        shown = planes.movedim(2, -1) * scale.view(-1, 1, 1, 1, 1)
-        shown = torch.complex(
-            shown[..., 0], shown[..., 1] if planes.shape[2] == 2 else 0 * shown[..., 0]
-        )
+        shown = packing.restored(*packing.quantized(body)).unbind(2)
+        shown = torch.complex(shown[0], shown[1] if len(shown) == 2 else 0 * shown[0])
         body = replace(body, shapes=shown)
         coords, _ = poke.respond(body, gestures.read_gestures(GESTURES), times, strength=1.1)
         coords = coords + 0.5 * poke.ambient_coords(volume, times)

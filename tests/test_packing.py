@@ -4,6 +4,7 @@ import shutil
 import struct
 import subprocess
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,8 @@ import pytest
 import torch
 from PIL import Image
 
-from gid_core.packing import pack, pictures, quantized
-from gid_core.poke import body_of
+from gid_core.packing import pack, pictures, quantized, restored
+from gid_core.poke import body_of, pull
 from gid_core.spectrum import SpectralVolume
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -38,22 +39,40 @@ def unpacked(data):
 
 
 @pytest.mark.parametrize("real", [True, False])
-def test_a_shape_comes_back_within_a_254th_of_its_largest(rng, real):
+def test_a_value_comes_back_as_near_as_its_square_root_is_kept(rng, real):
     spectrum = volume(rng, real)
     header, planes = unpacked(pack(body_of(spectrum), spectrum, wind=0.25))
     assert header["complex"] is not real and header["wind"] == 0.25
     shapes = torch.view_as_real(spectrum.coeffs[0]).movedim(-1, 2)[:, :, : planes.shape[2]].numpy()
-    scale = np.array(header["scale"]).reshape(-1, 1, 1, 1, 1)
-    largest = np.abs(shapes).max((1, 2, 3, 4), keepdims=True)
-    assert (np.abs(planes * scale - shapes) <= largest / 254 * (1 + 1e-5)).all()
-    assert np.abs(planes).max() == 127
+    largest = np.array(header["largest"]).reshape(-1, 1, 1, 1, 1)
+    assert largest.flatten() == pytest.approx(np.abs(shapes).max((1, 2, 3, 4)))
+    back = planes * np.abs(planes.astype(float)) / 127**2 * largest
+    # Half a step of the root, to both sides.
+    root, half = np.sqrt(np.abs(shapes) / largest), 0.5 / 127
+    assert (np.abs(back - shapes) <= largest * ((root + half) ** 2 - root**2) * (1 + 1e-5)).all()
+    assert np.allclose(restored(*quantized(body_of(spectrum))).numpy(), back)
 
 
 def test_a_shape_that_does_not_move_is_packed_as_none(rng):
     spectrum = volume(rng, True)
     spectrum.coeffs[0, 1] = 0
-    planes, scale = quantized(body_of(spectrum))
-    assert scale[1] == 0 and not planes[1].any() and planes[0].any()
+    planes, largest = quantized(body_of(spectrum))
+    assert largest[1] == 0 and not planes[1].any() and planes[0].any()
+
+
+def test_a_pull_on_many_packed_modes_goes_as_far_as_on_the_modes(rng):
+    # Of many modes most are small at a place: even steps would add to every square there.
+    y, x = torch.meshgrid(torch.linspace(0, 1, 24), torch.linspace(0, 1, 36), indexing="ij")
+    n = torch.arange(1, 9).view(-1, 1, 1)
+    waves = ((n * x * 3).sin()[:, None] * (n * y * 3).sin()[None]).flatten(0, 1)
+    waves = torch.stack([waves, waves.flip(0)], 1) * (x > 0.5) ** 2
+    kind = {"kind": "modes", "damping_ratio": torch.full((64,), 0.1)}
+    spectrum = SpectralVolume(waves[None] + 0j, torch.linspace(1, 6, 64), (24, 36), **kind)
+    body = body_of(spectrum)
+    shown = replace(body, shapes=restored(*quantized(body))[:, :, 0] + 0j)
+    for place in ((0.6, 0.2), (0.7, 0.5), (0.9, 0.8)):
+        far = [pull(b, *place, 0.06, 0.02)[0].abs().square().sum().sqrt() for b in (body, shown)]
+        assert float(far[1] / far[0]) == pytest.approx(1, abs=0.01)
 
 
 def test_oscillators_and_wind_are_packed_as_they_are(rng):

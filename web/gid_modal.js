@@ -12,7 +12,7 @@ const PAUSE_S = 0.05; // after which a finger that pushes, and has not moved, do
 
 // --- what can be poked ---------------------------------------------------------------------------
 
-/** Read what `gid_core/packing.py` packs: a length, a JSON header, shapes in bytes as differences. */
+/** Read what `gid_core/packing.py` packs: a length, a JSON header, roots of the shapes in bytes, as differences. */
 export async function unpack(deflated) {
     const stream = new Blob([deflated]).stream().pipeThrough(new DecompressionStream("deflate"));
     return parse(await new Response(stream).arrayBuffer());
@@ -22,9 +22,13 @@ export function parse(buffer) {
     const length = new DataView(buffer).getUint32(0, true);
     const head = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
     if (head.version !== 1) throw new Error(`These modes have format version ${head.version}; reload the page.`);
-    const bytes = new Int8Array(buffer, 4 + length), width = head.grid[1];
-    for (let i = 0; i < bytes.length; i++) if (i % width) bytes[i] += bytes[i - 1];
-    return new Body(head, bytes);
+    const bytes = new Int8Array(buffer, 4 + length), width = head.grid[1], values = new Float32Array(bytes.length);
+    const each = bytes.length / head.omega.length;
+    for (let i = 0; i < bytes.length; i++) {
+        if (i % width) bytes[i] += bytes[i - 1];
+        values[i] = bytes[i] * Math.abs(bytes[i]) / 16129 * head.largest[Math.floor(i / each)];
+    }
+    return new Body(head, values);
 }
 
 /** Shapes and their oscillators. Complex vectors over modes are {re, im}. */
@@ -59,7 +63,7 @@ export class Body {
                     const plane = ((k * 2 + axis) * this.parts + part) * this.points;
                     let sum = 0;
                     for (const [i, weight] of near) sum += weight * this.planes[plane + i];
-                    found[axis][part ? "im" : "re"][k] = sum * this.scale[k];
+                    found[axis][part ? "im" : "re"][k] = sum;
                 }
         return found;
     }
@@ -99,8 +103,8 @@ export class Body {
         out[1].fill(0);
         for (let k = 0; k < this.count; k++)
             for (let part = 0; part < this.parts; part++) {
-                const weight = this.scale[k] * (part ? -coords.im[k] : coords.re[k]);
-                if (Math.abs(weight) * 127 < 1e-4) continue;
+                const weight = part ? -coords.im[k] : coords.re[k];
+                if (Math.abs(weight) * this.largest[k] < 1e-4) continue;
                 for (let axis = 0; axis < 2; axis++) {
                     const plane = ((k * 2 + axis) * this.parts + part) * this.points, sum = out[axis], planes = this.planes;
                     if (step === 1) for (let i = 0; i < this.points; i++) sum[i] += weight * planes[plane + i];
@@ -119,7 +123,7 @@ export class Body {
         for (let k = 0; k < this.count; k++)
             for (let plane = 2 * k * this.parts; plane < 2 * (k + 1) * this.parts; plane++)
                 for (let i = 0; i < this.points; i++)
-                    sum[i] += this.give[k] * (this.scale[k] * this.planes[plane * this.points + i]) ** 2;
+                    sum[i] += this.give[k] * this.planes[plane * this.points + i] ** 2;
         return sum;
     }
 
@@ -299,7 +303,7 @@ export class Motion {
         let sum = 0;
         for (let k = 0; k < this.body.count; k++) {
             const v = Math.hypot(this.velocity.re[k], this.velocity.im[k]) / this.body.omega[k];
-            sum += this.body.scale[k] * 127 * Math.hypot(this.q.re[k], this.q.im[k], v);
+            sum += this.body.largest[k] * Math.hypot(this.q.re[k], this.q.im[k], v);
         }
         return sum;
     }
