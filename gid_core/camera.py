@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from .grid import pixel_grid
-from .shapes import Bool, Float, Tensor
+from .grid import backward_warp, pixel_grid
+from .shapes import Bool, Float, Shaped, Tensor
 
 NEAR = 0.3  # px: what strays no farther from the camera's motion, RMS over time, may be background
 TRIPOD_SHARE = 0.15  # of the textured pixels must stand still to believe in a tripod
@@ -25,6 +25,9 @@ OUTER_WITH = 6  # of the outer 12 parts must show background
 SURE = 0.05  # px: what strays farther counts ever less in the fit
 UNSEEN = 0.1  # px: a camera that moves the corners by less stands still
 LEFT = 0.5  # of the background's motion: a camera that leaves more of it is swaying leaves, fitted
+LOOKED_AT = 25  # frames, evenly spread, in which what is out of focus is looked at
+SMOOTH_SHARE = 0.02  # of the picture must be out of focus for it to have a say
+BELIED = 1.2  # a camera is, by a background that fits so many times better as it is
 TEXTURE = 2e-5  # least eigenvalue of the structure tensor from which a pixel's flow is believed
 
 
@@ -93,6 +96,47 @@ def find_camera(
                 similarity = still
             return Camera(similarity, float(near.float().mean()))
     return Camera(None, 0.0)
+
+
+def belied(
+    frames: Shaped[Tensor, "t 3 h w"],
+    similarity: Float[Tensor, "t 4"],
+    poll: Callable[[], None] = lambda: None,
+) -> bool:
+    """Whether what is out of focus stands still while the camera is said to move.
+
+    A plant may fill all that is sharp, and sway as one: it is then what everything agrees on. Where
+    there is no texture flow says nothing; but the pictures do, whether they fit better as they are
+    or moved along.
+
+    Args:
+        frames: Bytes.
+    """
+    height, width = frames.shape[-2:]
+    shift = camera_shift(similarity, height, width)
+    first = frames[0].float() / 255
+    margin = math.ceil(float(shift.abs().max())) + 1
+    if 2 * margin >= min(height, width):
+        return False
+    standing = moved = count = 0.0
+    smooth = ~_near_texture(first)
+    for t in range(1, len(frames), max(1, len(frames) // LOOKED_AT)):
+        poll()
+        frame = frames[t].float() / 255
+        seen = smooth & ~_near_texture(frame)
+        seen = seen[margin:-margin, margin:-margin]
+        for along in (False, True):
+            there = backward_warp(frame[None], shift[t : t + 1])[0] if along else frame
+            miss = (there - first).square().mean(0)[margin:-margin, margin:-margin]
+            total = float((miss * seen).sum())
+            standing, moved = (standing, moved + total) if along else (standing + total, moved)
+        count += float(seen.sum())
+    enough = count > SMOOTH_SHARE * LOOKED_AT * height * width
+    return enough and moved > BELIED * standing
+
+
+def _near_texture(frame):
+    return F.max_pool2d(textured(frame)[None].float(), 9, 1, 4)[0] > 0
 
 
 def camera_shift(

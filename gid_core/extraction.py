@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 import torch
 import torch.nn.functional as F
 
-from .camera import Camera, camera_shift, find_camera, stabilized
+from .camera import Camera, belied, camera_shift, find_camera, stabilized
 from .config import ExtractionConfig
 from .flow import Estimate
 from .grid import backward_warp, grid_size, pixel_grid
@@ -131,6 +131,8 @@ def extract(
     flow, visible = follow(shot.frames, estimate, callback)
     poll = lambda: callback(len(flow) - 1, len(flow) - 1)
     camera = find_camera(flow, still, poll)
+    if any(camera.peaks()) and belied(shot.frames, camera.similarity, poll):
+        camera = Camera(torch.tensor([1.0, 0, 0, 0]).expand(len(flow), 4), camera.share)
     motion = flow
     if camera.similarity is not None:
         motion = stabilized(flow, camera.similarity)

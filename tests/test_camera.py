@@ -2,7 +2,7 @@ import oracles
 import pytest
 import torch
 
-from gid_core.camera import camera_shift, find_camera, stabilized
+from gid_core.camera import belied, camera_shift, find_camera, stabilized
 
 H, W = 48, 72
 
@@ -86,6 +86,34 @@ def test_peaks_are_in_pixels_degrees_and_per_cent(name, value):
     found = dict(zip(("shift", "turn", "zoom"), camera.peaks()))
     assert found.pop(name) == pytest.approx(value, abs=0.02)
     assert max(found.values()) < 0.02
+
+
+def plant_before_haze(frames, plant, haze):
+    """Bytes: sharp stripes that have shifted by so much, before a soft slope that has by so much."""
+    y, x = torch.meshgrid(torch.arange(float(H)), torch.arange(float(W)), indexing="ij")
+    sharp = (torch.arange(W) // 28 % 2 == 0).expand(H, W)
+    pictures = []
+    for t in range(frames):
+        texture = oracles.plane_waves(x - plant * t / frames, y, 3)
+        slope = 0.3 + 0.4 * (x - haze * t / frames) / W + 0 * texture
+        pictures.append(torch.where(sharp, texture, slope))
+    return (torch.stack(pictures) * 255).round().to(torch.uint8)
+
+
+@pytest.mark.parametrize("haze, expected", [(0.0, True), (4.0, False)])
+def test_a_soft_background_tells_a_camera_from_a_plant_that_fills_what_is_sharp(haze, expected):
+    frames = plant_before_haze(8, 4.0, haze)
+    similarity = torch.tensor([1.0, 0, 0, 0]).repeat(8, 1)
+    similarity[:, 2] = 4.0 * torch.arange(8) / 8
+    assert belied(frames, similarity) == expected
+
+
+def test_without_anything_soft_the_background_has_no_say():
+    frames = plant_before_haze(4, 2.0, 2.0)
+    sharp = torch.where(frames > 0, still_of(5).mul(255).to(torch.uint8), frames)
+    similarity = torch.tensor([1.0, 0, 0, 0]).repeat(4, 1)
+    similarity[:, 2] = torch.arange(4.0)
+    assert not belied(sharp, similarity)
 
 
 @pytest.mark.parametrize("last", [1, 4])  # looking for a tripod, and for a shaking camera
