@@ -76,7 +76,8 @@ export class Stage {
         this.draw();
         this.told.moved();
         const windy = motion.wind > 0 && this.watched;
-        if (this.running || this.hands.size || windy || motion.swing() > CALM_PX) {
+        const coming = this.duration === Infinity && motion.next < motion.events.length; // where no clip has to run for it
+        if (this.running || this.hands.size || windy || coming || motion.swing() > CALM_PX) {
             this.last = now;
             this.frame = requestAnimationFrame(then => this.tick(then));
         }

@@ -17,10 +17,19 @@ function fileOf({ filename, subfolder, type }) {
     });
 }
 
-/** What a node made when it last ran, if the page still knows. */
-function outputOf(node) {
+/** The page's own name for a node, wherever it is. */
+function nameOf(node) {
     const inside = node.graph && node.graph !== (app.rootGraph ?? app.graph);
-    return app.nodeOutputs?.[inside ? `${node.graph.id}:${node.id}` : node.id]?.[OUTPUT]?.[0];
+    return inside ? `${node.graph.id}:${node.id}` : String(node.id);
+}
+
+// Undoing makes nodes anew, and Nodes 2.0 goes on showing the elements of the old ones: theirs are taken out.
+const elements = new Map();
+
+function mount(node, element) {
+    const name = nameOf(node), before = elements.get(name);
+    if (before !== element && before?.isConnected && !element.isConnected) before.replaceWith(element);
+    elements.set(name, element);
 }
 
 function addPanel(node) {
@@ -60,8 +69,8 @@ function addPanel(node) {
     }
     after(node, "onExecuted", output => show(output?.[OUTPUT]?.[0]));
     // Loading, undoing and pasting set the text behind the panel's back; the drawing that follows tells.
-    after(node, "onConfigure", () => requestAnimationFrame(() => look()));
-    after(node, "onAdded", () => requestAnimationFrame(() => look()));
+    after(node, "onConfigure", lookSoon);
+    after(node, "onAdded", lookSoon);
     after(node, "onRemoved", () => panel.dispose());
     const callback = text.callback;
     text.callback = function (...values) {
@@ -70,9 +79,14 @@ function addPanel(node) {
         return result;
     };
     function look() {
-        if (panel.gone) return;
+        if (panel.gone || !node.graph) return;
+        mount(node, panel.element);
         panel.refresh();
-        show(outputOf(node));
+        show(app.nodeOutputs?.[nameOf(node)]?.[OUTPUT]?.[0]); // what it made when it last ran, if the page still knows
+    }
+    function lookSoon() {
+        requestAnimationFrame(look);
+        setTimeout(look, 200);
     }
     node.imageDynamics = panel;
     node.setSize?.([Math.max(node.size[0], WIDTH), Math.max(node.size[1], node.computeSize()[1])]);

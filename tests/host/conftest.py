@@ -1,5 +1,7 @@
 """Tests inside a real ComfyUI. Without one they are skipped, and the summary says so loudly."""
 
+import shutil
+
 import hosts
 import pytest
 
@@ -9,6 +11,16 @@ HOW = (
     "Set COMFYUI_PATH to a ComfyUI folder (and COMFYUI_PYTHON to a Python that has its requirements), "
     "or install one at ~/comfy/ComfyUI."
 )
+
+NO_BROWSER = (
+    "BROWSER NOT FOUND: the workflows were NOT opened in ComfyUI's page. "
+    "Install playwright into this Python, and chromium."
+)
+PROGRAMS = "chromium", "chromium-browser", "google-chrome"
+FLAGS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update"),
+]
 
 
 def pytest_collection_modifyitems(items):
@@ -53,6 +65,21 @@ def server(tmp_path_factory):
         yield server
     finally:
         server.close()
+
+
+@pytest.fixture(scope="session")
+def browser():
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        pytest.skip(NO_BROWSER)
+    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
+    if program is None:
+        pytest.skip(NO_BROWSER)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
+        yield browser
+        browser.close()
 
 
 def pytest_terminal_summary(terminalreporter):

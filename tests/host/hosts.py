@@ -82,6 +82,14 @@ def python() -> str | None:
     return None
 
 
+def newest_page() -> Path | None:
+    """A newer page for the host: what `pip install --target ~/comfy/frontend
+    comfyui-frontend-package` brings, or COMFYUI_FRONTEND_PATH; None without."""
+    home = Path.home() / "comfy/frontend"
+    root = Path(os.environ.get("COMFYUI_FRONTEND_PATH") or home / "comfyui_frontend_package/static")
+    return root if (root / "index.html").is_file() else None
+
+
 def _environment():
     """This process's, without what would put the pack's root or a coverage tool into the host."""
     return {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONWARNINGS")}
@@ -172,9 +180,12 @@ def for_host(prompt: dict, install: Install) -> dict:
 
 
 class Server:
-    """The real server with the pack in its custom_nodes, on a free port, in a folder of its own."""
+    """The real server with the pack in its custom_nodes, on a free port, in a folder of its own.
 
-    def __init__(self, install: Install, base: Path):
+    The page it serves is its own, or that of a folder.
+    """
+
+    def __init__(self, install: Install, base: Path, page: Path | None = None):
         self.base = base
         (base / "custom_nodes").mkdir(parents=True)
         for name in ("models/checkpoints", "input", "output", "user"):
@@ -190,6 +201,7 @@ class Server:
             [
                 *(python(), "main.py", *flags.split(), "--port", port, "--base-directory", base),
                 *("--database-url", "sqlite:///:memory:"),
+                *(("--front-end-root", page) if page else ()),
             ],
             stdout=self._log,
             stderr=subprocess.STDOUT,

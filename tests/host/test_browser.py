@@ -2,22 +2,12 @@
 
 import itertools
 import json
-import shutil
 
 import hosts
 import pytest
 from graphs import demo_inputs, find, workflow
 
 NAMES = sorted(path.stem for path in (hosts.PACK / "workflows").glob("*.json"))
-NO_BROWSER = (
-    "BROWSER NOT FOUND: the workflows were NOT opened in ComfyUI's page. "
-    "Install playwright into this Python, and chromium."
-)
-PROGRAMS = "chromium", "chromium-browser", "google-chrome"
-FLAGS = [
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update"),
-]
 LOADED = "window.app && window.app.graph && window.app.vueAppReady"
 # A title is 30 px high, above a node's position.
 BOXES = """app.graph._nodes.map(n => [n.title || n.type, n.pos[0], n.pos[1] - 30,
@@ -31,21 +21,6 @@ ENDED = """new Promise(end => {
         app.api.addEventListener(kind, event => end([kind, event.detail]), {once: true});
     document.querySelector("[data-testid=queue-button]").click();
 })"""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        pytest.skip(NO_BROWSER)
-    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
-    if program is None:
-        pytest.skip(NO_BROWSER)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["canvas", "nodes 2.0"])
