@@ -1,10 +1,8 @@
 """A saved page, opened from disk: mouse, finger, keyboard, less motion, no scripts, no network."""
 
-import subprocess
-import sys
-
 import hosts
 import pytest
+import torch.nn.functional as F
 from test_browser import is_ours
 
 HEAD, AWAY = (0.63, 0.46), (0.72, 0.48)  # the dandelion's, in the demo still
@@ -13,16 +11,19 @@ SWING = "poked.motion.swing()"
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory):
-    """The demo still as a page, made by the command line."""
-    folder = tmp_path_factory.mktemp("page")
-    demo, modes = hosts.PACK / "docs/demo", folder / "modes.safetensors"
-    run = [sys.executable, "-m", "gid_core"]
-    animate = [*run, "animate", demo / "still.png", "--mask", demo / "still_mask.png"]
-    animate += ["-o", folder / "a.gif", "--frames", "1", "--quiet", "--save-modes", modes]
-    page = [*run, "page", demo / "still.png", "--spectrum", modes, "-o", folder / "a.html"]
-    for command in (animate, [*page, "--size", "512", "--title", "A meadow"]):
-        subprocess.run(list(map(str, command)), check=True, cwd=hosts.PACK, capture_output=True)
-    return folder / "a.html"
+    """The demo still as a page, at half its size."""
+    from gid_core.config import SpectrumConfig
+    from gid_core.page import save_page
+    from gid_core.pipeline import sample_motion
+    from gid_core.video import read_mask, read_still
+
+    demo = hosts.PACK / "docs/demo"
+    still, mask = read_still(demo / "still.png")[None], read_mask(demo / "still_mask.png")[None]
+    still, mask = (F.avg_pool2d(picture, 2) for picture in (still, mask))
+    path = tmp_path_factory.mktemp("page") / "a.html"
+    modes = sample_motion(still, mask, spectrum=SpectrumConfig(kind="modes"))
+    save_page(path, still, modes, title="A meadow")
+    return path
 
 
 @pytest.fixture
