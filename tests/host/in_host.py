@@ -145,20 +145,23 @@ class Host:
         begun = time.monotonic()
         extra = {"client_id": "tests", "extra_pnginfo": {"workflow": {"named": "by the tests"}}}
         self.executor.execute(prompt, "prompt", extra, outputs)
-        ended, worked = time.monotonic(), time.process_time()
+        ended = time.monotonic()
         if stopped:
             stopped.over = True
         events = dict(self.executor.status_messages)
+        progress = [data for event, data in self.server.sent if event == "progress"]
         return {
             "valid": True,
             "success": self.executor.success,
             "error": events.get("execution_error"),
             "interrupted": "execution_interrupted" in events,
             "stopped_after": stopped and stopped.at and ended - stopped.at,
-            "worked_after": stopped and stopped.at and worked - stopped.worked,
+            "progress_after": stopped
+            and stopped.at
+            and sum(p["at"] > stopped.at for p in progress),
             "seconds": ended - begun,
             "outputs": self.executor.history_result["outputs"] if self.executor.success else {},
-            "progress": [data for event, data in self.server.sent if event == "progress"],
+            "progress": progress,
             "peak_mb": _peak_mb(),
         }
 
@@ -169,24 +172,22 @@ class Host:
         context = get_executing_context()
         node_id = context.node_id if context is not None and node_id is None else node_id
         self.manage.throw_exception_if_processing_interrupted()
-        self.server.send_sync("progress", {"value": value, "max": total, "node": node_id})
+        done = {"value": value, "max": total, "node": node_id, "at": time.monotonic()}
+        self.server.send_sync("progress", done)
 
 
 class _Interrupt:
-    """Presses cancel so many seconds after a node has started.
-
-    `at` is when, and `worked` the processor time that the host had spent by then.
-    """
+    """Presses cancel so many seconds after a node has started; `at` is when."""
 
     def __init__(self, host: Host, node: str, after: float):
-        self.at, self.worked, self.over = None, None, False
+        self.at, self.over = None, False
         started = host.server.started[node] = threading.Event()
 
         def press():
             if started.wait(60) and not self.over:
                 time.sleep(after)
             if started.is_set() and not self.over:
-                self.at, self.worked = time.monotonic(), time.process_time()
+                self.at = time.monotonic()
                 host.nodes.interrupt_processing(True)
 
         threading.Thread(target=press, daemon=True).start()
