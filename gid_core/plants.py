@@ -49,7 +49,7 @@ def cover_with_leaves(stage, rods, count, size, colour, z, depth, slender=0.45, 
     angle = angle + droop * torch.sin(math.pi / 2 - angle)
     length = size * stage.draw(0.6, 1.35, count)
     near = z[rod] + depth * torch.randn(count, generator=stage.generator)
-    leaf = add_leaves(stage, piece, place, stage.draw(1.5, 5.0, count), stage.draw(0.1, 0.5, count))
+    leaf = add_leaves(stage, piece, place, stage.draw(1.5, 6.0, count), stage.draw(0.15, 0.7, count))
     stage.add_strips(
         leaf,
         place,
@@ -78,7 +78,7 @@ def tree(stage: Stage) -> None:
         x, foot = float(stage.draw(0.1, 0.9)) * stage.aspect, float(stage.draw(0.85, 1.0)) + 0.3 * (tall - 0.7)  # fmt: skip
         z = float(stage.draw(-0.4, 0.1))
         bark = torch.tensor(choose(stage.generator, *BARKS))
-        hertz = 0.25 + 0.35 * float(stage.draw(0, 1)) / tall
+        hertz = 0.3 + 0.5 * float(stage.draw(0, 1)) / tall
         trunk = add_rods(
             stage,
             ground,
@@ -103,8 +103,8 @@ def tree(stage: Stage) -> None:
             along + side * spread * stage.draw(0.5, 1.2, n) * (1.1 - 0.8 * share),
             tall * stage.draw(0.22, 0.46, n) * (1.25 - 0.6 * share),
             side * stage.draw(-0.5, 0.2, n),
-            stage.draw(0.5, 1.1, n),
-            stage.draw(0.04, 0.12, n),
+            stage.draw(0.7, 1.6, n),
+            stage.draw(0.04, 0.14, n),
         )
         depth = z + 0.14 * tall * torch.randn(n, generator=stage.generator)
         show_rods(stage, limbs, thick * (0.5 - 0.25 * share), depth, bark.expand(n, 3), 0.3, page=PAGE_OF["bark"])  # fmt: skip
@@ -118,8 +118,8 @@ def tree(stage: Stage) -> None:
             along + stage.draw(-1.3, 1.3, m),
             tall * stage.draw(0.06, 0.16, m),
             stage.draw(-0.4, 0.6, m),
-            stage.draw(1.0, 2.2, m),
-            stage.draw(0.05, 0.18, m),
+            stage.draw(1.2, 3.2, m),
+            stage.draw(0.06, 0.25, m),
         )
         near = depth[rod] + 0.06 * tall * torch.randn(m, generator=stage.generator)
         show_rods(stage, twigs, thick * stage.draw(0.06, 0.14, m), near, bark.expand(m, 3), 0.4)
@@ -147,7 +147,7 @@ def foliage(stage: Stage) -> None:
     length = stage.draw(0.45, 1.0, n)
     droop = stage.draw(-0.1, 0.7, n) * torch.sign(angle.cos())
     limbs = add_rods(
-        stage, ground.expand(n), base, angle, length, droop, stage.draw(0.4, 1.0, n), stage.draw(0.06, 0.16, n)
+        stage, ground.expand(n), base, angle, length, droop, stage.draw(0.5, 1.5, n), stage.draw(0.06, 0.16, n)
     )  # fmt: skip
     z = 0.12 * torch.randn(n, generator=stage.generator)
     bark = tinted(stage, choose(stage.generator, *BARKS), n)
@@ -158,7 +158,7 @@ def foliage(stage: Stage) -> None:
     turned = torch.where(torch.arange(m) // n % 2 == 0, -1.0, 1.0) * stage.draw(0.3, 1.1, m)
     twigs = add_rods(
         stage, piece, place, along + turned, length[rod] * stage.draw(0.15, 0.4, m),
-        stage.draw(-0.3, 0.3, m), stage.draw(0.8, 2.0, m), stage.draw(0.06, 0.2, m),
+        stage.draw(-0.3, 0.3, m), stage.draw(1.0, 3.0, m), stage.draw(0.06, 0.25, m),
     )  # fmt: skip
     near = z[rod] + 0.05 * torch.randn(m, generator=stage.generator)
     show_rods(stage, twigs, 0.006 * length[rod] + 0.002, near, bark[rod], 0.4)
@@ -181,7 +181,7 @@ def shrub(stage: Stage) -> None:
     stems = add_rods(
         stage, ground.expand(n), base, UP + 1.1 * spread + stage.draw(-0.4, 0.4, n),
         tall * stage.draw(0.6, 1.1, n), spread.sign() * stage.draw(-0.2, 1.1, n),
-        stage.draw(0.7, 1.8, n), stage.draw(0.06, 0.2, n),
+        stage.draw(0.8, 2.4, n), stage.draw(0.06, 0.2, n),
     )  # fmt: skip
     z = 0.1 * torch.randn(n, generator=stage.generator)
     green = torch.tensor(choose(stage.generator, *GREENS))
@@ -198,7 +198,7 @@ def blades(stage, count, foot, tall, colour, z, straw=0.0, width=0.012, lean=0.3
     length = tall * stage.draw(0.5, 1.15, count)
     rods = add_rods(
         stage, ground.expand(count), base, UP + lean * torch.randn(count, generator=stage.generator),
-        length, stage.draw(-1.0, 1.0, count), (stage.draw(0.9, 1.8, count) * (0.3 / length).clamp(0.5, 1.6).sqrt()),
+        length, stage.draw(-1.0, 1.0, count), (stage.draw(1.0, 2.5, count) * (0.3 / length).clamp(0.5, 1.6).sqrt()),
         stage.draw(0.1, 0.35, count), 0.12, 4,
     )  # fmt: skip
     tones = tinted(stage, colour, count)
@@ -274,7 +274,7 @@ def flowers(stage: Stage, most: int = 9, tall: float | None = None, ground_y: fl
     length = tall * stage.draw(0.65, 1.15, n)
     stems = add_rods(
         stage, ground.expand(n), base, UP + 0.15 * torch.randn(n, generator=stage.generator),
-        length, stage.draw(-0.4, 0.4, n), stage.draw(0.7, 1.8, n), stage.draw(0.08, 0.3, n),
+        length, stage.draw(-0.4, 0.4, n), stage.draw(0.8, 2.4, n), stage.draw(0.08, 0.3, n),
     )  # fmt: skip
     z = torch.linspace(-0.15, 0.15, n)
     green = torch.tensor(choose(stage.generator, *GREENS[:6]))

@@ -66,6 +66,11 @@ def points_of(
 ) -> Slab:
     """The strips of a stage as points, lit, those in front last."""
     table = {name: torch.cat([s[name] for s in stage.strips]) for name in stage.strips[0]}
+    aspect = size[1] / size[0]
+    reach = (table["length"] + table["width"])[:, None] + OFF_SCREEN
+    edge = torch.tensor([aspect, 1.0])
+    near = ((table["base"] > -reach) & (table["base"] < edge + reach)).all(1)
+    table = {name: values[near] for name, values in table.items()}
     scale = size[0] * cells / SPACING
     along = (table["length"] * scale).ceil().long().clamp(min=1)
     across = (table["width"] * scale).ceil().long().clamp(min=1)
@@ -76,7 +81,6 @@ def points_of(
     u = ((number // across) + 0.5) / along[strip]
     v = 2 * ((number % across) + 0.5) / across - 1
     position, angle = _laid_out({name: table[name][strip] for name in OUTLINE}, u, v)
-    aspect = size[1] / size[0]
     near = (position[:, 0] > -OFF_SCREEN) & (position[:, 0] < aspect + OFF_SCREEN)
     near &= (position[:, 1] > -OFF_SCREEN) & (position[:, 1] < 1 + OFF_SCREEN)
     keep = near.nonzero().squeeze(1)

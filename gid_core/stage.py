@@ -79,6 +79,19 @@ class Stage:
             strip[name] = value if value.ndim > 1 else value.expand(len(piece))
         self.strips.append(strip)
 
+    def closer(self, zoom: float) -> None:
+        """Steps up to one of the things: it comes to the middle half, all else grows with it."""
+        bases = torch.cat([strip["base"] for strip in self.strips])
+        at = bases[int(torch.randint(len(bases), (), generator=self.generator))]
+        at = at.clamp(min=0).minimum(torch.tensor([self.aspect, 1.0]))
+        to = torch.tensor([self.aspect, 1.0]) * self.draw(0.25, 0.75, 2)
+        self.pivots = [zoom * (x - at) + to for x in self.pivots]
+        self.shifts = [zoom * x for x in self.shifts]
+        for strip in self.strips:
+            strip["base"] = zoom * (strip["base"] - at) + to
+            for name in ("length", "width", "z"):
+                strip[name] = zoom * strip[name]
+
     def motion_of(self, piece, points):
         """(shift, turn as strain) of given points that ride on pieces."""
         pivot, shift, strain = self.pieces()
@@ -129,8 +142,8 @@ def open_stage(
     )
     config = WindConfig(
         towards,
-        float(uniform(generator, 0.25, 1.2)),
-        float(uniform(generator, 0.3, 1.2)),
+        0.4 * 10 ** float(uniform(generator, 0, 1)),  # from far trees to a flower's portrait
+        float(uniform(generator, 0.2, 1.0)),
         float(uniform(generator, 0.2, 0.7)),
         float(uniform(generator, 3, 12)),
     )
@@ -144,6 +157,25 @@ def add_ground(stage: Stage) -> Tensor:
     k = len(stage.frequencies_hz)
     zero = torch.zeros(1, k, 2, dtype=torch.complex64)
     return stage.add_pieces(torch.zeros(1, 2), zero, zero.new_zeros(1, k, 2, 2))
+
+
+def add_props(stage: Stage, count: int) -> None:
+    """What stands still among the rest: posts, rails, pots, stones."""
+    ground = add_ground(stage).expand(count)
+    kind = torch.randint(4, (count,), generator=stage.generator)
+    upright = kind != 1
+    angle = torch.where(upright, -math.pi / 2, 0.0) + 0.06 * stage.draw(-1, 1, count)
+    length = torch.tensor([1.0, 2.5, 0.25, 0.2])[kind] * stage.draw(0.5, 1.3, count)
+    width = torch.tensor([0.07, 0.05, 0.3, 0.3])[kind] * stage.draw(0.4, 1.3, count)
+    base = torch.stack([stage.draw(0, 1, count) * stage.aspect, stage.draw(0.6, 1.15, count)], 1)
+    base[~upright, 0] = -0.1
+    colour = stage.draw(0.02, 0.7, count, 1) * (1 + 0.6 * stage.draw(-1, 1, count, 3))
+    stone = (kind == 3).float() * 0.5
+    page = torch.tensor([PAGE_OF[name] for name in ("bark", "bark", "paper", "bark")])[kind]
+    stage.add_strips(
+        ground, base, angle, length, width, stage.draw(-0.6, 0.3, count), colour.clamp(0.01, 0.9),
+        start=stone, end=stone, round=stage.draw(0.2, 1.2, count), page=page, texture=1.5,
+    )  # fmt: skip
 
 
 def turn(angle: Complex[Tensor, "..."]) -> Complex[Tensor, "... 2 2"]:

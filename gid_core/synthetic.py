@@ -23,7 +23,7 @@ from .grid import pixel_grid, resize_displacement
 from .points import Light, Slab, points_of
 from .shapes import Complex, Float, Int, Tensor
 from .spectrum import SpectralVolume
-from .stage import Stage, open_stage
+from .stage import Stage, add_props, open_stage
 from .textures import (
     BACKGROUNDS,
     blur,
@@ -39,16 +39,16 @@ ALIKE_PX = 0.1  # what has moved as far as this pixel, within this, shows what t
 
 # How each kind is added to a stage, and what it may stand before.
 KINDS: dict[str, tuple[Callable[[Stage], None], tuple[str, ...]]] = {
-    "tree": (plants.tree, ("landscape", "sky", "landscape", "wall")),
-    "foliage": (plants.foliage, ("sky", "foliage", "foliage", "landscape", "wall")),
-    "shrub": (plants.shrub, ("foliage", "wall", "ground", "landscape")),
+    "tree": (plants.tree, ("landscape", "sky", "landscape", "street")),
+    "foliage": (plants.foliage, ("sky", "foliage", "foliage", "landscape", "wall", "street")),
+    "shrub": (plants.shrub, ("foliage", "wall", "ground", "landscape", "room", "street")),
     "grass": (plants.grass, ("foliage", "sky", "landscape", "ground")),
-    "flowers": (plants.flowers, ("foliage", "foliage", "wall", "sky")),
+    "flowers": (plants.flowers, ("foliage", "foliage", "wall", "sky", "room", "room")),
     "meadow": (plants.meadow, ("foliage", "landscape", "sky")),
     "reeds": (plants.reeds, ("water", "water", "foliage", "sky")),
-    "lanterns": (hangings.lanterns, ("wall", "foliage", "sky", "landscape")),
-    "laundry": (hangings.laundry, ("wall", "landscape", "sky", "foliage")),
-    "candles": (hangings.candles, ("wall", "foliage", "wall")),
+    "lanterns": (hangings.lanterns, ("wall", "foliage", "sky", "street", "room")),
+    "laundry": (hangings.laundry, ("wall", "landscape", "sky", "street", "room")),
+    "candles": (hangings.candles, ("wall", "foliage", "room")),
 }
 
 
@@ -313,6 +313,10 @@ def make_scene(
     # At other sizes the same scene: what is drawn never depends on the number of pixels.
     stages = [open_stage(generator, width / height, frequencies)]
     KINDS[kind][0](stages[0])
+    if torch.rand((), generator=generator) < 0.3:
+        add_props(stages[0], stages[0].number(1, 4))
+    if torch.rand((), generator=generator) < 0.5:
+        stages[0].closer(2.5 ** float(uniform(generator, 0, 1)))
     blurs = [0.0 if torch.rand((), generator=generator) < 0.8 else 0.004]
     behind = torch.rand((), generator=generator)
     if behind < 0.35 and kind not in ("candles", "laundry", "lanterns"):
@@ -325,7 +329,8 @@ def make_scene(
     name = choose(generator, *KINDS[kind][1])
     light = Light.drawn(generator)
     scenery = torch.Generator().manual_seed(int(torch.randint(2**31, (), generator=generator)))
-    background = BACKGROUNDS[name](scenery, size) * float(uniform(generator, 0.5, 1.1))
+    dimmed = 0.2 * 6 ** float(uniform(generator, 0, 1))
+    background = BACKGROUNDS[name](scenery, size) * dimmed
     background = blur(background, float(uniform(generator, 0, 0.008)) * height)
     surfaces = photograph_pages(photographs, generator) if photographs else pages(generator)
     slabs, pivots, shifts, strains, first = [], [], [], [], 0
@@ -338,9 +343,9 @@ def make_scene(
         strains.append(strain)
         first += len(pivot)
     film = Film(
-        float(uniform(generator, 0.5, 1.15)),
-        float(uniform(generator, 0.95, 1.25)),
-        float(uniform(generator, 0.75, 1.2)),
+        0.12 * 9 ** float(uniform(generator, 0, 1)),
+        float(uniform(generator, 1.1, 1.9)),
+        float(uniform(generator, 0.5, 1.3)),
         float(uniform(generator, -0.08, 0.1)),
         float(uniform(generator, 0.0, 0.45)),
         float(uniform(generator, 0.0, 0.008)),

@@ -229,6 +229,69 @@ def water(generator: torch.Generator, size: tuple[int, int]) -> Float[Tensor, "3
     return torch.cat([upper[:, :horizon], (mirrored * tint * (1 + 0.1 * ripple)).clamp(min=0)], 1)
 
 
+def things(
+    picture: Float[Tensor, "3 h w"], generator: torch.Generator, count: int, top: float, square: float
+) -> Float[Tensor, "3 h w"]:
+    """The picture with solid things laid over it: boxes, bottles, balls, books, in any colour.
+
+    Args:
+        top: How far down the middles begin, in picture heights. square: the share of boxes.
+    """
+    size = tuple(picture.shape[-2:])
+    x, y = pixel_grid(*size, like=picture) / size[0]
+    for _ in range(count):
+        place = uniform(generator, 0, 1, 2)
+        place = torch.stack([place[0] * size[1] / size[0], top + (1.1 - top) * place[1]])
+        reach = 0.03 * 8 ** uniform(generator, 0, 1, 2)
+        angle = 0.15 * torch.randn((), generator=generator)
+        u = ((x - place[0]) * angle.cos() + (y - place[1]) * angle.sin()) / reach[0]
+        v = ((y - place[1]) * angle.cos() - (x - place[0]) * angle.sin()) / reach[1]
+        power = 8 if torch.rand((), generator=generator) < square else 2
+        off = (u.abs().pow(power) + v.abs().pow(power)).clamp(max=9)
+        inside = torch.sigmoid((1 - off) * reach.min() * size[0])
+        colour = (uniform(generator, 0, 1, 3).pow(2) * uniform(generator, 0.2, 1)).view(3, 1, 1)
+        rate = uniform(generator, 3, 20)
+        pattern = choose(generator, "plain", "rough", "stripes", "windows")
+        if pattern == "rough":
+            colour = colour * (1 + 0.08 * noise(generator, size, 20, 3, 0.7))
+        elif pattern == "stripes":
+            colour = colour * (1 + 0.4 * torch.sin(rate * u).sign())
+        elif pattern == "windows":
+            panes = (torch.sin(rate * u) > 0.3) & (torch.sin(0.7 * rate * v) > 0.3)
+            colour = colour * (1 - 0.6 * panes)
+        lit = 1 + uniform(generator, -0.5, 0.5) * u - uniform(generator, 0, 0.6) * u.square()
+        shaded = picture * (1 - 0.5 * torch.exp(-2 * (off - 1).clamp(min=0)))
+        picture = shaded * (1 - inside) + colour * lit.clamp(min=0.1) * inside
+    return picture.clamp(min=0.005)
+
+
+def room(generator: torch.Generator, size: tuple[int, int]) -> Float[Tensor, "3 h w"]:
+    """A wall or a curtain, a table or none, and things about."""
+    picture = wall(generator, size)
+    x, y = pixel_grid(*size, like=picture) / size[0]
+    if torch.rand((), generator=generator) < 0.35:
+        dye = uniform(generator, 0.02, 0.6, 3).view(3, 1, 1)
+        across = x + 0.03 * noise(generator, size, 3, 2)
+        folds = 1 + 0.5 * torch.sin(float(uniform(generator, 8, 50)) * across)
+        print_ = noise(generator, size, float(uniform(generator, 4, 12)), 2)
+        picture = dye * folds * (1 + 1.5 * (print_ > uniform(generator, 0.5, 3)))
+    table = uniform(generator, 0.55, 1.1)
+    wood = 1 + 0.1 * noise(generator, size, 6, 5, 0.7)
+    top = uniform(generator, 0.05, 0.6, 3).view(3, 1, 1) * wood
+    picture = torch.where(y > table, top, picture)
+    count = int(torch.randint(0, 9, (), generator=generator))
+    picture = things(picture, generator, count, float(uniform(generator, 0, 0.9)), 0.6)
+    return blur(picture, float(uniform(generator, 0, 0.02)) * size[0])
+
+
+def street(generator: torch.Generator, size: tuple[int, int]) -> Float[Tensor, "3 h w"]:
+    """Sky or landscape behind houses."""
+    picture = choose(generator, sky, landscape)(generator, size)
+    count = int(torch.randint(2, 10, (), generator=generator))
+    picture = things(picture, generator, count, float(uniform(generator, 0.1, 0.6)), 0.95)
+    return blur(picture, float(uniform(generator, 0, 0.015)) * size[0])
+
+
 BACKGROUNDS: dict[str, Callable[[torch.Generator, tuple[int, int]], Tensor]] = {
     "sky": sky,
     "wall": wall,
@@ -236,6 +299,8 @@ BACKGROUNDS: dict[str, Callable[[torch.Generator, tuple[int, int]], Tensor]] = {
     "foliage": distant_foliage,
     "landscape": landscape,
     "water": water,
+    "room": room,
+    "street": street,
 }
 
 

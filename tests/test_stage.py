@@ -8,6 +8,7 @@ from gid_core.stage import (
     add_ground,
     add_leaves,
     add_pendulums,
+    add_props,
     add_rods,
     open_stage,
     show_rods,
@@ -204,3 +205,30 @@ def test_strips_of_rods_lie_on_their_pieces():
     assert torch.equal(strip["piece"], trunks.pieces.flatten())
     assert strip["width"][0] == pytest.approx(0.03) and strip["width"][5] < 0.03
     assert {values.shape[0] for values in strip.values()} == {12}
+
+
+def test_stepping_closer_magnifies_places_and_motion_alike():
+    far, near, zoom = stage(), stage(), 1.7
+    for on in (far, near):
+        trunks, _ = two_levels(on)
+        show_rods(on, trunks, torch.tensor([0.03, 0.02]), torch.zeros(2), torch.ones(2, 3))
+    near.closer(zoom)
+    (pivot, shift, strain), (pivot2, shift2, strain2) = far.pieces(), near.pieces()
+    assert torch.equal(strain, strain2)  # angles stay angles
+    assert torch.allclose(shift2, zoom * shift)
+    moved = pivot2 - zoom * pivot
+    assert torch.allclose(moved, moved[:1].expand_as(moved), atol=1e-5)  # one shift for all
+    for name in ("length", "width", "z"):
+        assert torch.allclose(near.strips[0][name], zoom * far.strips[0][name])
+    seen = near.strips[0]["base"] / torch.tensor([near.aspect, 1.0])
+    assert ((seen >= 0.25) & (seen <= 0.75)).all(1).any()
+
+
+def test_props_stand_still_among_what_moves():
+    on = stage()
+    two_levels(on)
+    add_props(on, 3)
+    strip = on.strips[-1]
+    assert len(strip["base"]) == 3
+    shift, strain = on.motion_of(strip["piece"], strip["base"])
+    assert not shift.any() and not strain.any()
