@@ -49,7 +49,9 @@ def cover_with_leaves(stage, rods, count, size, colour, z, depth, slender=0.45, 
     angle = angle + droop * torch.sin(math.pi / 2 - angle)
     length = size * stage.draw(0.6, 1.35, count)
     near = z[rod] + depth * torch.randn(count, generator=stage.generator)
-    leaf = add_leaves(stage, piece, place, stage.draw(1.5, 6.0, count), stage.draw(0.15, 0.7, count))
+    leaf = add_leaves(
+        stage, piece, place, stage.draw(1.5, 6.0, count), stage.draw(0.15, 0.7, count)
+    )
     stage.add_strips(
         leaf,
         place,
