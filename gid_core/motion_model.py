@@ -1,0 +1,293 @@
+"""The learned motion model: a still in, a plausible motion out, with no mask and no hint.
+
+Law: the same still, seed and settings give the same motion on every device, to its arithmetic; noise is
+drawn on the CPU. Motion is sampled at unit size and then given the amplitude asked for.
+
+Source: Li et al., "Generative Image Dynamics", CVPR 2024, Sec. 4.
+"""
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from . import diffusion
+from .autoencoder import REDUCTION, MotionAutoencoder
+from .checkpoint import written_whole
+from .config import LAYOUTS, MotionModelConfig, SamplingConfig, SpectrumConfig
+from .denoiser import Denoiser, ImageEncoder
+from .encoding import NORMALIZATIONS, Encoding, as_complex
+from .grid import grid_size
+from .guidance import loop_guide
+from .matte import refine_mask
+from .shapes import Complex, Float, Tensor
+from .spectrum import SpectralVolume, amplitude_pct, moving_points, one_period, scale
+
+HEADER = "image_dynamics_model"
+WEIGHTS_VERSION = 1
+LARGEST = 2**31  # bytes of a file of weights
+WIDEST = 4096  # channels of a layer
+STILL = 0.12  # of the amplitude: what moves less belongs to what stands still
+PARTS = ("autoencoder", "encoder", "denoiser")
+
+
+class MotionModel(nn.Module):
+    """The networks and the statistics that they were trained with."""
+
+    def __init__(self, config: MotionModelConfig, encoding: Encoding | None = None):
+        super().__init__()
+        self.config = config
+        self.noise = diffusion.Noise()
+        self.autoencoder = MotionAutoencoder(config.autoencoder)
+        self.encoder = ImageEncoder(config.denoiser)
+        self.denoiser = Denoiser(config.denoiser)
+        known = torch.arange(1, config.bands + 1) / config.duration_s
+        self.register_buffer("frequencies_hz", known)
+        self.register_buffer("scale", torch.ones(config.bands))
+        if encoding is not None:
+            self.frequencies_hz.copy_(encoding.frequencies_hz)
+            self.scale.copy_(encoding.scale)
+
+    @property
+    def encoding(self) -> Encoding:
+        return Encoding(self.frequencies_hz, self.scale, self.config.normalization)
+
+    @property
+    def multiple(self) -> int:
+        """What the sides of a still are multiples of, so that every layer halves them evenly."""
+        return math.lcm(self.encoder.multiple, REDUCTION * self.denoiser.multiple)
+
+
+def fresh(config: MotionModelConfig, encoding: Encoding, seed: int = 0) -> MotionModel:
+    """An untrained model, the same for a seed, that leaves the host's random numbers alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        return MotionModel(config, encoding)
+
+
+@dataclass(frozen=True)
+class LearnedMotion:
+    """A trained model as the sampler takes it."""
+
+    model: MotionModel
+    sampling: SamplingConfig = SamplingConfig()
+    preview: Callable[[Tensor], None] | None = field(default=None, compare=False)
+    finds_what_moves = True  # no mask is guessed for it
+
+    def sample(
+        self,
+        image: Float[Tensor, "1 3 hr wr"],
+        matte: Float[Tensor, "1 1 hr wr"],
+        generator: torch.Generator,
+        spectrum: SpectrumConfig = SpectrumConfig(),
+        anchor: Float[Tensor, "1 1 hr wr"] | None = None,
+        poll: Callable[[], None] = lambda: None,
+    ) -> SpectralVolume:
+        """Sample one still. What the matte leaves out stands still; so does an anchor.
+
+        Raises:
+            ValueError: For modes, which this model has none of.
+        """
+        if spectrum.kind != "response":
+            raise ValueError(
+                "Expected a motion to play: a learned model knows no modes of vibration. Use the "
+                "elastic model for modes, or poke the motion as it is."
+            )
+        hertz = torch.arange(1, spectrum.bands + 1) / spectrum.duration_s
+        coeffs = self.coefficients(image, hertz, generator, poll)
+        free = matte if anchor is None else matte * (1 - anchor)
+        coeffs = coeffs * F.interpolate(free, coeffs.shape[-2:], mode="area")[:, None]
+        volume = SpectralVolume(coeffs, hertz, tuple(image.shape[-2:]), matte)
+        if bool((matte == 1).all()):
+            volume = replace(volume, mask=what_moves(volume, image))
+            inside = F.interpolate(volume.mask, volume.grid, mode="area")
+            volume = replace(volume, coeffs=coeffs * inside[:, None])
+        size = amplitude_pct(one_period(volume), moving_points(volume))
+        return scale(
+            volume, torch.where(size > 0, spectrum.amplitude_pct / size.clamp(min=1e-9), 0.0)
+        )
+
+    @torch.inference_mode(False)
+    def coefficients(
+        self,
+        image: Float[Tensor, "1 3 hr wr"],
+        frequencies_hz: Float[Tensor, " k"],
+        generator: torch.Generator,
+        poll: Callable[[], None] = lambda: None,
+    ) -> Complex[Tensor, "1 k 2 h w"]:
+        """A motion of unit size, on the model's own grid."""
+        model, how = self.model, self.sampling
+        like = model.encoder.stem.weight
+        hertz = frequencies_hz.to(like)
+        grid = grid_size(*image.shape[-2:], model.config.longest_side)
+        still = F.interpolate(image.clone().float(), grid, mode="bilinear", antialias=True).clamp(0, 1)  # fmt: skip
+        right, below = (-n % model.multiple for n in reversed(grid))
+        still = F.pad(still, (0, right, 0, below), mode="replicate").to(like)
+        with torch.no_grad():
+            features = model.encoder(still)
+        height, width = features.shape[-2:]
+        latent = model.config.autoencoder.latent
+        noise = torch.randn(1, len(hertz), latent, height, width, generator=generator)
+        noise = noise.to(like.device)  # float32, whatever the networks compute in
+
+        def network(told):
+            return lambda x, level: model.denoiser(x.to(like), level.to(like), told, hertz).float()
+
+        def cleaned(told):
+            return lambda x, sigma: diffusion.denoised(network(told), x, sigma)
+
+        def bands(code):
+            channels = model.autoencoder.from_latent(code.to(like)).float()
+            channels = model.encoding.stretch(channels, frequencies_hz)
+            return channels[..., : grid[0], : grid[1]]
+
+        def step(done, clean):
+            poll()
+            if self.preview is not None:
+                self.preview(bands(clean))
+
+        guide = None
+        if how.loop_strength:
+            guide = loop_guide(bands, frequencies_hz, how.loop_s, how.loop_strength)
+        with torch.no_grad():
+            code = diffusion.sample(
+                diffusion.guided(cleaned(features), cleaned(torch.zeros_like(features)), how.guidance),
+                noise, model.noise.steps(how.steps), how.sampler, guide, how.repeats, generator, step,
+            )  # fmt: skip
+            channels = bands(code).cpu()
+        return as_complex(channels)
+
+
+def shipped() -> Path:
+    """The weights that came with Image Dynamics."""
+    return Path(__file__).parent / "pretrained" / "motion-small.safetensors"
+
+
+def what_moves(
+    volume: SpectralVolume, image: Float[Tensor, "1 3 hr wr"]
+) -> Float[Tensor, "1 1 hr wr"]:
+    """A mask of what moves by more than a little, at the still's size, fitted to its edges."""
+    size = volume.coeffs.abs().square().sum((1, 2)).sqrt()
+    typical = torch.quantile(size.flatten(1), 0.95, dim=1).view(-1, 1, 1)
+    share = ((size / typical.clamp(min=1e-9) - STILL) / STILL).clamp(0, 1)
+    rough = F.interpolate(share[:, None], tuple(image.shape[-2:]), mode="bilinear")
+    return refine_mask(image, rough)
+
+
+def save_model(model: MotionModel, path: str | Path, notes: dict | None = None) -> None:
+    """Write weights, half precision for what is large, with the configuration in the header.
+
+    Args:
+        notes: What to know about them: data, steps, measures.
+    """
+    tensors = {}
+    for name, tensor in model.state_dict().items():
+        small = tensor.ndim < 2
+        tensors[name] = tensor.float().contiguous() if small else tensor.half().contiguous()
+    header = {"version": WEIGHTS_VERSION, "config": asdict(model.config), "notes": notes or {}}
+    with written_whole(Path(path)) as temporary:
+        save_file(tensors, temporary, {HEADER: json.dumps(header)})
+
+
+def load_model(path: str | Path) -> MotionModel:
+    """Read weights, and refuse what are none. Sizes are checked before anything is read.
+
+    Raises:
+        ValueError: If the file is missing, damaged, something else, of another version, or not finite.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"Expected a file of weights, found nothing at {str(path)!r}.")
+    if path.stat().st_size > LARGEST:
+        raise ValueError(f"{path.name!r} is too large for weights of a motion model.")
+    try:
+        with safe_open(path, "pt") as file:
+            header = _header(path, (file.metadata() or {}).get(HEADER))
+            config = _built(MotionModelConfig, header.get("config"), path.name)
+            _sensible(config, path.name)
+            with torch.device("meta"):
+                model = MotionModel(config)
+            wanted = {n: list(t.shape) for n, t in model.state_dict().items()}
+            stored = {n: file.get_slice(n).get_shape() for n in file.keys()}
+            if stored != wanted:
+                odd = sorted(n for n in {*stored, *wanted} if stored.get(n) != wanted.get(n))
+                raise ValueError(
+                    f"{path.name!r} is damaged: {odd[0]} has shape {stored.get(odd[0])}, expected "
+                    f"{wanted.get(odd[0])}. Get the file again."
+                )
+            tensors = {n: file.get_tensor(n).float() for n in stored}
+    except (SafetensorError, OSError, RuntimeError) as error:
+        raise ValueError(f"{path.name!r} is not a readable safetensors file: {error}.") from error
+    bad = sorted(n for n, t in tensors.items() if not t.isfinite().all())
+    if bad or not (tensors["scale"] > 0).all() or not (tensors["frequencies_hz"] > 0).all():
+        raise ValueError(
+            f"{path.name!r} is damaged: {(bad or ['scale'])[0]} holds impossible values."
+        )
+    model.load_state_dict(tensors, assign=True)
+    return model.eval().requires_grad_(False)
+
+
+def _header(path, text) -> dict:
+    try:
+        header = json.loads(text) if text else None
+    except (ValueError, RecursionError):
+        header = None
+    if not isinstance(header, dict):
+        raise ValueError(
+            f"{path.name!r} is a safetensors file but no motion model. Expected weights from `train`, "
+            "or those that came with Image Dynamics."
+        )
+    if header.get("version") != WEIGHTS_VERSION:
+        raise ValueError(
+            f"{path.name!r} has format version {str(header.get('version'))[:20]}, this release reads "
+            f"version {WEIGHTS_VERSION}. Update Image Dynamics, or train again."
+        )
+    return header
+
+
+def _built(kind, values, name):
+    """A dataclass of plain values from what a file says, every field of the type of its default."""
+    if not isinstance(values, dict) or set(values) != {f.name for f in fields(kind)}:
+        raise ValueError(f"{name!r} is damaged: its configuration is not one of a {kind.__name__}.")
+    given = {}
+    for known in fields(kind):
+        value, default = values[known.name], known.default
+        if is_dataclass(default):
+            given[known.name] = _built(type(default), value, name)
+            continue
+        if isinstance(default, tuple) and isinstance(value, list):
+            value = tuple(value)
+            fits = 0 < len(value) <= 8 and all(type(v) is int and 0 < v <= WIDEST for v in value)
+        elif isinstance(default, str):
+            fits = isinstance(value, str)
+        elif isinstance(default, float):
+            fits = type(value) in (int, float) and 0 < value < 1e4
+        else:
+            fits = type(value) is int and 0 <= value <= WIDEST
+        if not fits:
+            raise ValueError(f"{name!r} is damaged: its {known.name} is {str(value)[:40]}.")
+        given[known.name] = value
+    return kind(**given)
+
+
+def _sensible(config: MotionModelConfig, name: str) -> None:
+    denoiser = config.denoiser
+    fits = (
+        config.normalization in NORMALIZATIONS
+        and denoiser.layout in LAYOUTS
+        and config.bands == denoiser.bands >= 1
+        and config.autoencoder.latent == denoiser.latent >= 1
+        and config.longest_side >= 16
+        and len(denoiser.encoder_widths) >= 2
+        and denoiser.features >= 1
+        and all(w % max(1, w // max(1, denoiser.head)) == 0 for w in denoiser.widths)
+    )
+    if not fits:
+        raise ValueError(f"{name!r} is damaged: its configuration contradicts itself.")

@@ -1,0 +1,255 @@
+"""Motions to learn from, by number: synthetic scenes, elastic solutions on photographs, extracted clips.
+
+Law: sample n of a source is the same on every machine and in every run, and needs no sample before it;
+so a run goes on exactly where it stopped, and processes can share a batch in any way.
+
+Convention: a sample is (still, coefficients in channels), at the training size; motions are of unit size.
+What turns a picture turns its vectors.
+
+Source: augmentation as in Li et al. 2024, supplement: colour, flip, scale, rotation up to 5 degrees, crop.
+"""
+
+import bisect
+import math
+import tarfile
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from safetensors.torch import load_file, save_file
+
+from ..checkpoint import load_spectrum, written_whole
+from ..config import SpectrumConfig
+from ..elastic import ElasticPrior
+from ..encoding import Encoding, as_channels, as_complex, fit_encoding, of_unit_size
+from ..grid import normalized, pixel_grid
+from ..matte import flexibility, refine_mask
+from ..shapes import Float, Tensor
+from ..synthetic import make_scene
+from ..video import read_still
+
+SCENE_CELLS = 2  # per pixel and axis: stills for networks need no more
+STATISTICS_OF = 256  # samples
+TURN_DEG, CLOSEST = 5.0, 2.2
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Numbered samples: still 3 h w and channels k 4 h w, at the size they were made for."""
+
+    size: tuple[int, int]
+    frequencies_hz: Float[Tensor, " k"]
+
+    def sample(self, number: int) -> tuple[Float[Tensor, "3 h w"], Float[Tensor, "k 4 h w"]]: ...
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """Synthetic scenes, `count` of them over and over.
+
+    cache: A folder that keeps scenes once made; they take 1.3 MB each at 128 x 80.
+    """
+
+    size: tuple[int, int]
+    count: int
+    bands: int = 16
+    duration_s: float = 5.0
+    first_seed: int = 1_000_000
+    cache: Path | None = None
+
+    @property
+    def frequencies_hz(self) -> Float[Tensor, " k"]:
+        return torch.arange(1, self.bands + 1) / self.duration_s
+
+    def sample(self, number: int) -> tuple[Float[Tensor, "3 h w"], Float[Tensor, "k 4 h w"]]:
+        seed = self.first_seed + number % self.count
+        if self.cache is None:
+            return self._made(seed)
+        height, width = self.size
+        path = self.cache / f"scene_{width}x{height}_{self.bands}_{seed}.safetensors"
+        if not path.exists():
+            still, channels = self._made(seed)
+            kept = {"still": (still * 255).round().byte(), "channels": channels.half().contiguous()}
+            with written_whole(path) as temporary:
+                save_file(kept, temporary)
+        kept = load_file(path)
+        return kept["still"].float() / 255, kept["channels"].float()
+
+    def _made(self, seed):
+        scene = make_scene(seed, self.size, None, self.bands, self.duration_s, cells=SCENE_CELLS)
+        return scene.still, as_channels(of_unit_size(scene.spectrum().coeffs))[0]
+
+
+@dataclass(frozen=True)
+class Photographs:
+    """The elastic prior's motion of a user's photographs, in another wind for every number."""
+
+    size: tuple[int, int]
+    folder: Path
+    bands: int = 16
+    duration_s: float = 5.0
+    paths: Sequence[Path] = field(default=(), init=False)
+
+    def __post_init__(self):
+        endings = (".jpg", ".jpeg", ".png", ".webp")
+        found = sorted(p for p in self.folder.rglob("*") if p.suffix.lower() in endings)
+        if not found:
+            raise ValueError(
+                f"Expected pictures ({', '.join(endings)}) in {str(self.folder)!r}, found none."
+            )
+        object.__setattr__(self, "paths", tuple(found))
+
+    @property
+    def frequencies_hz(self) -> Float[Tensor, " k"]:
+        return torch.arange(1, self.bands + 1) / self.duration_s
+
+    def sample(self, number: int) -> tuple[Float[Tensor, "3 h w"], Float[Tensor, "k 4 h w"]]:
+        still = _covering(read_still(self.paths[number % len(self.paths)])[None, :3], self.size)[0]
+        config = SpectrumConfig(self.bands, self.duration_s)
+        generator = torch.Generator().manual_seed(number)
+        matte = refine_mask(still[None], flexibility(still[None]))
+        coeffs = ElasticPrior().sample(still[None], matte, generator, config).coeffs
+        return still, _covering(as_channels(of_unit_size(coeffs))[0], self.size)
+
+
+@dataclass(frozen=True)
+class Clips:
+    """Extracted clips: the shards that `extract` writes of a folder of them."""
+
+    size: tuple[int, int]
+    folder: Path
+    bands: int = 16
+    index: tuple[tuple[Path, str], ...] = field(default=(), init=False)
+
+    def __post_init__(self):
+        found = []
+        for path in sorted(self.folder.glob("shard-*.tar")):
+            with tarfile.open(path) as tar:
+                ends = ".spectrum.safetensors"
+                found += [(path, n.removesuffix(ends)) for n in tar.getnames() if n.endswith(ends)]
+        if not found:
+            raise ValueError(
+                f"Expected shards of extracted clips in {str(self.folder)!r}, found no samples. Make "
+                "them with `extract FOLDER -o SHARDS`."
+            )
+        object.__setattr__(self, "index", tuple(found))
+        have = len(self._read(0)[1].frequencies_hz)
+        if have < self.bands:
+            raise ValueError(f"Expected clips with {self.bands} bands, these have {have}.")
+
+    @property
+    def frequencies_hz(self) -> Float[Tensor, " k"]:
+        return self._read(0)[1].frequencies_hz[: self.bands]
+
+    def sample(self, number: int) -> tuple[Float[Tensor, "3 h w"], Float[Tensor, "k 4 h w"]]:
+        still, spectrum = self._read(number % len(self.index))
+        still = _covering(still[None, :3], self.size)[0]
+        channels = as_channels(of_unit_size(spectrum.coeffs[:, : self.bands]))[0]
+        return still, _covering(channels, self.size)
+
+    def _read(self, place):
+        path, key = self.index[place]
+        with tarfile.open(path) as tar, tempfile.TemporaryDirectory() as folder:
+            for name in ("still.png", "spectrum.safetensors"):
+                Path(folder, name).write_bytes(tar.extractfile(f"{key}.{name}").read())
+            return read_still(f"{folder}/still.png"), load_spectrum(
+                f"{folder}/spectrum.safetensors"
+            )
+
+
+@dataclass(frozen=True)
+class Mixture(torch.utils.data.Dataset):
+    """Sources mixed by weight, augmented: item n is (still, channels).
+
+    length: how many items a run has at most; they are never held.
+    """
+
+    sources: tuple[Source, ...]
+    weights: tuple[float, ...]
+    seed: int
+    length: int
+    augment: bool = True
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, number: int) -> tuple[Float[Tensor, "3 h w"], Float[Tensor, "k 4 h w"]]:
+        generator = generator_of(self.seed, number)
+        bounds = torch.tensor(self.weights).cumsum(0)
+        drawn = float(torch.rand((), generator=generator)) * float(bounds[-1])
+        source = self.sources[bisect.bisect(bounds[:-1].tolist(), drawn)]
+        place = int(torch.randint(2**31, (), generator=generator))
+        still, channels = source.sample(place)
+        return augmented(still, channels, generator) if self.augment else (still, channels)
+
+
+def generator_of(*numbers: int) -> torch.Generator:
+    """A generator for a place in a run. Torch's own seeds count modulo 2^32: numbers are mixed first."""
+    state = np.random.SeedSequence(numbers).generate_state(1)
+    return torch.Generator().manual_seed(int(state[0]))
+
+
+def statistics(mixture: Mixture, kind: str = "adaptive") -> Encoding:
+    """The encoding of what a run is trained on, from its first samples."""
+    plain = replace(mixture, augment=False)
+    count = min(len(mixture), STATISTICS_OF)
+    motions = (as_complex(plain[n][1][None])[0] for n in range(count))
+    return fit_encoding(motions, mixture.sources[0].frequencies_hz, kind)
+
+
+def augmented(
+    still: Float[Tensor, "3 h w"], channels: Float[Tensor, "k 4 h w"], generator: torch.Generator
+) -> tuple[Float[Tensor, "3 h w"], Float[Tensor, "k 4 h w"]]:
+    """Another view of the same: nearer, turned, mirrored, in other light, through another lens."""
+    draw = lambda low, high: low + (high - low) * float(torch.rand((), generator=generator))
+    angle = math.radians(draw(-TURN_DEG, TURN_DEG))
+    zoom = CLOSEST ** draw(0, 1) if draw(0, 1) < 0.6 else 1.0
+    zoom = max(zoom, 1 + 1.7 * abs(math.sin(angle)))  # no corners that show nothing
+    mirror = -1.0 if draw(0, 1) < 0.5 else 1.0
+    cos, sin = math.cos(angle) / zoom, math.sin(angle) / zoom
+    # From the new picture's pixels to the old one's.
+    back = still.new_tensor([[mirror * cos, -mirror * sin], [sin, cos]])
+    height, width = still.shape[-2:]
+    middle = still.new_tensor([(width - 1) / 2, (height - 1) / 2]).view(2, 1, 1)
+    slack = (1 - 1 / zoom) * (1 - abs(math.sin(angle)))
+    shift = middle * still.new_tensor([draw(-slack, slack), draw(-slack, slack)]).view(2, 1, 1)
+    places = torch.einsum("ij,jhw->ihw", back, pixel_grid(height, width, like=still) - middle)
+    grid = normalized((places + middle + shift).flatten(1)[None], (height, width))
+    grid = grid.view(1, height, width, 2)
+    read = lambda x: F.grid_sample(x[None], grid, padding_mode="reflection", align_corners=False)[0]
+    still = read(still)
+    fields = rearrange(
+        read(channels.flatten(0, 1)), "(k xy part) h w -> k xy part h w", xy=2, part=2
+    )
+    # Vectors turn and flip as the picture does; of unit size they stay.
+    turned = torch.einsum("ij,kjphw->kiphw", torch.linalg.inv(back) / zoom, fields)
+    return _in_other_light(still, draw, generator), turned.flatten(1, 2)
+
+
+def _in_other_light(still, draw, generator):
+    still = still.clamp(1e-3, 1).pow(0.6 * 2.8 ** draw(0, 1)) * draw(0.7, 1.3)
+    still = still * (1 + 0.12 * torch.randn(3, 1, 1, generator=generator))
+    grey = still.mean(0, keepdim=True)
+    still = grey + (still - grey) * draw(0.0, 1.4)
+    if draw(0, 1) < 0.2:  # other hues
+        still = still[torch.randperm(3, generator=generator)]
+    if draw(0, 1) < 0.4:
+        still = F.avg_pool2d(F.pad(still[None], (1, 1, 1, 1), mode="reflect"), 3, 1)[0]
+    still = still + draw(0, 0.04) * torch.randn(still.shape, generator=generator)
+    return still.clamp(0, 1)
+
+
+def _covering(fields, size):
+    """The middle of pictures or fields, scaled to fill a size. Motions of unit size keep their vectors."""
+    height, width = fields.shape[-2:]
+    scale = max(size[0] / height, size[1] / width)
+    large = [max(n, round(scale * m)) for n, m in zip(size, (height, width))]
+    fields = F.interpolate(fields, large, mode="bilinear", antialias=True)
+    top, left = ((n - m) // 2 for n, m in zip(large, size))
+    return fields[..., top : top + size[0], left : left + size[1]]

@@ -1,0 +1,274 @@
+"""The training loop: one, for every stage, on one processor or many.
+
+Law: a run that is called again goes on as if it had never stopped: what step n does depends on the seed,
+n and the state alone. Shared among processes, a batch gives the gradient that one process gets.
+
+A run's folder holds `state.safetensors` (networks, their average, moments of the optimizer, what run it
+is and its last step), `log.csv`, `model.safetensors` (the average, to be used) and pictures.
+"""
+
+import csv
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from ..checkpoint import written_whole
+from ..motion_model import MotionModel, save_model
+from ..shapes import Tensor
+from .data import Mixture, generator_of
+from .objectives import Objective, whiten
+
+RATES = ("cosine", "constant")
+WHITENED_ON = 16  # batches
+NOISE = 1  # a stream of random numbers apart from that of the data
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How long and how fast."""
+
+    stage: str
+    steps: int
+    batch: int = 32  # over all processes
+    rate: float = 3e-4
+    schedule: str = "cosine"
+    warm_up: int = 100  # steps
+    decay: float = 1e-2  # of weights
+    clip: float = 1.0  # norm of the gradient
+    average: float = 0.999  # what the average keeps a step; less at first
+    save_every: int = 250
+    log_every: int = 25
+    workers: int = 0  # processes that make samples
+    precision: str = "no"  # "no", "bf16", "fp16"
+    seed: int = 0
+
+    def rate_at(self, step: int) -> float:
+        warm = min(1.0, (step + 1) / max(1, self.warm_up))
+        if self.schedule == "constant":
+            return self.rate * warm
+        return self.rate * warm * (0.5 + 0.5 * math.cos(math.pi * min(1.0, step / self.steps)))
+
+
+def train(
+    model: MotionModel,
+    data: Mixture,
+    config: TrainConfig,
+    out: Path,
+    notes: dict | None = None,
+    picture: Callable[[MotionModel, Path], None] | None = None,
+    callback: Callable[[int, int, float], None] = lambda step, of, loss: None,
+) -> MotionModel:
+    """Train one stage of a model, or go on with it; the averaged model, on the CPU.
+
+    Args:
+        picture: Called with the averaged model and a path, to draw what it can do by now.
+        callback: (steps done, of so many, loss). May raise: what was saved stays.
+
+    Raises:
+        ValueError: If accelerate is missing, the folder is another run's, or the loss is not finite.
+    """
+    try:
+        from accelerate import Accelerator
+    except ImportError as error:
+        raise ValueError(
+            "Training needs accelerate, which is not installed. Install image-dynamics[train]."
+        ) from error
+    if config.schedule not in RATES:
+        raise ValueError(f"Expected a rate among {', '.join(RATES)}, got {config.schedule!r}.")
+    accelerator = Accelerator(mixed_precision=config.precision)
+    ranks, rank = accelerator.num_processes, accelerator.process_index
+    if config.batch % ranks:
+        raise ValueError(f"Expected a batch that {ranks} processes can share, got {config.batch}.")
+    run = _Run(out, model, config, accelerator.is_main_process)
+    first = run.load(model)
+    objective = Objective(config.stage, model, model.frequencies_hz)
+    learning = objective.learning()
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    for parameter in learning:
+        parameter.requires_grad_(True)
+    optimizer = torch.optim.AdamW(learning, config.rate, weight_decay=config.decay)
+    run.restore(optimizer, model)
+    prepared, optimizer = accelerator.prepare(_Losses(objective), optimizer)
+    device = accelerator.device
+    average = run.average or {n: p.detach().clone() for n, p in model.named_parameters() if p.requires_grad}  # fmt: skip
+    average = {n: t.to(device) for n, t in average.items()}
+    batches = _batches(data, config, first, rank, ranks)
+    begun = time.monotonic()
+    for step, (numbers, still, channels) in enumerate(batches, first):
+        generators = [generator_of(config.seed, n, NOISE) for n in numbers]
+        for group in optimizer.param_groups:
+            group["lr"] = config.rate_at(step)
+        terms = prepared(still.to(device), channels.to(device), generators)
+        total = sum(terms.values())
+        optimizer.zero_grad()
+        accelerator.backward(total)
+        accelerator.clip_grad_norm_(learning, config.clip)
+        optimizer.step()
+        keep = min(config.average, (step + 1) / (step + 10))
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                if name in average:
+                    average[name].lerp_(parameter, 1 - keep)
+        loss = float(accelerator.reduce(total.detach(), "mean"))
+        if not math.isfinite(loss):
+            raise ValueError(
+                f"The loss is {loss} at step {step}. Go on from the last state with a lower rate."
+            )
+        done = step + 1
+        if done % config.log_every == 0 or done == config.steps:
+            run.log(
+                done,
+                loss,
+                {n: float(t.detach()) for n, t in terms.items()},
+                time.monotonic() - begun,
+            )
+        if done % config.save_every == 0 or done == config.steps:
+            accelerator.wait_for_everyone()
+            run.save(done, model, optimizer, average)
+            if picture is not None and accelerator.is_main_process:
+                drawn = out / f"{config.stage}_{done:07d}.png"
+                _with(model, average, partial(picture, model, drawn))
+        callback(done, config.steps, loss)
+    _put(model, average)
+    model.to("cpu").eval()
+    if config.stage == "autoencoder":
+        place = range(min(len(data), WHITENED_ON))
+        whiten(model, (data[i][1][None] for i in place), model.frequencies_hz)
+    if accelerator.is_main_process:
+        record = {"stage": config.stage, "steps": config.steps, "batch": config.batch}
+        save_model(model, out / "model.safetensors", (notes or {}) | {"last run": record})
+    return model
+
+
+class _Losses(torch.nn.Module):
+    """An objective as a module, so that gradients are shared out and precision is lowered in it."""
+
+    def __init__(self, objective):
+        super().__init__()
+        self.model, self.objective = objective.model, objective
+
+    def forward(self, still, channels, generators):
+        return self.objective.losses(still, channels, generators)
+
+
+def _batches(data, config, first, rank, ranks):
+    """(numbers, stills, channels) of this process, from a step on."""
+    start, stop = first * config.batch + rank, config.steps * config.batch
+    loader = torch.utils.data.DataLoader(
+        _Numbered(data),
+        batch_size=config.batch // ranks,
+        sampler=range(start, stop, ranks),
+        num_workers=config.workers,
+        persistent_workers=False,
+    )
+    for numbers, still, channels in loader:
+        yield numbers.tolist(), still, channels
+
+
+@dataclass(frozen=True)
+class _Numbered(torch.utils.data.Dataset):
+    data: Mixture
+
+    def __len__(self):
+        return len(self.data)
+
+    def __getitem__(self, number):
+        return number, *self.data[number]
+
+
+def _put(model, values: dict[str, Tensor]) -> None:
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name in values:
+                parameter.copy_(values[name])
+
+
+def _with(model, values, work) -> None:
+    """Do something with other weights, and put its own back."""
+    own = {n: p.detach().clone() for n, p in model.named_parameters() if n in values}
+    _put(model, values)
+    model.eval()
+    try:
+        work()
+    finally:
+        _put(model, own)
+        model.train()
+
+
+class _Run:
+    """What a run keeps on disk. Only one process writes."""
+
+    def __init__(self, out: Path, model, config: TrainConfig, writes: bool):
+        self.out, self.writes, self.average, self.moments = out, writes, None, {}
+        self.what = {"stage": config.stage, "batch": config.batch, "seed": config.seed, "model": asdict(model.config)}  # fmt: skip
+        self.what = json.loads(json.dumps(self.what))
+        if writes:
+            out.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def _state(self):
+        return self.out / "state.safetensors"
+
+    def load(self, model) -> int:
+        """Put a saved state into the model; the step to go on from."""
+        if not self._state.exists():
+            return 0
+        with safe_open(self._state, "pt") as file:
+            header = file.metadata() or {}
+            run = json.loads(header.get("run", "{}"))
+            odd = sorted(n for n in self.what if run.get(n) != self.what[n])
+            if odd:
+                raise ValueError(
+                    f"{str(self.out)!r} holds another run: its {odd[0]} differs. Use another folder, or "
+                    "the settings that it was begun with."
+                )
+            state = {name: file.get_tensor(name) for name in file.keys()}
+        own = {n[6:]: t for n, t in state.items() if n.startswith("model.")}
+        model.load_state_dict(own)
+        self.average = {n[8:]: t for n, t in state.items() if n.startswith("average.")}
+        self.moments = {n: t for n, t in state.items() if n.startswith("moment.")}
+        return int(header["step"])
+
+    def restore(self, optimizer, model) -> None:
+        names = {id(p): n for n, p in model.named_parameters()}
+        if not self.moments:
+            return
+        for parameter in optimizer.param_groups[0]["params"]:
+            name = names[id(parameter)]
+            optimizer.state[parameter] = {
+                key: self.moments[f"moment.{key}.{name}"]
+                for key in ("step", "exp_avg", "exp_avg_sq")
+            }
+
+    def save(self, step, model, optimizer, average) -> None:
+        if not self.writes:
+            return
+        tensors = {f"model.{n}": t for n, t in model.state_dict().items()}
+        tensors |= {f"average.{n}": t for n, t in average.items()}
+        names = {id(p): n for n, p in model.named_parameters()}
+        for parameter, state in optimizer.state.items():
+            for key, value in state.items():
+                tensors[f"moment.{key}.{names[id(parameter)]}"] = value
+        tensors = {n: t.detach().cpu().contiguous().clone() for n, t in tensors.items()}
+        with written_whole(self._state) as temporary:
+            save_file(tensors, temporary, {"run": json.dumps(self.what), "step": str(step)})
+
+    def log(self, step, loss, terms, seconds) -> None:
+        if not self.writes:
+            return
+        path = self.out / "log.csv"
+        new = not path.exists()
+        with open(path, "a", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            if new:
+                writer.writerow(["step", "seconds", "loss", *terms])
+            writer.writerow([step, f"{seconds:.1f}", f"{loss:.6f}", *(f"{t:.6f}" for t in terms.values())])  # fmt: skip

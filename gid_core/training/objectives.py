@@ -1,0 +1,173 @@
+"""What is asked of the networks: a module, its parts that learn, and a loss of a batch.
+
+autoencoder   bands come back from their codes
+encoder       the amplitude of every band can be read from the still: where things move
+bands         stage 1: codes of single bands are cleaned of noise, given the still
+coordination  stage 2: all bands of a motion at once; only attention across bands learns
+
+Law: a loss depends on (batch, generators) alone, item by item, so that a batch can be shared out.
+
+Source: Li et al., CVPR 2024, Sec. 4.3 and supplement; Karras et al. 2022 for weights and noise levels.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from .. import diffusion
+from ..autoencoder import REDUCTION
+from ..denoiser import across_bands
+from ..motion_model import MotionModel
+from ..shapes import Float, Tensor
+
+STAGES = ("autoencoder", "encoder", "bands", "coordination")
+GRADIENT, KL = 0.2, 1e-6  # weights against L1
+SCALES = 3  # of the multi-scale gradient
+UNTOLD = 0.1  # share of stills left out, so that a model can be asked what it thinks without one
+AMPLITUDES = 0.3  # weight of the encoder's task while bands are cleaned
+BANDS_AT_A_TIME = 4  # of a motion, in stage 1
+
+
+@dataclass(frozen=True)
+class Objective:
+    """One stage of training of a model."""
+
+    stage: str
+    model: MotionModel
+    frequencies_hz: Float[Tensor, " k"]
+
+    def __post_init__(self):
+        if self.stage not in STAGES:
+            raise ValueError(f"Expected a stage among {', '.join(STAGES)}, got {self.stage!r}.")
+
+    def learning(self) -> list[torch.nn.Parameter]:
+        """The parameters that learn."""
+        model = self.model
+        if self.stage == "coordination":
+            found = across_bands(model.denoiser)
+            if not found:
+                raise ValueError(
+                    f"Expected a model whose layout is coordinated, got "
+                    f"{model.config.denoiser.layout!r}: it has no attention across bands to train."
+                )
+            return found
+        if self.stage == "autoencoder":
+            return list(model.autoencoder.parameters())
+        if self.stage == "encoder":
+            return list(model.encoder.parameters())
+        across = {id(p) for p in across_bands(model.denoiser)}
+        parts = [*model.encoder.parameters(), *model.denoiser.parameters()]
+        return [p for p in parts if id(p) not in across]
+
+    def losses(
+        self,
+        still: Float[Tensor, "b 3 h w"],
+        channels: Float[Tensor, "b k 4 h w"],
+        generators: list[torch.Generator],
+    ) -> dict[str, Float[Tensor, ""]]:
+        """Terms of the loss by name, weighted; their sum is what is minimized.
+
+        Args:
+            channels: Motions of unit size.
+            generators: One for each item, on the CPU.
+        """
+        return getattr(self, f"_{self.stage}")(still, channels, generators)
+
+    def _autoencoder(self, still, channels, generators):
+        chosen = _chosen(channels, generators)
+        encoded = torch.stack([self._squash(c, hz) for c, hz in zip(channels, chosen)]).flatten(
+            0, 1
+        )
+        autoencoder = self.model.autoencoder
+        mean, log_variance = autoencoder.posterior(encoded)
+        noise = _noise(mean.unflatten(0, (len(generators), -1)), generators).flatten(0, 1)
+        back = autoencoder.reconstruct(mean + (0.5 * log_variance).exp() * noise)
+        kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
+        return {
+            "l1": (back - encoded).abs().mean(),
+            "gradient": GRADIENT * multiscale_gradient(back, encoded),
+            "kl": KL * kl,
+        }
+
+    def _encoder(self, still, channels, generators):
+        return {"amplitudes": self._amplitudes(self.model.encoder(still), channels)}
+
+    def _amplitudes(self, features, channels):
+        size = amplitudes(channels, self.model.encoding.scale_at(self.frequencies_hz))
+        return F.smooth_l1_loss(self.model.encoder.amplitudes(features), size, beta=0.2)
+
+    def _bands(self, still, channels, generators):
+        volume = self.model.config.denoiser.layout == "volume"
+        chosen = [torch.arange(channels.shape[1])] * len(still) if volume else _chosen(channels, generators)  # fmt: skip
+        features = self.model.encoder(still)
+        cleaned = self._cleaned(features, channels, chosen, generators)
+        return cleaned | {"amplitudes": AMPLITUDES * self._amplitudes(features, channels)}
+
+    def _coordination(self, still, channels, generators):
+        with torch.no_grad():
+            features = self.model.encoder(still)
+        every = [torch.arange(channels.shape[1])] * len(still)
+        return self._cleaned(features, channels, every, generators)
+
+    def _squash(self, channels, chosen):
+        return self.model.encoding.squash(channels[None, chosen], self.frequencies_hz[chosen])[0]
+
+    def _cleaned(self, features, channels, chosen, generators):
+        model = self.model
+        encoded = torch.stack([self._squash(c, k) for c, k in zip(channels, chosen)])
+        with torch.no_grad():
+            clean = model.autoencoder.to_latent(encoded)
+        told = [float(torch.rand((), generator=g)) >= UNTOLD for g in generators]
+        features = features * features.new_tensor(told).view(-1, 1, 1, 1)
+        # Levels spread evenly over the batch would tie items together: each draws its own.
+        sigma = torch.cat([model.noise.drawn(1, g) for g in generators]).to(clean)
+        noise = _noise(clean, generators)
+        hertz = torch.stack([self.frequencies_hz[k] for k in chosen]).to(clean)
+        network = lambda x, level: model.denoiser(x, level, features, hertz)
+        return {"clean": diffusion.loss(network, clean, sigma, noise).mean()}
+
+
+def _chosen(channels, generators):
+    """Some bands of every motion."""
+    k = channels.shape[1]
+    count = min(k, BANDS_AT_A_TIME)
+    return [torch.randperm(k, generator=g)[:count] for g in generators]
+
+
+def _noise(like, generators):
+    drawn = [torch.randn(like.shape[1:], generator=g) for g in generators]
+    return torch.stack(drawn).to(like)
+
+
+def amplitudes(
+    channels: Float[Tensor, "b k 4 h w"], scale: Float[Tensor, " k"]
+) -> Float[Tensor, "b k hl wl"]:
+    """Size of every band's motion at latent resolution, normalized as the networks see motions."""
+    size = channels.square().sum(2).sqrt()
+    return (F.avg_pool2d(size, REDUCTION) / scale.to(size).view(-1, 1, 1)).clamp(max=4).sqrt()
+
+
+def multiscale_gradient(
+    found: Float[Tensor, "n c h w"], wanted: Float[Tensor, "n c h w"]
+) -> Float[Tensor, ""]:
+    """Mean absolute difference of slopes, at full, half and quarter size."""
+    total, error = 0.0, found - wanted
+    for _ in range(SCALES):
+        total = total + error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
+        error = F.avg_pool2d(error, 2)
+    return total / SCALES
+
+
+def whiten(model: MotionModel, batches, frequencies_hz: Float[Tensor, " k"]) -> None:
+    """Set the statistics of the autoencoder's codes from some batches of channels."""
+    codes = []
+    model.autoencoder.latent_mean.zero_()
+    model.autoencoder.latent_std.fill_(1)
+    with torch.no_grad():
+        for channels in batches:
+            encoded = model.encoding.squash(channels, frequencies_hz)
+            codes.append(model.autoencoder.to_latent(encoded).transpose(2, 0).flatten(1))
+    codes = torch.cat(codes, 1)
+    model.autoencoder.latent_mean.copy_(codes.mean(1))
+    model.autoencoder.latent_std.copy_(codes.std(1).clamp(min=1e-6))
