@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 
@@ -19,6 +20,7 @@ from . import (
     extraction,
     fidelity,
     flow,
+    motion_model,
     pipeline,
     report,
     shards,
@@ -26,8 +28,10 @@ from . import (
     video,
 )
 from .config import (
+    PRESETS,
     ElasticConfig,
     ExtractionConfig,
+    SamplingConfig,
     ShardConfig,
     SpectrumConfig,
     WindConfig,
@@ -35,6 +39,7 @@ from .config import (
 from .elastic import ElasticPrior
 from .options import MOST_BANDS, parser
 from .page import save_page
+from .training import data, loop as training
 
 HIGHEST_HZ = 3.2  # of the paper's 16 bands over 5 s
 LONGEST_PERIOD_S = 10.0
@@ -62,12 +67,12 @@ def animate(args) -> None:
     still, mask, anchor = _read(args)
     if args.anchor is not None and mask is not None and not pipeline.overlap(mask, anchor):
         _say("note: the anchor mask does not touch the mask; parts are anchored by rule instead")
-    model = ElasticPrior(
-        ElasticConfig(sway_hz=args.sway_hz, damping_ratio=args.damping, anchor=args.anchor_rule),
-        WindConfig(args.wind_direction, args.wind_speed, args.gust_length),
-    )
+    model = _model(args)
     # Bands on the clip's own harmonics close its loop unmoved; what is much longer is spread out.
-    duration = args.duration or min(LONGEST_PERIOD_S, max(3, args.frames) / args.fps * args.speed)
+    own = SpectrumConfig().duration_s if args.model != "elastic" and args.loop_guidance else None
+    duration = (
+        args.duration or own or min(LONGEST_PERIOD_S, max(3, args.frames) / args.fps * args.speed)
+    )
     below = math.ceil(args.fps / args.speed / 2 * duration) - 1  # half the frame rate
     bands = args.bands or max(1, min(MOST_BANDS, below, round(HIGHEST_HZ * duration)))
     bands = SpectrumConfig(bands, duration, args.amplitude)
@@ -85,6 +90,24 @@ def animate(args) -> None:
         checkpoint.save_spectrum(modes, args.save_modes)
         _say(f"wrote {args.save_modes}")
     _write(args, still, spectrum)
+
+
+def _model(args):
+    """What the motion comes from: the elastic prior, or weights."""
+    if args.model == "elastic":
+        return ElasticPrior(
+            ElasticConfig(
+                sway_hz=args.sway_hz, damping_ratio=args.damping, anchor=args.anchor_rule
+            ),
+            WindConfig(args.wind_direction, args.wind_speed, args.gust_length),
+        )
+    if args.save_modes is not None:
+        raise ValueError(
+            "Expected the elastic model for --save-modes: a learned model knows no modes of vibration."
+        )
+    path = motion_model.shipped() if args.model == "learned" else Path(args.model)
+    how = SamplingConfig(args.steps, args.sampler, args.guidance, args.loop_guidance, args.frames / args.fps)  # fmt: skip
+    return motion_model.LearnedMotion(motion_model.load_model(path), how)
 
 
 def render(args) -> None:
@@ -165,6 +188,43 @@ def _photographs(folder):
             f"{str(folder)!r}."
         )
     return [video.read_still(path)[:3] for path in found]
+
+
+def train(args) -> None:
+    if args.begin is None:
+        preset = PRESETS[args.preset]
+        denoiser = replace(preset.denoiser, bands=args.bands, layout=args.layout or preset.denoiser.layout)  # fmt: skip
+        config = replace(preset, bands=args.bands, normalization=args.normalization, denoiser=denoiser)  # fmt: skip
+        begun = None
+    else:
+        begun = motion_model.load_model(args.begin)
+        config = begun.config
+        if args.layout is not None:
+            config = replace(config, denoiser=replace(config.denoiser, layout=args.layout))
+    size = (config.longest_side * 5 // 8, config.longest_side)
+    sources = [data.Scenes(size, args.scenes, config.bands, config.duration_s, cache=args.cache)]
+    weights = [args.scenes_weight]
+    for folder, kind, weight in (
+        (args.photographs, data.Photographs, args.photographs_weight),
+        (args.clips, data.Clips, args.clips_weight),
+    ):
+        if folder is not None:
+            sources.append(kind(size, folder, config.bands))
+            weights.append(weight)
+    if args.cache is not None:
+        args.cache.mkdir(parents=True, exist_ok=True)
+    mixture = data.Mixture(tuple(sources), tuple(weights), args.seed, args.steps * args.batch)
+    encoding = begun.encoding if begun else data.statistics(mixture, config.normalization)
+    model = motion_model.fresh(config, encoding, args.seed)
+    if begun is not None:
+        model.load_state_dict(begun.state_dict(), strict=False)
+    how = training.TrainConfig(
+        args.stage, args.steps, args.batch, args.rate, args.schedule, workers=args.workers,
+        precision=args.precision, seed=args.seed, save_every=args.save_every,
+    )  # fmt: skip
+    bar = _Bar("step", args.quiet)
+    training.train(model, mixture, how, args.out, callback=lambda done, of, loss: bar(done, of))
+    _say(f"wrote {args.out / 'model.safetensors'}: {args.stage}, {args.steps} steps")
 
 
 def evaluate(args) -> None:
@@ -285,7 +345,7 @@ def _in_time_for_interrupts():
     signal.signal(signal.SIGTERM, stop)
 
 
-COMMANDS = {f.__name__: f for f in (animate, render, extract, synth, evaluate, page)}
+COMMANDS = {f.__name__: f for f in (animate, render, extract, synth, train, evaluate, page)}
 
 
 if __name__ == "__main__":

@@ -60,3 +60,82 @@ class ShardConfig:
     longest_side: int = 512  # of the stills; motion has the grid of `extraction`
     flow: str = "dis"
     extraction: ExtractionConfig = ExtractionConfig(training=True)
+
+
+@dataclass(frozen=True)
+class AutoencoderConfig:
+    """Of one band at a time: 4 scalars a pixel to `latent` channels at a quarter of the size."""
+
+    latent: int = 4
+    patch: int = 1  # px to a side that the first layer takes at once
+    widths: tuple[int, ...] = (
+        128,
+        256,
+        512,
+    )  # each at half the size (Li et al. 2024: 128 x 1, 2, 4)
+    blocks: int = 2
+
+
+@dataclass(frozen=True)
+class DenoiserConfig:
+    """The image encoder and the U-Net."""
+
+    bands: int = 16
+    latent: int = 4
+    features: int = 16  # of the still, at latent resolution (Li et al. 2024, supplement)
+    encoder_widths: tuple[int, ...] = (64, 128, 256, 256, 256)  # from half the still's size down
+    widths: tuple[int, ...] = (128, 512, 1024)  # Li et al. 2024: 128 x 1, 4, 8
+    blocks: int = 2  # a level
+    attention_from: int = 0  # level from which pixels attend to each other
+    head: int = 64  # channels of an attention head
+    layout: str = "coordinated"  # "coordinated", "independent", "volume"
+
+
+LAYOUTS = ("coordinated", "independent", "volume")
+
+
+@dataclass(frozen=True)
+class MotionModelConfig:
+    """A latent diffusion model of spectral volumes."""
+
+    bands: int = 16
+    duration_s: float = 5.0
+    longest_side: int = 256  # of the spectra, and of the still as the network sees it
+    normalization: str = "adaptive"
+    autoencoder: AutoencoderConfig = AutoencoderConfig()
+    denoiser: DenoiserConfig = DenoiserConfig()
+
+
+@dataclass(frozen=True)
+class SamplingConfig:
+    """How the learned model is asked."""
+
+    steps: int = 10
+    sampler: str = "dpmpp_2m"
+    guidance: float = 0.0  # w of (1 + w) told - w untold (Li et al. 2024: 1.75)
+    loop_strength: float = 0.0  # u of loop guidance (Li et al. 2024: 200)
+    loop_s: float = 5.0  # the length of the loop that it closes
+    repeats: int = 1  # of a step, where a guide works (Li et al. 2024: 2)
+
+
+PRESETS = {
+    "tiny": MotionModelConfig(
+        longest_side=64,
+        autoencoder=AutoencoderConfig(patch=2, widths=(16, 24), blocks=1),
+        denoiser=DenoiserConfig(
+            encoder_widths=(16, 24, 32), widths=(24, 32), blocks=1, attention_from=9, head=16
+        ),
+    ),
+    "small": MotionModelConfig(
+        longest_side=128,
+        autoencoder=AutoencoderConfig(patch=2, widths=(32, 64), blocks=1),
+        denoiser=DenoiserConfig(
+            encoder_widths=(32, 64, 128, 160),
+            widths=(48, 96, 128),
+            blocks=1,
+            attention_from=1,
+            head=32,
+        ),
+    ),
+    "paper": MotionModelConfig(),
+}

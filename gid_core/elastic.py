@@ -60,6 +60,7 @@ class ElasticPrior:
 
     elastic: ElasticConfig = ElasticConfig()
     wind: WindConfig = WindConfig()
+    finds_what_moves = False
 
     def sample(
         self,

@@ -11,12 +11,19 @@ from pathlib import Path
 from . import fidelity, flow, pipeline, synthetic
 from .config import (
     ANCHORS,
+    LAYOUTS,
+    PRESETS,
     ElasticConfig,
     ExtractionConfig,
+    SamplingConfig,
     ShardConfig,
     SpectrumConfig,
     WindConfig,
 )
+from .diffusion import SAMPLERS
+from .encoding import NORMALIZATIONS
+from .training.loop import RATES, TrainConfig
+from .training.objectives import STAGES
 
 MOST_BANDS = 128
 
@@ -37,7 +44,12 @@ def parser(run: dict[str, Callable]) -> argparse.ArgumentParser:
     add("--exact-mask", action="store_true", help="use the mask as it is, do not refine it")
     add("--anchor", type=Path, metavar="M", help="picture of the still, white where it is held")
     add("--anchor-rule", choices=ANCHORS, default=elastic.anchor, help="what holds a part where no anchor is painted (default: %(default)s, which is hanging for what only the upper border cuts off, else ground)")  # fmt: skip
-    add("--model", choices=["elastic"], default="elastic", help="where the motion comes from (default: %(default)s, which needs no weights)")  # fmt: skip
+    add("--model", default="elastic", metavar="M", help="where the motion comes from: elastic, which needs no weights; learned, which needs no mask either; or a file of weights (default: %(default)s)")  # fmt: skip
+    how = SamplingConfig()
+    add("--steps", type=number(int, 1, 1000), default=how.steps, metavar="N", help="learned: steps of sampling (default: %(default)s)")  # fmt: skip
+    add("--sampler", choices=SAMPLERS, default=how.sampler, help="learned: (default: %(default)s)")
+    add("--guidance", type=number(float, 0, 20), default=how.guidance, metavar="W", help="learned: how much more the still counts (default: %(default)s)")  # fmt: skip
+    add("--loop-guidance", type=number(float, 0, 1e5), default=0.0, metavar="U", help="learned: keep the model's own frequencies, and guide sampling towards a loop as long as the clip; 0 uses frequencies that close it by themselves (default: %(default)s)")  # fmt: skip
     add("--amplitude", type=number(float, 0, 20), default=bands.amplitude_pct, metavar="PCT", help="how far things move, 95th percentile of the peaks, %% of the longer side (default: %(default)s)")  # fmt: skip
     add("--sway-hz", type=number(float, 0, 20, True), default=elastic.sway_hz, metavar="F", help="natural frequency of the largest part, Hz; trees 0.2-0.5, small plants 1-3 (default: %(default)s)")  # fmt: skip
     add("--damping", type=number(float, 0, 2, True), default=elastic.damping_ratio, metavar="Z", help="damping ratio, 1 = no ringing (default: %(default)s)")  # fmt: skip
@@ -89,6 +101,36 @@ def parser(run: dict[str, Callable]) -> argparse.ArgumentParser:
     add("--fps", type=number(float, 0, 240, True), default=30.0, metavar="R", help="frames per second (default: %(default)s)")  # fmt: skip
     add("--amplitude", type=number(float, 0, 20), metavar="PCT", help="how far things move, 95th percentile of the peaks, %% of the longer side (default: drawn, 0.4 to 4)")  # fmt: skip
     add("--photographs", type=Path, metavar="DIR", help="pictures to texture things with (default: procedural)")  # fmt: skip
+    add("--quiet", action="store_true", help="no progress bar")
+
+    command = commands.add_parser(
+        "train", help="train one stage of a motion model, or go on with it"
+    )
+    command.set_defaults(run=run["train"])
+    add, how = command.add_argument, TrainConfig
+    add("stage", choices=STAGES, help="in this order; each begins with --from the one before")
+    add("-o", "--out", type=Path, required=True, metavar="RUN", help="folder of the run; called again, it goes on")  # fmt: skip
+    add("--from", dest="begin", type=Path, metavar="F", help="weights to begin with")
+    add("--preset", choices=list(PRESETS), default="small", help="size of the networks, without --from (default: %(default)s)")  # fmt: skip
+    add("--layout", choices=LAYOUTS, help="how bands are told of each other (default: the preset's, coordinated)")  # fmt: skip
+    add("--normalization", choices=NORMALIZATIONS, default="adaptive", help="of coefficients (default: %(default)s)")  # fmt: skip
+    add("--bands", type=number(int, 1, MOST_BANDS), default=16, metavar="K", help="number of frequencies (default: %(default)s)")  # fmt: skip
+    add("--steps", type=number(int, 1, 10**8), required=True, metavar="N", help="to train, in all")
+    add("--batch", type=number(int, 1, 65536), default=how.batch, metavar="B", help="stills a step, over all processes (default: %(default)s)")  # fmt: skip
+    add("--rate", type=number(float, 0, 1, True), default=how.rate, metavar="R", help="largest step of the optimizer (default: %(default)s)")  # fmt: skip
+    add(
+        "--schedule", choices=RATES, default=how.schedule, help="of the rate (default: %(default)s)"
+    )
+    add("--precision", choices=["no", "bf16", "fp16"], default=how.precision, help="lower than float32 where it is safe (default: %(default)s)")  # fmt: skip
+    add("--workers", type=number(int, 0, 1024), default=how.workers, metavar="N", help="processes that make samples (default: %(default)s)")  # fmt: skip
+    add("--seed", type=number(int, 0, 2**20), default=how.seed, metavar="N", help="(default: %(default)s)")  # fmt: skip
+    add("--save-every", type=number(int, 1, 10**8), default=how.save_every, metavar="N", help="steps (default: %(default)s)")  # fmt: skip
+    add("--scenes", type=number(int, 1, 10**9), default=5000, metavar="N", help="how many synthetic scenes (default: %(default)s)")  # fmt: skip
+    add("--cache", type=Path, metavar="DIR", help="folder that keeps scenes once made (1.3 MB each at 128x80)")  # fmt: skip
+    add("--photographs", type=Path, metavar="DIR", help="also the elastic prior's motion of these pictures")  # fmt: skip
+    add("--clips", type=Path, metavar="DIR", help="also clips: shards that extract has written")
+    for name, default in (("scenes", 1.0), ("photographs", 0.5), ("clips", 0.5)):
+        add(f"--{name}-weight", type=number(float, 0, 1e6), default=default, metavar="W", help="share of samples, against the others (default: %(default)s)")  # fmt: skip
     add("--quiet", action="store_true", help="no progress bar")
 
     command = commands.add_parser("evaluate", help="measure clips and spectra against others")

@@ -35,7 +35,12 @@ Callback = Callable[[int, int], None]
 
 @runtime_checkable
 class MotionModel(Protocol):
-    """What can be sampled: the elastic prior, or a learned model."""
+    """What can be sampled: the elastic prior, or a learned model.
+
+    finds_what_moves: Whether, without a mask, it says itself what moves; else a mask is guessed.
+    """
+
+    finds_what_moves: bool
 
     def sample(
         self,
@@ -82,7 +87,10 @@ def sample_motion(
         )
     volumes = []
     for i in range(len(images)):
-        still, matte = _with_matte(images, mask, i, refine)
+        if mask is None and model.finds_what_moves:
+            still, matte = _in_colour(images, i), torch.ones(1, 1, *size)
+        else:
+            still, matte = _with_matte(images, mask, i, refine)
         generator = torch.Generator().manual_seed((seed + i) % 2**64)
         held = None if anchor is None else anchor[i : i + 1]
         poll = lambda done=i: callback(done, len(images))
@@ -129,11 +137,13 @@ def transfer_motion(
 
 def _with_matte(images, mask, i, refine):
     """A still in colours, and what moves in it: as painted or as guessed, refined or not."""
-    still = images[i : i + 1, :3]
-    if len(still[0]) == 1:
-        still = still.expand(1, 3, *still.shape[-2:])
+    still = _in_colour(images, i)
     painted = flexibility(still) if mask is None else mask[i : i + 1]
     return still, refine_mask(still, painted) if refine else painted
+
+
+def _in_colour(images, i):
+    return images[i : i + 1, :3].expand(1, 3, *images.shape[-2:])
 
 
 def overlap(mask: Float[Tensor, "m 1 h w"], anchor: Float[Tensor, "a 1 h2 w2"]) -> bool:

@@ -230,7 +230,11 @@ def water(generator: torch.Generator, size: tuple[int, int]) -> Float[Tensor, "3
 
 
 def things(
-    picture: Float[Tensor, "3 h w"], generator: torch.Generator, count: int, top: float, square: float
+    picture: Float[Tensor, "3 h w"],
+    generator: torch.Generator,
+    count: int,
+    top: float,
+    square: float,
 ) -> Float[Tensor, "3 h w"]:
     """The picture with solid things laid over it: boxes, bottles, balls, books, in any colour.
 

@@ -5,7 +5,7 @@ from comfy_api.latest import ComfyExtension
 from .displacement import SpectrumToDisplacement
 from .files import LoadMotionSpectrum, SaveMotionSpectrum
 from .loop import LoopBlend
-from .model import ElasticMotionModel
+from .model import ElasticMotionModel, LoadMotionModel
 from .poke import PokeDynamics, SaveInteractivePage
 from .render import FeatureSplatRender
 from .spectrum import (
@@ -28,6 +28,7 @@ NODES = [
     LoadMotionSpectrum,
     PokeDynamics,
     SaveInteractivePage,
+    LoadMotionModel,
 ]
 
 

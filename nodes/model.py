@@ -2,7 +2,8 @@
 
 from comfy_api.latest import io
 
-from ..gid_core.config import ANCHORS, ElasticConfig, WindConfig
+from ..gid_core.config import ANCHORS, ElasticConfig, SamplingConfig, WindConfig
+from ..gid_core.diffusion import SAMPLERS
 from . import sockets
 
 
@@ -65,3 +66,73 @@ class ElasticMotionModel(io.ComfyNode):
         elastic = ElasticConfig(sway_hz=sway_hz, damping_ratio=damping_ratio, anchor=anchor)
         wind = WindConfig(wind_direction, wind_speed, gust_length, gustiness)
         return io.NodeOutput(ElasticPrior(elastic, wind))
+
+
+class LoadMotionModel(io.ComfyNode):
+    """A learned model: it sees what moves and how, without a mask."""
+
+    @classmethod
+    def define_schema(cls):
+        how = SamplingConfig()
+        return sockets.schema(
+            ["learned motion", "diffusion", "motion prior", "checkpoint"],
+            node_id="LoadMotionModel",
+            display_name="Load Motion Model",
+            description="A learned model for the Motion Spectrum Sampler: from a still it samples a "
+            "plausible motion with no mask; a mask, if there is one, restricts it.",
+            inputs=[
+                io.Combo.Input(
+                    "weights", options=list(sockets.model_files()),
+                    tooltip="The model that came with Image Dynamics, or safetensors in models/gid.",
+                ),
+                io.Int.Input(
+                    "steps", default=how.steps, min=1, max=1000,
+                    tooltip="Steps of sampling: more are finer and slower.",
+                ),
+                io.Combo.Input(
+                    "sampler", options=list(SAMPLERS), default=how.sampler,
+                    tooltip="How steps are taken. dpmpp_2m needs the fewest; ddim is the paper's; heun "
+                    "takes twice the time a step.",
+                ),
+                io.Float.Input(
+                    "guidance", default=how.guidance, min=0.0, max=20.0, step=0.25,
+                    tooltip="How much more the still counts than what moves in general. 0 is plain and "
+                    "twice as fast; the paper has 1.75.",
+                ),
+                io.Float.Input(
+                    "loop_guidance", default=how.loop_strength, min=0.0, max=1e5, step=10.0,
+                    tooltip="Guides sampling towards a loop of loop_seconds, as the paper does. Needed "
+                    "only where that is not the sampler's duration, whose frequencies close by "
+                    "themselves.",
+                ),
+                io.Float.Input(
+                    "loop_seconds", default=how.loop_s, min=0.1, max=600.0, step=0.1,
+                    tooltip="Length of the loop that loop_guidance works towards, in seconds.",
+                ),
+                io.Combo.Input(
+                    "precision", options=["float32", "bfloat16", "float16"], default="float32",
+                    tooltip="What the networks compute in. Less than float32 saves memory on a GPU and "
+                    "changes a seed's motion a little.",
+                ),
+            ],
+            outputs=[sockets.Model.Output(display_name="model", tooltip="For the sampler.")],
+        )  # fmt: skip
+
+    @classmethod
+    def fingerprint_inputs(cls, weights, **others):
+        path = sockets.model_files().get(weights)
+        stat = path.stat() if path is not None and path.is_file() else None
+        return (weights, stat and (stat.st_mtime_ns, stat.st_size), tuple(sorted(others.items())))
+
+    @classmethod
+    def execute(cls, weights, steps, sampler, guidance, loop_guidance, loop_seconds, precision):
+        from ..gid_core.motion_model import load_model
+
+        path = sockets.model_files().get(weights)
+        if path is None:
+            raise ValueError(
+                f"Expected weights among {', '.join(sockets.model_files()) or 'none'}, got "
+                f"{weights!r}. Put the file into models/gid, or choose another."
+            )
+        sampling = SamplingConfig(steps, sampler, guidance, loop_guidance, loop_seconds)
+        return io.NodeOutput(sockets.hosted(load_model(path), precision, sampling))

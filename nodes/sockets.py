@@ -9,7 +9,7 @@ from pathlib import Path
 
 import folder_paths
 import torch
-from comfy import model_management, utils
+from comfy import model_management, model_patcher, utils
 from comfy_api.latest import Input, io
 from einops import rearrange
 
@@ -19,6 +19,7 @@ Motion = io.Custom("GID_DISPLACEMENT")
 Flow = io.Custom("OPTICAL_FLOW")  # what the host's Load Optical Flow Model gives
 
 CATEGORY = "image dynamics"
+SHIPPED = "shipped (small)"
 
 
 def schema(search_aliases: list[str], **fields) -> io.Schema:
@@ -49,6 +50,65 @@ def host_image(frames: torch.Tensor) -> torch.Tensor:
 def host_mask(masks: torch.Tensor) -> torch.Tensor:
     """b 1 h w to MASK."""
     return masks[:, 0].contiguous().to(device_between_nodes())
+
+
+def model_files() -> dict[str, Path]:
+    """Weights of motion models by name: the one that came with us, and those in models/gid."""
+    from ..gid_core.motion_model import shipped
+
+    folder_paths.add_model_folder_path("gid", str(Path(folder_paths.models_dir, "gid")))
+    # A folder that is new to the host, or comes from extra_model_paths.yaml, would list every file.
+    folder_paths.folder_names_and_paths["gid"][1].add(".safetensors")
+    found = {SHIPPED: shipped()} if shipped().is_file() else {}
+    for name in folder_paths.get_filename_list("gid"):
+        found[name] = Path(folder_paths.get_full_path("gid", name) or "")
+    return found
+
+
+@dataclass(frozen=True)
+class HostedModel:
+    """A learned model that the host moves to its device and away again."""
+
+    patcher: object
+    sampling: object
+    finds_what_moves = True
+
+    def sample(self, *given, **named):
+        from ..gid_core.motion_model import LearnedMotion
+
+        model_management.load_models_gpu([self.patcher])
+        model_management.throw_exception_if_processing_interrupted()
+        preview = emerging(self.sampling.steps)
+        return LearnedMotion(self.patcher.model, self.sampling, preview).sample(*given, **named)
+
+
+def hosted(model: torch.nn.Module, precision: str, sampling) -> HostedModel:
+    """Wrap networks for the host. Before 0.11 it has one kind of wrapper alone."""
+    for part in (model.autoencoder, model.encoder, model.denoiser):
+        part.to(getattr(torch, precision))
+    wrap = getattr(model_patcher, "CoreModelPatcher", model_patcher.ModelPatcher)
+    device, away = model_management.get_torch_device(), model_management.unet_offload_device()
+    return HostedModel(wrap(model, load_device=device, offload_device=away), sampling)
+
+
+def emerging(steps: int) -> Callable[[torch.Tensor], None]:
+    """Shows how far things move, as it emerges; cancelling stops the sampling between steps."""
+    bar, done = utils.ProgressBar(steps), 0
+
+    def show(channels: torch.Tensor) -> None:
+        from PIL import Image
+
+        from ..gid_core.viz import heat
+
+        nonlocal done
+        done += 1
+        model_management.throw_exception_if_processing_interrupted()
+        size = channels[0].detach().cpu().square().sum((0, 1)).sqrt()
+        picture = heat((size / size.quantile(0.98).clamp(min=1e-6)).clamp(0, 1))
+        pixels = (picture * 255).byte().permute(1, 2, 0).contiguous().numpy()
+        bar.update_absolute(done, steps, ("JPEG", Image.fromarray(pixels), 256))
+
+    return show
 
 
 def device_between_nodes() -> torch.device:

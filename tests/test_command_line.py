@@ -239,7 +239,7 @@ def test_a_full_disk_is_said_in_a_sentence(folder, capsys, monkeypatch, writer, 
     [("--frames", "0"), ("--frames", "1.5"), ("--fps", "0"), ("--fps", "nan"), ("--fps", "fast"),
      ("--amplitude", "-1"), ("--amplitude", "21"), ("--speed", "0"), ("--seed", "-1"),
      ("--bands", "0"), ("--sway-hz", "inf"), ("--damping", "0"), ("--pose", "lotus"),
-     ("--anchor-rule", "rope"), ("--model", "magic")],
+     ("--anchor-rule", "rope"), ("--sampler", "magic"), ("--steps", "0")],
 )  # fmt: skip
 def test_values_out_of_range_are_refused_by_name(folder, capsys, option, value):
     with pytest.raises(SystemExit) as stopped:
@@ -307,7 +307,9 @@ def normalized_help(text):
     return re.sub(r"(-\w)(, --\w+ ([A-Z]+))", r"\1 \3\2", text).strip()
 
 
-@pytest.mark.parametrize("command", ["animate", "extract", "render", "synth", "evaluate", "page"])
+@pytest.mark.parametrize(
+    "command", ["animate", "extract", "render", "synth", "train", "evaluate", "page"]
+)
 def test_help_is_as_committed(capsys, monkeypatch, command):
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv("NO_COLOR", "1")
