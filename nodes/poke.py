@@ -97,14 +97,18 @@ class PokeDynamics(io.ComfyNode):
         rule,
     ):
         from ..gid_core.gestures import read_gestures
-        from ..gid_core.poke import body_of, check_still, poke
+        from ..gid_core.poke import RULES as LAWS, body_of, check_still, poke
 
-        still, how = sockets.pictures(still), (RULES[rule], damping_ratio, stiffness)
+        still, rule = sockets.pictures(still), RULES[rule]
         check_still(spectrum, still)
         given = read_gestures(gestures)
-        motion, report = poke(spectrum, given, duration, fps, wind, *how, strength)
-        settings = {"duration": duration, "wind": wind, "strength": strength}
-        shown = {"files": _files(still[0], spectrum, body_of(spectrum, *how)), "settings": settings}
+        motion, report = poke(
+            spectrum, given, duration, fps, wind, rule, damping_ratio, stiffness, strength
+        )
+        settings = {"duration": duration, "wind": wind, "strength": strength, "law": LAWS[rule][0]}
+        settings |= {"stiffness": stiffness, "damping_ratio": damping_ratio}
+        # The body as it is by itself: the panel makes it stiffer or more damped without a run.
+        shown = {"files": _files(still[0], spectrum, body_of(spectrum, rule)), "settings": settings}
         return io.NodeOutput(motion, report, ui={"image_dynamics": [shown]})
 
 

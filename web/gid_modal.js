@@ -41,6 +41,14 @@ export class Body {
         this.points = head.grid[0] * head.grid[1];
     }
 
+    /** Its oscillators of another stiffness and damping ratio; 0 is its own, or by the law (alpha, beta). */
+    tune({ stiffness = 1, damping_ratio = 0, law = null }) {
+        const { omega, damping } = this.natural ??= { omega: this.omega.map(value => value / Math.sqrt(this.stiffness)), damping: this.damping };
+        this.stiffness = stiffness;
+        this.omega = omega.map(value => value * Math.sqrt(stiffness));
+        this.damping = damping.map((own, k) => damping_ratio || (law ? (law[0] / this.omega[k] + law[1] * this.omega[k]) / 2 : own));
+    }
+
     zeros() {
         return { re: new Float64Array(this.count), im: new Float64Array(this.count) };
     }

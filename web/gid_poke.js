@@ -46,7 +46,7 @@ const STYLE = `
 .gid-now { position: absolute; top: 0; bottom: 0; width: 1px; background: #f66; pointer-events: none }`;
 
 export class Panel {
-    /** `owner` reads and writes the gestures' text: owner.read(), owner.write(text). */
+    /** `owner` reads and writes the gestures' text, and knows its settings: owner.read(), owner.write(text), owner.settings(). */
     constructor(owner, language = "en") {
         this.owner = owner;
         this.words = WORDS[language.slice(0, 2)] ?? WORDS.en;
@@ -73,13 +73,13 @@ export class Panel {
         this.refresh();
     }
 
-    /** Show a still. Parts: of `shown` in gid_stage.js. */
+    /** Show a still. Parts: of `shown` in gid_stage.js; settings: of the run that made them. */
     load(parts, settings) {
         this.stage?.dispose();
-        this.duration = settings.duration;
+        this.ran = settings;
         this.size = [parts.layer.width, parts.layer.height];
         this.fit();
-        this.stage = new Stage(this.frame, parts, this, settings);
+        this.stage = new Stage(this.frame, parts, this);
         this.frame.appendChild(this.spot);
         this.refresh();
         this.start = this.next();
@@ -100,8 +100,18 @@ export class Panel {
         Object.assign(this.frame.style, { width: `${width * scale}px`, height: `${height * scale}px` });
     }
 
-    /** The text has changed, or may have. */
+    /** What is set now: by the owner, and what it does not know as in the last run. */
+    settle() {
+        const settings = { ...this.ran, ...this.owner.settings() }, seen = JSON.stringify(settings);
+        if (seen === this.settled && this.stage === this.settledOn) return;
+        Object.assign(this, { settled: seen, settledOn: this.stage, text: null }); // pushes are as far as the strength says
+        this.duration = settings.duration ?? this.duration;
+        this.stage?.settle(settings);
+    }
+
+    /** The text or the settings have changed, or may have. */
     refresh() {
+        this.settle();
         const text = this.owner.read();
         if (text === this.text && this.stage === this.shownOn) return;
         Object.assign(this, { text, shownOn: this.stage, problem: "" });
@@ -129,6 +139,7 @@ export class Panel {
 
     /** A hand comes down: if the clip does not run, it begins to. */
     coming() {
+        this.refresh();
         if (!this.stage.running && !this.stage.hands.size && !this.problem) this.stage.run(this.start);
     }
 
@@ -161,6 +172,7 @@ export class Panel {
 
     toggle() {
         if (!this.stage) return;
+        this.refresh();
         if (this.stage.running) this.stage.stop();
         else this.stage.run(0);
         this.moved();

@@ -39,6 +39,14 @@ export class Stage {
         this.view.dispose();
     }
 
+    /** Other settings, from now on: those of the clip, and those of the body's oscillators. */
+    settle({ duration = Infinity, wind = 0, strength = 1, ...oscillators }) {
+        this.duration = duration;
+        Object.assign(this.motion, { wind, strength });
+        this.body.tune(oscillators);
+        this.wake();
+    }
+
     /** Other recorded gestures. */
     replace(gestures) {
         this.motion.replace(gestures);

@@ -8,6 +8,7 @@ import { Panel } from "./gid_poke.js";
 import { shown } from "./gid_stage.js";
 
 const NODE = "PokeDynamics", OUTPUT = "image_dynamics", HEIGHT = 260, WIDTH = 340;
+const SETTINGS = ["duration", "wind", "strength", "stiffness", "damping_ratio"]; // that are felt without a run
 
 function fileOf({ filename, subfolder, type }) {
     const query = new URLSearchParams({ filename, subfolder, type });
@@ -35,8 +36,12 @@ function mount(node, element) {
 function addPanel(node) {
     const text = node.widgets?.find(widget => widget.name === "gestures");
     if (!text) return;
+    const named = name => node.widgets.find(widget => widget.name === name);
+    // What comes over a link is not known before it is run.
+    const known = name => named(name) && (node.inputs?.find(input => input.widget?.name === name)?.link ?? null) === null;
     const panel = new Panel({
         read: () => String(text.value ?? ""),
+        settings: () => Object.fromEntries(SETTINGS.filter(known).map(name => [name, Number(named(name).value)])),
         write(value) {
             text.value = value;
             text.callback?.(value);
@@ -52,14 +57,22 @@ function addPanel(node) {
     // The wheel and the middle button are the canvas's, on the panel too.
     panel.element.addEventListener("wheel", event => app.canvas.processMouseWheel?.(event), { passive: false });
     panel.element.addEventListener("pointerdown", event => event.button === 1 && app.canvas.processMouseDown?.(event));
-    let newest = null;
+    let newest = null, files = "";
     async function show(output) {
         if (!output || output === newest) return;
         newest = output;
+        const wanted = JSON.stringify(output.files);
+        if (wanted === files && panel.stage) { // the same still: a hand that is on it goes on
+            panel.ran = output.settings;
+            panel.refresh();
+            return;
+        }
         try {
             const [modes, layer, plate] = await Promise.all(output.files.map(fileOf));
             const parts = await shown(modes, layer, plate);
-            if (output === newest && !panel.gone) panel.load(parts, output.settings);
+            if (output !== newest || panel.gone) return;
+            files = wanted;
+            panel.load(parts, output.settings);
         } catch (error) {
             if (output !== newest || panel.gone) return;
             panel.missing = panel.words.lost;
@@ -72,12 +85,7 @@ function addPanel(node) {
     after(node, "onConfigure", lookSoon);
     after(node, "onAdded", lookSoon);
     after(node, "onRemoved", () => panel.dispose());
-    const callback = text.callback;
-    text.callback = function (...values) {
-        const result = callback?.apply(this, values);
-        panel.refresh();
-        return result;
-    };
+    for (const widget of [text, ...SETTINGS.map(named)]) after(widget, "callback", () => panel.refresh());
     function look() {
         if (panel.gone || !node.graph) return;
         mount(node, panel.element);
@@ -92,10 +100,10 @@ function addPanel(node) {
     node.setSize?.([Math.max(node.size[0], WIDTH), Math.max(node.size[1], node.computeSize()[1])]);
 }
 
-/** Let something happen after a method of a node, whoever has had a hand in it before. */
-function after(node, method, act) {
-    const before = node[method];
-    node[method] = function (...values) {
+/** Let something happen after a method of a node or widget, whoever has had a hand in it before. */
+function after(owner, method, act) {
+    const before = owner[method];
+    owner[method] = function (...values) {
         const result = before?.apply(this, values);
         act(...values);
         return result;

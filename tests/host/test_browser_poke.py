@@ -115,7 +115,7 @@ def stopped(page):
     page.wait_for_function(f"!{PANEL}.stage.running")
 
 
-def python_motion(server, page, gestures):
+def python_motion(server, page, gestures, wind=0.2, **how):
     """The spectrum that the page's graph makes, poked here: t 2 h w."""
     from gid_core.checkpoint import load_spectrum
     from gid_core.gestures import read_gestures
@@ -132,8 +132,19 @@ def python_motion(server, page, gestures):
     while not (new := set((server.base / "output").glob("poked*.safetensors")) - before):
         assert time.monotonic() < until
         time.sleep(0.1)
-    motion, _ = poke(load_spectrum(new.pop()), read_gestures(gestures), DURATION, FPS, wind=0.2)
+    given = read_gestures(gestures)
+    motion, _ = poke(load_spectrum(new.pop()), given, DURATION, FPS, wind=wind, **how)
     return motion.at(0).numpy()
+
+
+def shown_motion(page):
+    """Mean motion at every frame of the clip, as the page has it."""
+    frames = round(DURATION * FPS)
+    return np.array(page.evaluate(MOTION, [t / FPS for t in range(frames)]))
+
+
+def mean_size(motion):
+    return np.sqrt(np.square(motion).sum(1)).mean((1, 2))
 
 
 def test_what_is_dragged_is_recorded_and_rendered_as_it_was_shown(page, served):
@@ -147,9 +158,7 @@ def test_what_is_dragged_is_recorded_and_rendered_as_it_was_shown(page, served):
     prompt = page.evaluate("app.graphToPrompt().then(graph => graph.output)")
     assert prompt[find(prompt, "PokeDynamics")]["inputs"]["gestures"] == text(page)
 
-    frames = round(DURATION * FPS)
-    shown = np.array(page.evaluate(MOTION, [t / FPS for t in range(frames)]))
-    made = np.sqrt(np.square(python_motion(served, page, text(page))).sum(1)).mean((1, 2))
+    shown, made = shown_motion(page), mean_size(python_motion(served, page, text(page)))
     assert made.max() > 3 * made[0]
     assert abs(shown.mean() / made.mean() - 1) < 0.02
     assert np.abs(shown - made).max() < 0.02 * made.max()
@@ -166,6 +175,20 @@ def test_what_is_dragged_is_recorded_and_rendered_as_it_was_shown(page, served):
     off = np.abs(picture - video[t]).mean(2)
     assert off[away > 20].mean() < 0.6 * away[away > 20].mean()
     assert page.problems == []
+
+
+def test_settings_are_felt_without_a_run(page, served):
+    pull = json.dumps([{"t": 0.1, "x": HEAD[0], "y": HEAD[1], "dx": 0.05, "dy": 0.0, "hold": 0.2}])
+    page.evaluate(SET, {"gestures": pull})
+    before = shown_motion(page)
+    how = {"wind": 0.0, "damping_ratio": 0.4, "stiffness": 2.0, "strength": 0.5}
+    page.evaluate(SET, how)
+    shown = shown_motion(page)
+    page.evaluate(SET, {"wind": 0.2, "damping_ratio": 0.0, "stiffness": 1.0, "strength": 1.0})
+    made = mean_size(python_motion(served, page, pull, **how))
+    assert np.abs(shown - made).max() < 0.02 * made.max() < 0.1 * np.abs(shown - before).max()
+    assert np.allclose(shown_motion(page), before)
+    page.evaluate(SET, {"gestures": "[]"})
 
 
 def test_a_sweep_beside_everything_pushes(page):

@@ -88,17 +88,26 @@ def test_modes_cannot_be_played_and_say_so(host, tmp_path):
 
 def test_what_the_nodes_panel_shows_lies_in_the_temp_folder_once(host, tmp_path):
     seen = []
-    for damping, gestures in ((0.0, [PULL]), (0.0, []), (0.3, [])):
-        ran = poked(tmp_path, gestures, damping_ratio=damping, wind=0.5).run(host)
+    for damping, gestures, rule in (
+        (0.0, [PULL], "physical"),
+        (0.3, [], "physical"),
+        (0.3, [], "the paper's"),
+    ):
+        ran = poked(tmp_path, gestures, damping_ratio=damping, wind=0.5, rule=rule).run(host)
         assert_ran(ran)
         (shown,) = ran["outputs"]["poke"]["image_dynamics"]
-        assert shown["settings"] == {"duration": 1.0, "wind": 0.5, "strength": 1.0}
+        settings = {"duration": 1.0, "wind": 0.5, "strength": 1.0, "stiffness": 1.0}
+        law = None if rule == "physical" else [0.4, 0.08]
+        assert json.loads(json.dumps(shown["settings"])) == settings | {
+            "damping_ratio": damping,
+            "law": law,
+        }
         files = [host.folder(f["type"]) / f["subfolder"] / f["filename"] for f in shown["files"]]
         modes, layer, plate = (path.read_bytes() for path in files)
         assert zlib.decompress(modes)[4:14] == b'{"version"'
         assert layer[8:12] == plate[8:12] == b"WEBP"
         seen.append((files, [path.stat().st_mtime_ns for path in files]))
-    # Other gestures need no other files; another damping does.
+    # Other gestures and another damping need no other files; another rule does.
     assert seen[0] == seen[1] and not set(seen[1][0]) & set(seen[2][0])
 
 

@@ -1,0 +1,311 @@
+"""Measure the learned motion model.
+
+    python benchmarks/motion_model.py auc WEIGHTS CLIPS OUT [--seeds 4]    where things move, against all else
+    python benchmarks/motion_model.py motion WEIGHTS [--scenes 24]         spectra, coherence, diversity
+    python benchmarks/motion_model.py steps WEIGHTS [--scenes 12]          samplers and steps
+    python benchmarks/motion_model.py loop WEIGHTS [--scenes 6]            guidance and projection
+    python benchmarks/motion_model.py speed WEIGHTS                        seconds a still, memory
+    python benchmarks/motion_model.py gallery WEIGHTS CLIPS OUT            pictures to look at
+
+Nothing here has been trained on: scenes are held back by their seeds, clips are for measuring. OUT keeps
+the flow of clips, so that a second run is quick; nothing of it is for the repository.
+"""
+
+import argparse
+import resource
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from gid_core import viz
+from gid_core.clips import read_clip
+from gid_core.config import ExtractionConfig, SamplingConfig
+from gid_core.diffusion import SAMPLERS
+from gid_core.encoding import as_channels, of_unit_size, unit_size
+from gid_core.extraction import extract
+from gid_core.flow import estimator
+from gid_core.guidance import gaps, project
+from gid_core.matte import flexibility
+from gid_core.motion_model import LearnedMotion, load_model
+from gid_core.synthetic import make_scene
+from gid_core.video import to_bytes
+
+HELD_BACK = 2_000_000_000  # seeds of scenes that nothing was tuned or trained on
+SIZE = (80, 128)
+WIDTH = 256  # of the grid that moving areas are compared on
+LEAST_PX, SHARE = 0.2, 0.8
+HERTZ = torch.arange(1, 17) / 5
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(required=True)
+    for run, places in ((auc, ["clips", "out"]), (motion, []), (steps, []), (loop, []), (speed, []), (gallery, ["clips", "out"])):  # fmt: skip
+        command = commands.add_parser(run.__name__)
+        command.set_defaults(run=run)
+        command.add_argument("weights", type=Path)
+        for place in places:
+            command.add_argument(place, type=Path)
+        command.add_argument("--seeds", type=int, default=4)
+        command.add_argument("--scenes", type=int, default=24)
+    args = parser.parse_args()
+    args.run(args)
+
+
+def sampled(model, still, seed=0, how=SamplingConfig()):
+    """A motion of unit size or so, 1 k 2 h w."""
+    generator = torch.Generator().manual_seed(seed)
+    return LearnedMotion(model, how).coefficients(still[None], HERTZ, generator)
+
+
+def energy(coeffs):
+    """Deviation of the motion over time, h w: 1 k 2 h w."""
+    return (coeffs.abs().square().sum((1, 2)) / 2).sqrt()[0]
+
+
+def scenes(count):
+    for number in range(count):
+        scene = make_scene(HELD_BACK + number, SIZE, cells=2)
+        yield scene.still, scene.spectrum().coeffs
+
+
+def area_under_curve(score, label) -> float:
+    """Of the receiver operating characteristic; ties count half (Mann-Whitney)."""
+    _, inverse, counts = np.unique(score.flatten().numpy(), return_inverse=True, return_counts=True)
+    rank = counts.cumsum() - (counts - 1) / 2
+    rank, label = rank[inverse.ravel()], label.flatten().numpy().astype(bool)
+    positive, negative = label.sum(), (~label).sum()
+    if not positive or not negative:
+        return float("nan")
+    return float((rank[label].sum() - positive * (positive + 1) / 2) / (positive * negative))
+
+
+def moving(size):
+    return (size >= size.flatten().quantile(SHARE)) & (size > LEAST_PX)
+
+
+def measured_clips(folder, out):
+    """(name, still, deviation of its motion in px at 256 wide) of every clip."""
+    out.mkdir(parents=True, exist_ok=True)
+    estimate = estimator("dis")
+    for path in sorted(p for p in folder.iterdir() if p.is_file()):
+        kept = out / f"{path.name}.pt"
+        if not kept.exists():
+            clip = read_clip(path, WIDTH)
+            frames = torch.stack([f for f, _ in zip(clip.frames, range(round(5 * clip.fps)))])
+            config = ExtractionConfig(window_s=min(5.0, len(frames) / clip.fps))
+            found = extract(frames, clip.fps, config, estimate, clip.size)
+            size = torch.zeros(frames.shape[-2:])
+            if found.displacement is not None:
+                size = found.displacement.var(0, correction=0).sum(0).sqrt()
+            torch.save({"still": frames[found.report.start_frame], "size": size}, kept)
+        row = torch.load(kept)
+        yield path.name, row["still"].float(), row["size"]
+
+
+def maps(still):
+    """What can be guessed without a model: maps made by hand, and the automatic flexibility map."""
+    grey = still.mean(0)
+    soft = lambda x: F.avg_pool2d(x[None, None], 9, 1, 4, count_include_pad=False)[0, 0]
+    texture = soft((grey - soft(grey)).square()).sqrt()
+    saturation = still.amax(0) - still.amin(0)
+    y, x = torch.meshgrid(*(torch.linspace(-1, 1, n) for n in grey.shape), indexing="ij")
+    return {
+        "texture": texture,
+        "saturation": saturation,
+        "brightness": grey,
+        "centre": -torch.hypot(x, y),
+        "texture x saturation": texture * soft(saturation),
+        "flexibility": flexibility(still[None])[0, 0],
+    }
+
+
+def at(field, size):
+    return F.interpolate(field[None, None].float(), tuple(size), mode="bilinear")[0, 0]
+
+
+def auc(args):
+    """Area under the curve: how well a map tells what moves most from the rest."""
+    model = load_model(args.weights)
+    mean = torch.zeros(SIZE)
+    for number in range(200):
+        coeffs = make_scene(1_000_000 + number, SIZE, cells=2).spectrum().coeffs
+        mean += energy(of_unit_size(coeffs)) / 200
+    groups = {"scenes": [], "real": [], "paper": []}
+
+    def compare(name, group, still, size):
+        label = moving(size)
+        learned = sum(energy(sampled(model, still, s)) for s in range(args.seeds)) / args.seeds
+        expected = expectation(model, still)
+        found = {"learned": learned, "its encoder": expected, "training mean": mean} | maps(still)
+        row = {k: area_under_curve(at(v, size.shape), label) for k, v in found.items()}
+        groups[group].append(row)
+        if group != "scenes":
+            print(f"| {name} | {row['learned']:.3f} | {row['its encoder']:.3f} |", flush=True)
+
+    for number, (still, coeffs) in enumerate(scenes(args.scenes)):
+        compare(number, "scenes", still, 2 * energy(coeffs))  # px at 256 wide
+    for name, still, size in measured_clips(args.clips, args.out):
+        compare(name, "paper" if name.startswith("paper") else "real", still, size)
+    names = list(groups["scenes"][0])
+    print("\n| median AUC | " + " | ".join(groups) + " |\n|---|" + "---|" * len(groups))
+    for name in names:
+        cells = [f"{np.nanmedian([row[name] for row in rows]):.3f}" for rows in groups.values()]
+        print(f"| {name} | " + " | ".join(cells) + " |")
+    print("count:", {group: sum(not np.isnan(r["learned"]) for r in rows) for group, rows in groups.items()})  # fmt: skip
+
+
+@torch.no_grad()
+def expectation(model, still):
+    """Where the image encoder alone expects motion."""
+    side, multiple = model.config.longest_side, model.multiple
+    scale = side / max(still.shape[-2:])
+    size = [round(n * scale) for n in still.shape[-2:]]
+    small = F.interpolate(still[None], size, mode="bilinear", antialias=True).clamp(0, 1)
+    padded = F.pad(small, (0, -size[1] % multiple, 0, -size[0] % multiple), mode="replicate")
+    root = model.encoder.amplitudes(model.encoder(padded)).clamp(min=0)
+    size_of = (root.square() * model.encoding.scale_at(HERTZ).view(-1, 1, 1)).square().sum(1).sqrt()
+    full = F.interpolate(size_of[:, None], padded.shape[-2:], mode="bilinear")
+    return full[0, 0, : size[0], : size[1]]
+
+
+def coherence(coeffs):
+    """Likeness of neighbours' motion: |<S_p, S_q>| over |S_p| |S_q|, in bands and axes, weighted by size."""
+    flat = coeffs[0].flatten(0, 1)
+    together = (flat[:, :, 1:] * flat[:, :, :-1].conj()).sum(0).real
+    sizes = [part.abs().square().sum(0).sqrt() for part in (flat[:, :, 1:], flat[:, :, :-1])]
+    weight = sizes[0] * sizes[1]
+    return float(together.sum() / weight.sum().clamp(min=1e-12))
+
+
+def motion(args):
+    """Amplitude by band, coherence and diversity against the truth of held-back scenes."""
+    model = load_model(args.weights)
+    rows = {"truth": [], "sampled": []}
+    near = {"truth": [], "sampled": []}
+    unlike, over, through = [], [], []
+    for still, true in scenes(args.scenes):
+        true = of_unit_size(true)
+        if not true.any():
+            continue
+        several = [sampled(model, still, s) for s in range(args.seeds)]
+        over.append(float(np.mean([unit_size(c) for c in several])))
+        several = [of_unit_size(c) for c in several]
+        for name, coeffs in (("truth", true), ("sampled", several[0])):
+            rows[name].append(coeffs[0].abs().square().sum(1).mean((1, 2)).sqrt())
+            near[name].append(coherence(coeffs))
+        one, other = several[0].flatten(), several[1].flatten()
+        unlike.append(float((one - other).norm() / (one.norm() + other.norm())))
+        through.append(reconstruction(model, true))
+    true, found = (torch.stack(rows[n]).mean(0) for n in ("truth", "sampled"))
+    print("| Hz | " + " | ".join(f"{hz:.1f}" for hz in HERTZ) + " |\n|---|" + "---|" * 16)
+    for name, values in (("truth", true), ("sampled", found), ("ratio", found / true)):
+        print(f"| {name} | " + " | ".join(f"{v:.3f}" for v in values) + " |")
+    print(
+        f"within a factor 1.5: {int(((found / true).log().abs() < np.log(1.5)).sum())} of 16 bands"
+    )
+    print(f"local coherence: truth {np.median(near['truth']):.3f}, sampled {np.median(near['sampled']):.3f}")  # fmt: skip
+    print(f"two seeds differ by {np.median(unlike):.3f} (0 the same, 0.71 unrelated)")
+    print(f"unit size of samples: {np.median(over):.3f} (1 is that of the training set)")
+    print(f"the autoencoder alone: {100 * np.median(through):.1f} % of a motion's energy is lost")
+
+
+@torch.no_grad()
+def reconstruction(model, coeffs):
+    """Share of a motion's energy that coding and decoding loses."""
+    encoded = model.encoding.encode(coeffs, HERTZ)
+    back = model.encoding.decode(model.autoencoder.from_latent(model.autoencoder.to_latent(encoded)), HERTZ)  # fmt: skip
+    return float((back - coeffs).abs().square().sum() / coeffs.abs().square().sum())
+
+
+def descriptors(model, stills, how):
+    """Of samples: amplitude by band where the truth moves, and their spread; for distances."""
+    rows = []
+    for seed, still in enumerate(stills):
+        coeffs = sampled(model, still, seed, how)
+        size = coeffs[0].abs().square().sum(1).sqrt()
+        rows.append(torch.cat([size.mean((1, 2)), size.std((1, 2)), size.amax((1, 2))]))
+    return torch.stack(rows).clamp(min=1e-4).log()
+
+
+def steps(args):
+    """How far samples with few steps are from those with 250 of DDIM: same noise, same stills."""
+    model = load_model(args.weights)
+    stills = [still for still, _ in scenes(args.scenes)]
+    far = descriptors(model, stills, SamplingConfig(250, "ddim"))
+    other = descriptors(model, stills[::-1], SamplingConfig(50, "ddim")).flip(0)
+    scale = far.std(0).clamp(min=1e-3)
+    distance = lambda found: float(((found - far) / scale).square().mean().sqrt())
+    print(f"other noise at 50 DDIM steps: {distance(other):.3f}")
+    print("| steps | " + " | ".join(SAMPLERS) + " |\n|---|" + "---|" * len(SAMPLERS))
+    for count in (5, 10, 20, 50):
+        cells = [f"{distance(descriptors(model, stills, SamplingConfig(count, s))):.3f}" for s in SAMPLERS]  # fmt: skip
+        print(f"| {count} | " + " | ".join(cells) + " |", flush=True)
+
+
+def loop(args):
+    """What closing a loop of 4 s does to the seam and to the motion, which has bands of 5 s."""
+    model, loop_s = load_model(args.weights), 4.0
+    rows = {}
+    for seed, (still, _) in enumerate(scenes(args.scenes)):
+        free = sampled(model, still, seed)
+        for u in (0, 50, 200, 800):
+            how = SamplingConfig(loop_strength=float(u), loop_s=loop_s)
+            rows.setdefault(f"u = {u}", []).append((sampled(model, still, seed, how), free))
+        rows.setdefault("projection", []).append((project(free, HERTZ, loop_s), free))
+    print("| | position gap | velocity gap | size of the motion | change |\n|---|---|---|---|---|")
+    for name, pairs in rows.items():
+        cells = []
+        for coeffs, free in pairs:
+            gap = gaps(as_channels(coeffs), HERTZ, loop_s).square().mean((0, 2, 3, 4)).sqrt()
+            size, before = (c.abs().square().sum(1).mean().sqrt() for c in (coeffs, free))
+            change = (coeffs - free).abs().square().sum(1).mean().sqrt()
+            cells.append([float(gap[0] / before), float(gap[1] / before), float(size / before), float(change / before)])  # fmt: skip
+        print(f"| {name} | " + " | ".join(f"{v:.4f}" for v in np.median(cells, 0)) + " |")
+
+
+def speed(args):
+    """Seconds a still at the default settings, and with guidance."""
+    model, still = load_model(args.weights), torch.rand(3, 160, 256)
+    for name, how in (
+        ("default", SamplingConfig()),
+        ("guidance 1.75", SamplingConfig(guidance=1.75)),
+    ):
+        sampled(model, still, 0, replace(how, steps=1))
+        spent = []
+        for seed in range(3):
+            begun = time.perf_counter()
+            sampled(model, still, seed, how)
+            spent.append(time.perf_counter() - begun)
+        print(f"{name}: {how.steps} steps of {how.sampler}, {np.median(spent):.2f} s a still, {torch.get_num_threads()} threads")  # fmt: skip
+    print(f"largest memory of the process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10:.0f} MB")  # fmt: skip
+
+
+def gallery(args):
+    """Stills, where they moved, and where samples of two seeds would."""
+    model = load_model(args.weights)
+    rows = []
+    size = (96, 160)
+    shown = [(still, 2 * energy(c)) for still, c in scenes(12)]
+    shown += [(still, measured) for _, still, measured in measured_clips(args.clips, args.out)]
+    for still, true in shown:
+        rows.append(viz.resized(still, size))
+        for field in (true, energy(sampled(model, still, 0)), energy(sampled(model, still, 1))):
+            field = at(field, size)
+            top = field.flatten().quantile(0.98).clamp(min=1e-6)
+            rows.append(viz.heat((field / top).clamp(0, 1)))
+    sheet = viz.tiles(rows, 8)
+    Image.fromarray(to_bytes(sheet)).save(args.out / "learned.jpg", quality=85)
+    print(f"wrote {args.out}/learned.jpg")
+
+
+if __name__ == "__main__":
+    main()
