@@ -80,11 +80,15 @@ class Stage:
         self.strips.append(strip)
 
     def closer(self, zoom: float) -> None:
-        """Steps up to one of the things: it comes to the middle half, all else grows with it."""
-        bases = torch.cat([strip["base"] for strip in self.strips])
+        """Steps up to one of the things that move; what was outside the picture stays there."""
+        edge = torch.tensor([self.aspect, 1.0])
+        _, shift, strain = self.pieces()
+        moves = (shift.abs().flatten(1).sum(1) + strain.abs().flatten(1).sum(1)) > 0
+        bases = torch.cat([strip["base"][moves[strip["piece"]]] for strip in self.strips])
         at = bases[int(torch.randint(len(bases), (), generator=self.generator))]
-        at = at.clamp(min=0).minimum(torch.tensor([self.aspect, 1.0]))
-        to = torch.tensor([self.aspect, 1.0]) * self.draw(0.25, 0.75, 2)
+        at = at.clamp(min=0).minimum(edge)
+        to = edge * self.draw(0.25, 0.75, 2)
+        to = to.maximum(edge - zoom * (edge - at)).minimum(zoom * at)
         self.pivots = [zoom * (x - at) + to for x in self.pivots]
         self.shifts = [zoom * x for x in self.shifts]
         for strip in self.strips:

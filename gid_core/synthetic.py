@@ -313,10 +313,10 @@ def make_scene(
     # At other sizes the same scene: what is drawn never depends on the number of pixels.
     stages = [open_stage(generator, width / height, frequencies)]
     KINDS[kind][0](stages[0])
-    if torch.rand((), generator=generator) < 0.3:
-        add_props(stages[0], stages[0].number(1, 4))
     if torch.rand((), generator=generator) < 0.5:
         stages[0].closer(2.5 ** float(uniform(generator, 0, 1)))
+    if torch.rand((), generator=generator) < 0.3:
+        add_props(stages[0], stages[0].number(1, 4))
     blurs = [0.0 if torch.rand((), generator=generator) < 0.8 else 0.004]
     behind = torch.rand((), generator=generator)
     if behind < 0.35 and kind not in ("candles", "laundry", "lanterns"):

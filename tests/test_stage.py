@@ -220,8 +220,10 @@ def test_stepping_closer_magnifies_places_and_motion_alike():
     assert torch.allclose(moved, moved[:1].expand_as(moved), atol=1e-5)  # one shift for all
     for name in ("length", "width", "z"):
         assert torch.allclose(near.strips[0][name], zoom * far.strips[0][name])
-    seen = near.strips[0]["base"] / torch.tensor([near.aspect, 1.0])
-    assert ((seen >= 0.25) & (seen <= 0.75)).all(1).any()
+    # The picture's old corners are at its new ones or past them.
+    edge = torch.tensor([near.aspect, 1.0])
+    shift = near.strips[0]["base"][0] - zoom * far.strips[0]["base"][0]
+    assert (shift <= 1e-6).all() and (zoom * edge + shift >= edge - 1e-6).all()
 
 
 def test_props_stand_still_among_what_moves():
@@ -232,3 +234,13 @@ def test_props_stand_still_among_what_moves():
     assert len(strip["base"]) == 3
     shift, strain = on.motion_of(strip["piece"], strip["base"])
     assert not shift.any() and not strain.any()
+
+
+def test_a_thing_that_only_turns_can_be_stepped_up_to():
+    on = stage()
+    top = torch.tensor([[0.2, 0.1]])
+    swing = add_pendulums(on, add_ground(on), top, torch.ones(1), torch.ones(1))
+    strip = {"angle": torch.ones(1), "length": torch.ones(1), "width": torch.ones(1), "z": torch.zeros(1)}  # fmt: skip
+    on.add_strips(swing, top, *strip.values(), torch.ones(1, 3))
+    on.closer(2.0)
+    assert on.strips[0]["length"] == 2
