@@ -142,7 +142,8 @@ def coherent_noise(
     decay = config.coherence_decay * frequencies_hz.view(-1, 1, 1) / config.speed
     power = torch.fft.fft2(torch.exp(-decay * distance)).real.clamp(min=0)
     power = power / power.mean((-2, -1), keepdim=True)
-    white = torch.randn(len(frequencies_hz), rows, columns, 2, generator=generator)
+    white = torch.randn(len(frequencies_hz), rows, columns, 2, generator=generator, device="cpu")
+    white = white.to(frequencies_hz.device)
     white = torch.view_as_complex(white) * math.sqrt(0.5)
     field = torch.fft.ifft2(torch.fft.fft2(white) * power.sqrt())
     return field[:, :height, :width]

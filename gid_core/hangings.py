@@ -30,7 +30,7 @@ def lanterns(stage: Stage) -> None:
     top = torch.stack([x, stage.draw(-0.05, 0.15, n)], 1)
     cord = stage.draw(0.08, 0.45, n)
     swing = add_pendulums(stage, ground.expand(n), top, 0.5 / cord.sqrt() * stage.draw(0.7, 1.1, n), stage.draw(0.06, 0.2, n))  # fmt: skip
-    z = 0.1 * torch.randn(n, generator=stage.generator)
+    z = 0.1 * stage.normal(n)
     down = torch.full((n,), -UP)
     stage.add_strips(swing, top, down, cord, torch.full((n,), 0.006), z, tinted(stage, [0.05, 0.04, 0.03], n), round=0.8)  # fmt: skip
     size = stage.draw(0.1, 0.28, n)
@@ -98,7 +98,7 @@ def candles(stage: Stage) -> None:
     x = (torch.arange(n) + stage.draw(0.25, 0.75, n)) / n * stage.aspect
     wick = torch.stack([x, stage.draw(0.4, 0.65, n)], 1)
     width = stage.draw(0.06, 0.14, n)
-    z = 0.1 * torch.randn(n, generator=stage.generator)
+    z = 0.1 * stage.normal(n)
     wax = choose(stage.generator, [0.5, 0.45, 0.36], [0.5, 0.08, 0.06], [0.5, 0.48, 0.44])
     stage.add_strips(
         ground.expand(n), wick + torch.tensor([0.0, 0.02]), torch.full((n,), -UP), torch.full((n,), 0.8), width, z,

@@ -21,7 +21,7 @@ from .stage import (
     add_rods,
     show_rods,
 )
-from .textures import choose
+from .textures import choose, integers
 
 UP = -math.pi / 2
 GREENS = ([0.10, 0.20, 0.04], [0.07, 0.15, 0.05], [0.16, 0.24, 0.05], [0.20, 0.26, 0.08], [0.06, 0.12, 0.04], [0.13, 0.19, 0.10], [0.24, 0.22, 0.06], [0.30, 0.14, 0.04])  # fmt: skip
@@ -33,22 +33,22 @@ STRAW = [0.42, 0.31, 0.12]
 def tinted(stage: Stage, colour, n: int, spread: float = 0.25) -> Tensor:
     """A colour n times, each a little lighter or darker, yellower or bluer."""
     base = torch.as_tensor(colour, dtype=torch.float32)
-    light = (spread * torch.randn(n, 1, generator=stage.generator)).exp()
-    hue = 1 + 0.35 * spread * torch.randn(n, 3, generator=stage.generator)
+    light = (spread * stage.normal(n, 1)).exp()
+    hue = 1 + 0.35 * spread * stage.normal(n, 3)
     return (base * light * hue).clamp(0.005, 0.95)
 
 
 def cover_with_leaves(stage, rods, count, size, colour, z, depth, slender=0.45, first=0.25) -> None:
     """Leaves along rods, hanging out from them to both sides."""
     r = len(rods.length)
-    rod = torch.randint(r, (count,), generator=stage.generator)
+    rod = integers(stage.generator, 0, r, count)
     piece, place, along = rods.at(rod, stage.draw(first, 1.0, count))
     side = torch.where(stage.draw(0, 1, count) < 0.5, -1.0, 1.0)
     droop = stage.draw(0.0, 0.5, count)
     angle = along + side * stage.draw(0.4, 1.5, count)
     angle = angle + droop * torch.sin(math.pi / 2 - angle)
     length = size * stage.draw(0.6, 1.35, count)
-    near = z[rod] + depth * torch.randn(count, generator=stage.generator)
+    near = z[rod] + depth * stage.normal(count)
     leaf = add_leaves(
         stage, piece, place, stage.draw(1.5, 6.0, count), stage.draw(0.15, 0.7, count)
     )
@@ -64,8 +64,8 @@ def cover_with_leaves(stage, rods, count, size, colour, z, depth, slender=0.45, 
         end=stage.draw(0.6, 1.1, count),
         bend=stage.draw(-0.7, 0.7, count),
         fold=stage.draw(0.1, 0.5, count),
-        tilt_x=0.7 * torch.randn(count, generator=stage.generator),
-        tilt_y=0.7 * torch.randn(count, generator=stage.generator) - 0.35,
+        tilt_x=0.7 * stage.normal(count),
+        tilt_y=0.7 * stage.normal(count) - 0.35,
         through=stage.draw(0.25, 0.6, count),
         page=PAGE_OF["leaf"],
         rib=stage.draw(0.05, 0.3, count),
@@ -108,7 +108,7 @@ def tree(stage: Stage) -> None:
             stage.draw(0.7, 1.6, n),
             stage.draw(0.04, 0.14, n),
         )
-        depth = z + 0.14 * tall * torch.randn(n, generator=stage.generator)
+        depth = z + 0.14 * tall * stage.normal(n)
         show_rods(stage, limbs, thick * (0.5 - 0.25 * share), depth, bark.expand(n, 3), 0.3, page=PAGE_OF["bark"])  # fmt: skip
         m = 7 * n
         rod = torch.arange(m) % n
@@ -123,7 +123,7 @@ def tree(stage: Stage) -> None:
             stage.draw(1.2, 3.2, m),
             stage.draw(0.06, 0.25, m),
         )
-        near = depth[rod] + 0.06 * tall * torch.randn(m, generator=stage.generator)
+        near = depth[rod] + 0.06 * tall * stage.normal(m)
         show_rods(stage, twigs, thick * stage.draw(0.06, 0.14, m), near, bark.expand(m, 3), 0.4)
         if stage.draw(0, 1) < 0.92:  # else bare
             green = choose(stage.generator, *GREENS)
@@ -151,7 +151,7 @@ def foliage(stage: Stage) -> None:
     limbs = add_rods(
         stage, ground.expand(n), base, angle, length, droop, stage.draw(0.5, 1.5, n), stage.draw(0.06, 0.16, n)
     )  # fmt: skip
-    z = 0.12 * torch.randn(n, generator=stage.generator)
+    z = 0.12 * stage.normal(n)
     bark = tinted(stage, choose(stage.generator, *BARKS), n)
     show_rods(stage, limbs, 0.02 * length, z, bark, 0.25, page=PAGE_OF["bark"])
     m = n * stage.number(6, 12)
@@ -162,7 +162,7 @@ def foliage(stage: Stage) -> None:
         stage, piece, place, along + turned, length[rod] * stage.draw(0.15, 0.4, m),
         stage.draw(-0.3, 0.3, m), stage.draw(1.0, 3.0, m), stage.draw(0.06, 0.25, m),
     )  # fmt: skip
-    near = z[rod] + 0.05 * torch.randn(m, generator=stage.generator)
+    near = z[rod] + 0.05 * stage.normal(m)
     show_rods(stage, twigs, 0.006 * length[rod] + 0.002, near, bark[rod], 0.4)
     size = float(stage.draw(0.04, 0.14))
     count = int(min(1800, float(stage.draw(0.8, 2.4)) * m * 0.5 / size * 0.4))
@@ -185,7 +185,7 @@ def shrub(stage: Stage) -> None:
         tall * stage.draw(0.6, 1.1, n), spread.sign() * stage.draw(-0.2, 1.1, n),
         stage.draw(0.8, 2.4, n), stage.draw(0.06, 0.2, n),
     )  # fmt: skip
-    z = 0.1 * torch.randn(n, generator=stage.generator)
+    z = 0.1 * stage.normal(n)
     green = torch.tensor(choose(stage.generator, *GREENS))
     show_rods(stage, stems, stage.draw(0.006, 0.014, n), z, tinted(stage, 0.7 * green, n), 0.3)
     size = tall * float(stage.draw(0.05, 0.2))
@@ -199,7 +199,7 @@ def blades(stage, count, foot, tall, colour, z, straw=0.0, width=0.012, lean=0.3
     base = torch.stack([stage.draw(-0.05, 1.05, count) * stage.aspect, foot], 1)
     length = tall * stage.draw(0.5, 1.15, count)
     rods = add_rods(
-        stage, ground.expand(count), base, UP + lean * torch.randn(count, generator=stage.generator),
+        stage, ground.expand(count), base, UP + lean * stage.normal(count),
         length, stage.draw(-1.0, 1.0, count), (stage.draw(1.0, 2.5, count) * (0.3 / length).clamp(0.5, 1.6).sqrt()),
         stage.draw(0.1, 0.35, count), 0.12, 4,
     )  # fmt: skip
@@ -234,7 +234,7 @@ def grass(stage: Stage) -> None:
 
 def ears(stage, rods, z, count, scale, kind) -> None:
     """Ears of wheat, or plumes, at the tips of stalks."""
-    rod = torch.randint(len(rods.length), (count,), generator=stage.generator)
+    rod = integers(stage.generator, 0, len(rods.length), count)
     n = 9
     at = torch.arange(n).repeat(count)
     rod = rod.repeat_interleave(n)
@@ -254,11 +254,11 @@ def reeds(stage: Stage) -> None:
     count = stage.number(40, 120)
     foot = stage.draw(0.85, 1.1, count)
     colour = choose(stage.generator, *GREENS[:6], STRAW)
-    z = -0.2 + 0.4 * (foot - 0.85) + 0.05 * torch.randn(count, generator=stage.generator)
+    z = -0.2 + 0.4 * (foot - 0.85) + 0.05 * stage.normal(count)
     tall = float(stage.draw(0.5, 0.95))
     rods, z = blades(stage, count, foot, tall, colour, z, 0.15, 0.012, 0.13)
     n = count // 6
-    rod = torch.randint(count, (n,), generator=stage.generator)
+    rod = integers(stage.generator, 0, count, n)
     piece, place, along = rods.at(rod, torch.full((n,), 0.8))
     stage.add_strips(
         piece, place, along, torch.full((n,), 0.09), torch.full((n,), 0.02), z[rod] + 0.01,
@@ -275,7 +275,7 @@ def flowers(stage: Stage, most: int = 9, tall: float | None = None, ground_y: fl
     base = torch.stack([stage.draw(0.1, 0.9, n) * stage.aspect, torch.full((n,), foot)], 1)
     length = tall * stage.draw(0.65, 1.15, n)
     stems = add_rods(
-        stage, ground.expand(n), base, UP + 0.15 * torch.randn(n, generator=stage.generator),
+        stage, ground.expand(n), base, UP + 0.15 * stage.normal(n),
         length, stage.draw(-0.4, 0.4, n), stage.draw(0.8, 2.4, n), stage.draw(0.08, 0.3, n),
     )  # fmt: skip
     z = torch.linspace(-0.15, 0.15, n)

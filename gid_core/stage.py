@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from .config import WindConfig
 from .dynamics import wind
 from .shapes import Complex, Float, Int, Tensor
-from .textures import PAGES, uniform
+from .textures import PAGES, integers, normal, uniform
 
 RODS = 6  # pieces along a rod
 
@@ -45,7 +45,10 @@ class Stage:
         return uniform(self.generator, low, high, *shape)
 
     def number(self, low: int, high: int) -> int:
-        return int(torch.randint(low, high + 1, (), generator=self.generator))
+        return int(integers(self.generator, low, high + 1))
+
+    def normal(self, *shape: int) -> Tensor:
+        return normal(self.generator, *shape)
 
     def wind_at(self, points: Float[Tensor, "n 2"]) -> Complex[Tensor, "n k 2"]:
         """The wind's velocity at places in the picture, past its borders as at them."""
@@ -85,7 +88,7 @@ class Stage:
         _, shift, strain = self.pieces()
         moves = (shift.abs().flatten(1).sum(1) + strain.abs().flatten(1).sum(1)) > 0
         bases = torch.cat([strip["base"][moves[strip["piece"]]] for strip in self.strips])
-        at = bases[int(torch.randint(len(bases), (), generator=self.generator))]
+        at = bases[self.number(0, len(bases) - 1)]
         at = at.clamp(min=0).minimum(edge)
         to = edge * self.draw(0.25, 0.75, 2)
         to = to.maximum(edge - zoom * (edge - at)).minimum(zoom * at)
@@ -141,9 +144,7 @@ def open_stage(
     generator: torch.Generator, aspect: float, frequencies_hz: Float[Tensor, " k"]
 ) -> Stage:
     """An empty stage in a wind of its own."""
-    towards = float(uniform(generator, -25, 25)) + 180 * int(
-        torch.randint(2, (), generator=generator)
-    )
+    towards = float(uniform(generator, -25, 25)) + 180 * int(integers(generator, 0, 2))
     config = WindConfig(
         towards,
         0.4 * 10 ** float(uniform(generator, 0, 1)),  # from far trees to a flower's portrait
@@ -166,7 +167,7 @@ def add_ground(stage: Stage) -> Tensor:
 def add_props(stage: Stage, count: int) -> None:
     """What stands still among the rest: posts, rails, pots, stones."""
     ground = add_ground(stage).expand(count)
-    kind = torch.randint(4, (count,), generator=stage.generator)
+    kind = integers(stage.generator, 0, 4, count)
     upright = kind != 1
     angle = torch.where(upright, -math.pi / 2, 0.0) + 0.06 * stage.draw(-1, 1, count)
     length = torch.tensor([1.0, 2.5, 0.25, 0.2])[kind] * stage.draw(0.5, 1.3, count)

@@ -10,8 +10,9 @@ Source: ours; z-buffered point rendering after Pfister et al. 2000 ("Surfels").
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, wraps
 
 import torch
 import torch.nn.functional as F
@@ -29,6 +30,8 @@ from .textures import (
     blur,
     choose,
     develop,
+    integers,
+    normal,
     pages,
     photograph_pages,
     uniform,
@@ -64,6 +67,23 @@ class Film:
     grain: float
 
 
+def made_on(device: torch.device | str):
+    """Where tensors are made that say nothing of a device."""
+    device = torch.device(device)
+    return nullcontext() if device.type == "cpu" else device
+
+
+def _at_home(method):
+    """Run a scene's method where its tensors are."""
+
+    @wraps(method)
+    def run(self, *given, **named):
+        with made_on(self.pivot.device):
+            return method(self, *given, **named)
+
+    return run
+
+
 @dataclass(frozen=True)
 class Frame:
     """A moment of a scene.
@@ -95,10 +115,12 @@ class Scene:
     first: tuple[Int[Tensor, " c"], ...] = ()  # the point seen in every cell of the still, or -1
 
     @cached_property
+    @_at_home
     def still(self) -> Float[Tensor, "3 h w"]:
         return self._picture(self.first, 0.0)
 
     @cached_property
+    @_at_home
     def mask(self) -> Float[Tensor, "1 h w"]:
         """Where anything moves by more than a hair, as far as it covers the pixel."""
         reach = torch.zeros(len(self.pivot))
@@ -116,6 +138,7 @@ class Scene:
             seen = seen * (1 - covered) + share
         return seen.clamp(0, 1)
 
+    @_at_home
     def frame(self, t_s: float) -> Frame:
         """The picture at a time, with where the still's pixels have gone."""
         motion = self._piece_motion(t_s)
@@ -144,10 +167,12 @@ class Scene:
             visible = torch.where(self._bare & self._covered(slab, winner), 0.0, visible)
         return Frame(self._picture(winners, t_s), moved, visible)
 
+    @_at_home
     def image_at(self, t_s: float) -> Float[Tensor, "3 h w"]:
         """The picture at a time, without its truth."""
         return self._picture(self._winners(t_s), t_s)
 
+    @_at_home
     def spectrum(self, grid: tuple[int, int] | None = None) -> SpectralVolume:
         """The motion as a spectral volume on a grid, the picture's own by default."""
         height, width = self.size
@@ -235,7 +260,7 @@ class Scene:
         )
         if film.grain:
             generator = torch.Generator().manual_seed(self.seed * 1_000_003 + round(t_s * 1000))
-            picture = picture + film.grain * torch.randn(picture.shape, generator=generator)
+            picture = picture + film.grain * normal(generator, *picture.shape)
         return picture.clamp(0, 1)
 
     def _covered(self, slab, winner):
@@ -289,6 +314,7 @@ def make_scene(
     amplitude_pct: float | None = None,
     photographs: list[Float[Tensor, "3 h w"]] | None = None,
     cells: int = 3,
+    device: torch.device | str = "cpu",
 ) -> Scene:
     """A scene from a seed.
 
@@ -298,6 +324,8 @@ def make_scene(
             drawn between 0.4 and 4 by default, small ones as likely as large.
         photographs: To texture things with, in place of procedural textures.
         cells: Per pixel and axis, of the grid that points are seen in.
+        device: Where it is made and stays. Its random numbers come from the CPU, so that a seed is the
+            same scene everywhere, to the device's arithmetic.
 
     Raises:
         ValueError: For an unknown kind, or a size below 16.
@@ -306,6 +334,11 @@ def make_scene(
         raise ValueError(f"Expected a kind of scene among {', '.join(KINDS)}, got {kind!r}.")
     if min(size) < 16:
         raise ValueError(f"Expected a scene of at least 16 x 16 px, got {size[1]} x {size[0]}.")
+    with made_on(device):
+        return _made(seed, size, kind, bands, duration_s, amplitude_pct, photographs, cells)
+
+
+def _made(seed, size, kind, bands, duration_s, amplitude_pct, photographs, cells):
     generator = torch.Generator().manual_seed(seed)
     kind = kind or choose(generator, *KINDS)
     height, width = size
@@ -313,12 +346,12 @@ def make_scene(
     # At other sizes the same scene: what is drawn never depends on the number of pixels.
     stages = [open_stage(generator, width / height, frequencies)]
     KINDS[kind][0](stages[0])
-    if torch.rand((), generator=generator) < 0.5:
+    if uniform(generator, 0, 1) < 0.5:
         stages[0].closer(2.5 ** float(uniform(generator, 0, 1)))
-    if torch.rand((), generator=generator) < 0.3:
+    if uniform(generator, 0, 1) < 0.3:
         add_props(stages[0], stages[0].number(1, 4))
-    blurs = [0.0 if torch.rand((), generator=generator) < 0.8 else 0.004]
-    behind = torch.rand((), generator=generator)
+    blurs = [0.0 if uniform(generator, 0, 1) < 0.8 else 0.004]
+    behind = uniform(generator, 0, 1)
     if behind < 0.35 and kind not in ("candles", "laundry", "lanterns"):
         other = open_stage(generator, width / height, frequencies)
         KINDS[choose(generator, "foliage", "shrub", "grass", "tree")][0](other)
@@ -328,7 +361,7 @@ def make_scene(
         amplitude_pct = 0.4 * 10 ** float(uniform(generator, 0, 1))
     name = choose(generator, *KINDS[kind][1])
     light = Light.drawn(generator)
-    scenery = torch.Generator().manual_seed(int(torch.randint(2**31, (), generator=generator)))
+    scenery = torch.Generator().manual_seed(int(integers(generator, 0, 2**31)))
     dimmed = 0.2 * 6 ** float(uniform(generator, 0, 1))
     background = BACKGROUNDS[name](scenery, size) * dimmed
     background = blur(background, float(uniform(generator, 0, 0.008)) * height)

@@ -20,13 +20,32 @@ PAGES = ("leaf", "bark", "paper", "weave", "checks", "petal")
 
 
 def uniform(generator: torch.Generator, low: float | int, high: float | int, *shape: int) -> Tensor:
-    """Evenly drawn numbers; a scalar tensor without a shape."""
-    return low + (high - low) * torch.rand(shape, generator=generator)
+    """Evenly drawn numbers; a scalar tensor without a shape.
+
+    Whatever is drawn is drawn on the CPU, so that a seed means the same scene on every device.
+    """
+    drawn = torch.rand(shape, generator=generator, device="cpu")
+    return low + (high - low) * drawn.to(default_device())
+
+
+def normal(generator: torch.Generator, *shape: int) -> Tensor:
+    """Normally drawn numbers."""
+    return torch.randn(shape, generator=generator, device="cpu").to(default_device())
+
+
+def integers(generator: torch.Generator, low: int, high: int, *shape: int) -> Tensor:
+    """Whole numbers from low up to, and without, high."""
+    drawn = torch.randint(low, high, shape, generator=generator, device="cpu")
+    return drawn.to(default_device())
+
+
+def default_device() -> torch.device:
+    return torch.empty(0).device
 
 
 def choose(generator: torch.Generator, *options):
     """One of the options."""
-    return options[int(torch.randint(len(options), (), generator=generator))]
+    return options[int(integers(generator, 0, len(options)))]
 
 
 def noise(
@@ -49,7 +68,7 @@ def noise(
         if scale > 1:
             break
         grid = [max(2, math.ceil(n * scale) + 1) for n in size]
-        values = torch.randn(1, 1, *grid, generator=generator)
+        values = normal(generator, 1, 1, *grid)
         total = total + falloff**octave * F.interpolate(
             values, size, mode="bicubic", align_corners=True
         )
@@ -82,12 +101,10 @@ def photograph_pages(
     """The same of photographs: crops, each divided by its mean colour."""
     crops = []
     for _ in PAGES:
-        picture = photographs[int(torch.randint(len(photographs), (), generator=generator))]
+        picture = photographs[int(integers(generator, 0, len(photographs)))]
         side = min(picture.shape[-2:])
         side = max(1, int(side * uniform(generator, 0.3, 0.8)))
-        top, left = (
-            int(torch.randint(n - side + 1, (), generator=generator)) for n in picture.shape[-2:]
-        )
+        top, left = (int(integers(generator, 0, n - side + 1)) for n in picture.shape[-2:])
         crop = picture[None, :, top : top + side, left : left + side].clamp(0, 1).pow(2.2)
         crop = F.interpolate(crop, (PAGE, PAGE), mode="bilinear", antialias=True)
         crops.append(crop / crop.mean((2, 3), keepdim=True).clamp(min=0.02))
@@ -123,9 +140,9 @@ def sky(generator: torch.Generator, size: tuple[int, int]) -> Float[Tensor, "3 h
     down = torch.linspace(0, 1, size[0]).view(1, -1, 1)
     zenith = torch.tensor([0.10, 0.24, 0.62]) * uniform(generator, 0.6, 1.3)
     horizon = torch.tensor([0.55, 0.68, 0.85]) * uniform(generator, 0.7, 1.2)
-    if torch.rand((), generator=generator) < 0.3:
+    if uniform(generator, 0, 1) < 0.3:
         zenith = horizon = torch.tensor([0.72, 0.76, 0.80]) * uniform(generator, 0.6, 1.2)
-    if torch.rand((), generator=generator) < 0.2:  # evening
+    if uniform(generator, 0, 1) < 0.2:  # evening
         horizon = torch.tensor([0.95, 0.55, 0.28]) * uniform(generator, 0.6, 1.1)
     gradient = zenith.view(3, 1, 1) * (1 - down) + horizon.view(3, 1, 1) * down
     cover = uniform(generator, -1.5, 2.5)
@@ -147,7 +164,7 @@ def wall(generator: torch.Generator, size: tuple[int, int]) -> Float[Tensor, "3 
     x, y = pixel_grid(*size, like=picture) / max(size)
     kind = choose(generator, "plain", "bricks", "boards", "plain")
     if kind == "bricks":
-        rows = int(torch.randint(8, 20, (), generator=generator))
+        rows = int(integers(generator, 8, 20))
         row = (y * rows).floor()
         column = x * rows / 2.3 + 0.5 * (row % 2)
         joint = torch.minimum((y * rows) % 1, (column % 1) * 2.3)
@@ -155,7 +172,7 @@ def wall(generator: torch.Generator, size: tuple[int, int]) -> Float[Tensor, "3 
         picture = picture * (0.85 + 0.3 * (each % 1))
         picture = torch.where(joint < 0.1, picture.mean() * 1.1, picture)
     elif kind == "boards":
-        count = int(torch.randint(6, 16, (), generator=generator))
+        count = int(integers(generator, 6, 16))
         across = choose(generator, x, y) * count
         each = torch.sin(across.floor() * 12.9898) * 43758.5453
         grain = noise(generator, size, 20, 4, 0.7)
@@ -202,7 +219,7 @@ def landscape(generator: torch.Generator, size: tuple[int, int]) -> Float[Tensor
     horizon = float(uniform(generator, 0.35, 0.75))
     x, y = pixel_grid(*size, like=far)
     haze = far[:, int(horizon * (size[0] - 1))].mean(1).view(3, 1, 1)
-    for layer in range(int(torch.randint(0, 3, (), generator=generator))):
+    for layer in range(int(integers(generator, 0, 3))):
         tall = float(uniform(generator, 0.02, 0.14))
         rough = float(uniform(generator, 2, 5)) if layer == 0 else float(uniform(generator, 6, 14))
         ridge = noise(generator, (2, size[1]), rough, 5, 0.55)[0]
@@ -247,10 +264,10 @@ def things(
         place = uniform(generator, 0, 1, 2)
         place = torch.stack([place[0] * size[1] / size[0], top + (1.1 - top) * place[1]])
         reach = 0.03 * 8 ** uniform(generator, 0, 1, 2)
-        angle = 0.15 * torch.randn((), generator=generator)
+        angle = 0.15 * normal(generator)
         u = ((x - place[0]) * angle.cos() + (y - place[1]) * angle.sin()) / reach[0]
         v = ((y - place[1]) * angle.cos() - (x - place[0]) * angle.sin()) / reach[1]
-        power = 8 if torch.rand((), generator=generator) < square else 2
+        power = 8 if uniform(generator, 0, 1) < square else 2
         off = (u.abs().pow(power) + v.abs().pow(power)).clamp(max=9)
         inside = torch.sigmoid((1 - off) * reach.min() * size[0])
         colour = (uniform(generator, 0, 1, 3).pow(2) * uniform(generator, 0.2, 1)).view(3, 1, 1)
@@ -273,7 +290,7 @@ def room(generator: torch.Generator, size: tuple[int, int]) -> Float[Tensor, "3 
     """A wall or a curtain, a table or none, and things about."""
     picture = wall(generator, size)
     x, y = pixel_grid(*size, like=picture) / size[0]
-    if torch.rand((), generator=generator) < 0.35:
+    if uniform(generator, 0, 1) < 0.35:
         dye = uniform(generator, 0.02, 0.6, 3).view(3, 1, 1)
         across = x + 0.03 * noise(generator, size, 3, 2)
         folds = 1 + 0.5 * torch.sin(float(uniform(generator, 8, 50)) * across)
@@ -283,7 +300,7 @@ def room(generator: torch.Generator, size: tuple[int, int]) -> Float[Tensor, "3 
     wood = 1 + 0.1 * noise(generator, size, 6, 5, 0.7)
     top = uniform(generator, 0.05, 0.6, 3).view(3, 1, 1) * wood
     picture = torch.where(y > table, top, picture)
-    count = int(torch.randint(0, 9, (), generator=generator))
+    count = int(integers(generator, 0, 9))
     picture = things(picture, generator, count, float(uniform(generator, 0, 0.9)), 0.6)
     return blur(picture, float(uniform(generator, 0, 0.02)) * size[0])
 
@@ -291,7 +308,7 @@ def room(generator: torch.Generator, size: tuple[int, int]) -> Float[Tensor, "3 
 def street(generator: torch.Generator, size: tuple[int, int]) -> Float[Tensor, "3 h w"]:
     """Sky or landscape behind houses."""
     picture = choose(generator, sky, landscape)(generator, size)
-    count = int(torch.randint(2, 10, (), generator=generator))
+    count = int(integers(generator, 2, 10))
     picture = things(picture, generator, count, float(uniform(generator, 0.1, 0.6)), 0.95)
     return blur(picture, float(uniform(generator, 0, 0.015)) * size[0])
 

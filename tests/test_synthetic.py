@@ -236,3 +236,34 @@ def test_what_cannot_be_made_is_said():
         make_scene(0, SIZE, "cat")
     with pytest.raises(ValueError, match="at least 16 x 16 px, got 40 x 15"):
         make_scene(0, (15, 40))
+
+
+class Drawing(torch.overrides.TorchFunctionMode):
+    """Sees to it that what is drawn from a generator, which lives on the CPU, says so."""
+
+    drawn = 0
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if kwargs.get("generator") is not None:
+            assert kwargs.get("device") == "cpu", f"{function} draws on the default device"
+            self.drawn += 1
+        return function(*args, **kwargs)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_wherever_a_scene_is_made_its_random_numbers_come_from_the_cpu(kind):
+    with Drawing() as mode:
+        make_scene(3, (24, 40), kind, bands=3).frame(0.4)
+    assert mode.drawn > 20
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_seed_is_the_same_scene_on_a_gpu(kind):
+    if not torch.cuda.is_available():
+        pytest.skip("NO CUDA DEVICE: scenes were made on the CPU alone.")
+    here, there = (make_scene(3, (24, 40), kind, bands=3, device=d) for d in ("cpu", "cuda"))
+    assert there.still.is_cuda
+    assert (here.still - there.still.cpu()).abs().mean() < 1e-3
+    assert (here.spectrum().coeffs - there.spectrum().coeffs.cpu()).abs().mean() < 1e-3
