@@ -69,7 +69,10 @@ def animate(args) -> None:
         _say("note: the anchor mask does not touch the mask; parts are anchored by rule instead")
     model = _model(args)
     # Bands on the clip's own harmonics close its loop unmoved; what is much longer is spread out.
-    own = SpectrumConfig().duration_s if args.model != "elastic" and args.loop_guidance else None
+    guided = args.model != "elastic" and args.loop_guidance > 0
+    own = SpectrumConfig().duration_s if guided else None
+    if guided and args.loop is None:
+        args.loop = False  # closed by guidance, not by moving bands
     duration = (
         args.duration or own or min(LONGEST_PERIOD_S, max(3, args.frames) / args.fps * args.speed)
     )

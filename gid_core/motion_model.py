@@ -124,6 +124,12 @@ class LearnedMotion:
     ) -> Complex[Tensor, "1 k 2 h w"]:
         """A motion of unit size, on the model's own grid."""
         model, how = self.model, self.sampling
+        denoiser = model.config.denoiser
+        if denoiser.layout == "volume" and len(frequencies_hz) != denoiser.bands:
+            raise ValueError(
+                f"Expected {denoiser.bands} bands, as this model was trained on, got "
+                f"{len(frequencies_hz)}: one whose layout is a volume knows no others."
+            )
         like = model.encoder.stem.weight
         hertz = frequencies_hz.to(like)
         grid = grid_size(*image.shape[-2:], model.config.longest_side)

@@ -318,3 +318,25 @@ def test_help_is_as_committed(capsys, monkeypatch, command):
     assert stopped.value.code == 0
     committed = (Path(__file__).parent / "golden" / f"help_{command}.txt").read_text()
     assert normalized_help(capsys.readouterr().out) == normalized_help(committed)
+
+
+def test_training_ends_in_weights_that_animate(folder, capsys):
+    pytest.importorskip("accelerate", reason="training needs accelerate: image-dynamics[train]")
+    scenes = ["--scenes", "3", "--cache", "scenes", "--batch", "2", "--steps", "2", "--quiet"]
+    assert main(["train", "encoder", "--preset", "tiny", "-o", "a", *scenes]) == 0
+    begin = ["--from", "a/model.safetensors", "-o", "b"]
+    assert main(["train", "bands", *begin, *scenes]) == 0
+    assert main(["train", "bands", *begin, *scenes]) == 0  # goes on: nothing is left to do
+    model = ["--model", "b/model.safetensors", "--steps", "2"]
+    assert animate("-o", "learned.mp4", *model) == 0
+    assert main(["animate", "still.png", "-o", "bare.mp4", *QUICK, *model]) == 0
+    assert animate("-o", "guided.mp4", *model, "--loop-guidance", "100") == 0
+    assert len(frames_of("bare.mp4")) == 8
+    capsys.readouterr()
+    fails_with = lambda *options: (animate("-o", "c.mp4", *options), capsys.readouterr().out)
+    status, said = fails_with("--model", "nothing.safetensors")
+    assert status == 1 and "found nothing at 'nothing.safetensors'" in said
+    status, said = fails_with(*model, "--save-modes", "m.safetensors")
+    assert status == 1 and "knows no modes" in said
+    assert main(["train", "encoder", "--preset", "tiny", "-o", "b", *scenes]) == 1
+    assert "holds another run: its stage differs" in capsys.readouterr().out

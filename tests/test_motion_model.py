@@ -108,6 +108,14 @@ def test_every_step_is_polled_and_previewed(model):
     assert seen == [(1, 16, 4, 37, 58)] * 4 and len(polls) >= 4
 
 
+def test_a_volume_has_the_bands_it_was_trained_on():
+    denoiser = replace(TINY.denoiser, layout="volume")
+    volume = untrained(replace(TINY, denoiser=denoiser))
+    assert sampled(volume, still()).coeffs.shape[1] == 16
+    with pytest.raises(ValueError, match="Expected 16 bands"):
+        sampled(volume, still(), bands=7)
+
+
 def test_it_has_no_modes(model):
     with pytest.raises(ValueError, match="knows no modes"):
         sampled(model, still(), kind="modes")
