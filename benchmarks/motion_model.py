@@ -34,6 +34,7 @@ from gid_core.extraction import extract
 from gid_core.flow import estimator
 from gid_core.guidance import gaps, project
 from gid_core.matte import flexibility
+from gid_core.metrics import area_under_curve
 from gid_core.motion_model import LearnedMotion, load_model
 from gid_core.synthetic import make_scene
 from gid_core.video import to_bytes
@@ -75,17 +76,6 @@ def scenes(count):
     for number in range(count):
         scene = make_scene(HELD_BACK + number, SIZE, cells=2)
         yield scene.still, scene.spectrum().coeffs
-
-
-def area_under_curve(score, label) -> float:
-    """Of the receiver operating characteristic; ties count half (Mann-Whitney)."""
-    _, inverse, counts = np.unique(score.flatten().numpy(), return_inverse=True, return_counts=True)
-    rank = counts.cumsum() - (counts - 1) / 2
-    rank, label = rank[inverse.ravel()], label.flatten().numpy().astype(bool)
-    positive, negative = label.sum(), (~label).sum()
-    if not positive or not negative:
-        return float("nan")
-    return float((rank[label].sum() - positive * (positive + 1) / 2) / (positive * negative))
 
 
 def moving(size):
@@ -146,7 +136,10 @@ def auc(args):
         learned = sum(energy(sampled(model, still, s)) for s in range(args.seeds)) / args.seeds
         expected = expectation(model, still)
         found = {"learned": learned, "its encoder": expected, "training mean": mean} | maps(still)
-        row = {k: area_under_curve(at(v, size.shape), label) for k, v in found.items()}
+        row = {
+            k: area_under_curve(at(v, size.shape).flatten(), label.flatten())
+            for k, v in found.items()
+        }
         groups[group].append(row)
         if group != "scenes":
             print(f"| {name} | {row['learned']:.3f} | {row['its encoder']:.3f} |", flush=True)

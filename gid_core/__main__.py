@@ -39,7 +39,7 @@ from .config import (
 from .elastic import ElasticPrior
 from .options import MOST_BANDS, parser
 from .page import save_page
-from .training import data, loop as training
+from .training import data, loop as training, pictures
 
 HIGHEST_HZ = 3.2  # of the paper's 16 bands over 5 s
 LONGEST_PERIOD_S = 10.0
@@ -226,7 +226,10 @@ def train(args) -> None:
         precision=args.precision, seed=args.seed, save_every=args.save_every,
     )  # fmt: skip
     bar = _Bar("step", args.quiet)
-    training.train(model, mixture, how, args.out, callback=lambda done, of, loss: bar(done, of))
+    draw = pictures.draw(args.out, args.stage, sources[0])
+    training.train(
+        model, mixture, how, args.out, picture=draw, callback=lambda done, of, loss: bar(done, of)
+    )
     _say(f"wrote {args.out / 'model.safetensors'}: {args.stage}, {args.steps} steps")
 
 

@@ -10,9 +10,8 @@ Source: ours; z-buffered point rendering after Pfister et al. 2000 ("Surfels").
 """
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from functools import cached_property, wraps
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -27,10 +26,12 @@ from .spectrum import SpectralVolume
 from .stage import Stage, add_props, open_stage
 from .textures import (
     BACKGROUNDS,
+    at_home,
     blur,
     choose,
     develop,
     integers,
+    made_on,
     normal,
     pages,
     photograph_pages,
@@ -67,23 +68,6 @@ class Film:
     grain: float
 
 
-def made_on(device: torch.device | str):
-    """Where tensors are made that say nothing of a device."""
-    device = torch.device(device)
-    return nullcontext() if device.type == "cpu" else device
-
-
-def _at_home(method):
-    """Run a scene's method where its tensors are."""
-
-    @wraps(method)
-    def run(self, *given, **named):
-        with made_on(self.pivot.device):
-            return method(self, *given, **named)
-
-    return run
-
-
 @dataclass(frozen=True)
 class Frame:
     """A moment of a scene.
@@ -115,12 +99,12 @@ class Scene:
     first: tuple[Int[Tensor, " c"], ...] = ()  # the point seen in every cell of the still, or -1
 
     @cached_property
-    @_at_home
+    @at_home
     def still(self) -> Float[Tensor, "3 h w"]:
         return self._picture(self.first, 0.0)
 
     @cached_property
-    @_at_home
+    @at_home
     def mask(self) -> Float[Tensor, "1 h w"]:
         """Where anything moves by more than a hair, as far as it covers the pixel."""
         reach = torch.zeros(len(self.pivot))
@@ -138,7 +122,7 @@ class Scene:
             seen = seen * (1 - covered) + share
         return seen.clamp(0, 1)
 
-    @_at_home
+    @at_home
     def frame(self, t_s: float) -> Frame:
         """The picture at a time, with where the still's pixels have gone."""
         motion = self._piece_motion(t_s)
@@ -167,12 +151,12 @@ class Scene:
             visible = torch.where(self._bare & self._covered(slab, winner), 0.0, visible)
         return Frame(self._picture(winners, t_s), moved, visible)
 
-    @_at_home
+    @at_home
     def image_at(self, t_s: float) -> Float[Tensor, "3 h w"]:
         """The picture at a time, without its truth."""
         return self._picture(self._winners(t_s), t_s)
 
-    @_at_home
+    @at_home
     def spectrum(self, grid: tuple[int, int] | None = None) -> SpectralVolume:
         """The motion as a spectral volume on a grid, the picture's own by default."""
         height, width = self.size

@@ -8,6 +8,8 @@ Source: fractal value noise, Perlin 1985 and Musgrave 1994; the rest is observat
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
+from functools import wraps
 
 import torch
 import torch.nn.functional as F
@@ -41,6 +43,23 @@ def integers(generator: torch.Generator, low: int, high: int, *shape: int) -> Te
 
 def default_device() -> torch.device:
     return torch.empty(0).device
+
+
+def made_on(device: torch.device | str):
+    """Where tensors are made that say nothing of a device."""
+    device = torch.device(device)
+    return nullcontext() if device.type == "cpu" else device
+
+
+def at_home(method):
+    """Run a method where its object's `pivot` is."""
+
+    @wraps(method)
+    def run(self, *given, **named):
+        with made_on(self.pivot.device):
+            return method(self, *given, **named)
+
+    return run
 
 
 def choose(generator: torch.Generator, *options):

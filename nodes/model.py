@@ -73,7 +73,7 @@ class LoadMotionModel(io.ComfyNode):
 
     @classmethod
     def define_schema(cls):
-        how = SamplingConfig()
+        how, names = SamplingConfig(), sockets.model_files()
         return sockets.schema(
             ["learned motion", "diffusion", "motion prior", "checkpoint"],
             node_id="LoadMotionModel",
@@ -82,7 +82,7 @@ class LoadMotionModel(io.ComfyNode):
             "plausible motion with no mask; a mask, if there is one, restricts it.",
             inputs=[
                 io.Combo.Input(
-                    "weights", options=list(sockets.model_files()),
+                    "weights", options=[*names], default=next(iter(names), ""),
                     tooltip="The model that came with Image Dynamics, or safetensors in models/gid.",
                 ),
                 io.Int.Input(

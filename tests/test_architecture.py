@@ -24,7 +24,7 @@ LAYERS = [
     {"pipeline", "extraction", "packing"},
     {"evaluation", "shards", "page"},
     {"report", "training.data", "training.objectives"},
-    {"training.loop"},
+    {"training.loop", "training.pictures"},
     {"options"},
     {"__main__"},
 ]
