@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say(f"error: {error}")
         return 1
     except KeyboardInterrupt:
-        _say("interrupted: the clip was not written")
+        _say(args.interrupted if "interrupted" in args else "interrupted: the clip was not written")
         return 130
     return 0
 
@@ -109,7 +109,7 @@ def _model(args):
             "Expected the elastic model for --save-modes: a learned model knows no modes of vibration."
         )
     path = motion_model.shipped() if args.model == "learned" else Path(args.model)
-    how = SamplingConfig(args.steps, args.sampler, args.guidance, args.loop_guidance, args.frames / args.fps)  # fmt: skip
+    how = SamplingConfig(args.steps, args.sampler, args.guidance, args.loop_guidance, args.frames / args.fps * args.speed)  # fmt: skip
     return motion_model.LearnedMotion(motion_model.load_model(path), how)
 
 
@@ -194,16 +194,8 @@ def _photographs(folder):
 
 
 def train(args) -> None:
-    if args.begin is None:
-        preset = PRESETS[args.preset]
-        denoiser = replace(preset.denoiser, bands=args.bands, layout=args.layout or preset.denoiser.layout)  # fmt: skip
-        config = replace(preset, bands=args.bands, normalization=args.normalization, denoiser=denoiser)  # fmt: skip
-        begun = None
-    else:
-        begun = motion_model.load_model(args.begin)
-        config = begun.config
-        if args.layout is not None:
-            config = replace(config, denoiser=replace(config.denoiser, layout=args.layout))
+    begun = None if args.begin is None else motion_model.load_model(args.begin)
+    config = _configuration(args, begun)
     size = (config.longest_side * 5 // 8, config.longest_side)
     sources = [data.Scenes(size, args.scenes, config.bands, config.duration_s, cache=args.cache)]
     weights = [args.scenes_weight]
@@ -214,13 +206,17 @@ def train(args) -> None:
         if folder is not None:
             sources.append(kind(size, folder, config.bands))
             weights.append(weight)
+            data.check_bands(sources[-1], config.bands, config.duration_s)
     if args.cache is not None:
-        args.cache.mkdir(parents=True, exist_ok=True)
+        report.make_folder(args.cache)
     mixture = data.Mixture(tuple(sources), tuple(weights), args.seed, args.steps * args.batch)
     encoding = begun.encoding if begun else data.statistics(mixture, config.normalization)
     model = motion_model.fresh(config, encoding, args.seed)
-    if begun is not None:
-        model.load_state_dict(begun.state_dict(), strict=False)
+    if begun is not None:  # in another layout, what fits
+        wanted = model.state_dict()
+        kept = {n: t for n, t in begun.state_dict().items() if n in wanted}
+        kept = {n: t for n, t in kept.items() if t.shape == wanted[n].shape}
+        model.load_state_dict(kept, strict=False)
     how = training.TrainConfig(
         args.stage, args.steps, args.batch, args.rate, args.schedule, workers=args.workers,
         precision=args.precision, seed=args.seed, save_every=args.save_every,
@@ -231,6 +227,31 @@ def train(args) -> None:
         model, mixture, how, args.out, picture=draw, callback=lambda done, of, loss: bar(done, of)
     )
     _say(f"wrote {args.out / 'model.safetensors'}: {args.stage}, {args.steps} steps")
+
+
+def _configuration(args, begun):
+    """The networks that are asked for: those of the weights, or of a preset."""
+    if begun is None:
+        if args.stage in ("bands", "coordination"):
+            raise ValueError(
+                f"Expected --from with the weights of the stage before, for {args.stage} learns on the "
+                "codes of an autoencoder. Train autoencoder and encoder first."
+            )
+        config = PRESETS[args.preset or "small"]
+        bands = args.bands or config.bands
+        config = replace(config, bands=bands, normalization=args.normalization or "adaptive")
+        config = replace(config, denoiser=replace(config.denoiser, bands=bands))
+    else:
+        for name in ("preset", "bands", "normalization"):
+            if getattr(args, name) is not None:
+                raise ValueError(
+                    f"Expected no --{name} beside --from: the weights {args.begin.name!r} have theirs. "
+                    "Leave one of them out."
+                )
+        config = begun.config
+    if args.layout is not None:
+        config = replace(config, denoiser=replace(config.denoiser, layout=args.layout))
+    return config
 
 
 def evaluate(args) -> None:

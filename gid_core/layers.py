@@ -17,6 +17,7 @@ from torch import nn
 from .shapes import Float, Tensor
 
 GROUPS = 8
+MOST_AT_ONCE = 2**15  # sequences
 
 
 def norm(channels: int) -> nn.GroupNorm:
@@ -71,6 +72,8 @@ class Attention(nn.Module):
         self.out = zeroed(nn.Linear(channels, channels))
 
     def forward(self, tokens: Float[Tensor, "n t c"]) -> Float[Tensor, "n t c"]:
+        if len(tokens) > MOST_AT_ONCE:  # some kernels of CUDA take no more
+            return torch.cat([self(part) for part in tokens.split(MOST_AT_ONCE)])
         qkv = rearrange(self.project(self.norm(tokens)), "n t (three head d) -> three n head t d", three=3, head=self.heads)  # fmt: skip
         mixed = F.scaled_dot_product_attention(*qkv)
         return tokens + self.out(rearrange(mixed, "n head t d -> n t (head d)"))

@@ -6,6 +6,7 @@ drawn on the CPU. Motion is sampled at unit size and then given the amplitude as
 Source: Li et al., "Generative Image Dynamics", CVPR 2024, Sec. 4.
 """
 
+import copy
 import json
 import math
 from collections.abc import Callable
@@ -35,6 +36,7 @@ WEIGHTS_VERSION = 1
 LARGEST = 2**31  # bytes of a file of weights
 WIDEST = 4096  # channels of a layer
 STILL = 0.12  # of the amplitude: what moves less belongs to what stands still
+MOST_BLOCKS, MOST_BANDS = 16, 128  # of a configuration that a file may ask for
 PARTS = ("autoencoder", "encoder", "denoiser")
 
 
@@ -124,6 +126,9 @@ class LearnedMotion:
     ) -> Complex[Tensor, "1 k 2 h w"]:
         """A motion of unit size, on the model's own grid."""
         model, how = self.model, self.sampling
+        if how.loop_strength:
+            # Hosts load weights in inference mode, and no gradient passes through such tensors.
+            model = copy.deepcopy(model)
         denoiser = model.config.denoiser
         if denoiser.layout == "volume" and len(frequencies_hz) != denoiser.bands:
             raise ValueError(
@@ -181,7 +186,8 @@ def what_moves(
 ) -> Float[Tensor, "1 1 hr wr"]:
     """A mask of what moves by more than a little, at the still's size, fitted to its edges."""
     size = volume.coeffs.abs().square().sum((1, 2)).sqrt()
-    typical = torch.quantile(size.flatten(1), 0.95, dim=1).view(-1, 1, 1)
+    # The mean over the motion's energy: however small a part it is in, the rest does not count.
+    typical = (size.pow(3).sum((1, 2)) / size.square().sum((1, 2)).clamp(min=1e-12)).view(-1, 1, 1)
     share = ((size / typical.clamp(min=1e-9) - STILL) / STILL).clamp(0, 1)
     rough = F.interpolate(share[:, None], tuple(image.shape[-2:]), mode="bilinear")
     return refine_mask(image, rough)
@@ -232,10 +238,13 @@ def load_model(path: str | Path) -> MotionModel:
     except (SafetensorError, OSError, RuntimeError) as error:
         raise ValueError(f"{path.name!r} is not a readable safetensors file: {error}.") from error
     bad = sorted(n for n, t in tensors.items() if not t.isfinite().all())
-    if bad or not (tensors["scale"] > 0).all() or not (tensors["frequencies_hz"] > 0).all():
-        raise ValueError(
-            f"{path.name!r} is damaged: {(bad or ['scale'])[0]} holds impossible values."
-        )
+    for name, fits in (
+        ("scale", (tensors["scale"] > 0).all()),
+        ("frequencies_hz", (tensors["frequencies_hz"].diff(prepend=torch.zeros(1)) > 0).all()),
+    ):
+        bad += [name] * (not fits)
+    if bad:
+        raise ValueError(f"{path.name!r} is damaged: {bad[0]} holds impossible values.")
     model.load_state_dict(tensors, assign=True)
     return model.eval().requires_grad_(False)
 
@@ -290,6 +299,8 @@ def _sensible(config: MotionModelConfig, name: str) -> None:
         and denoiser.layout in LAYOUTS
         and config.bands == denoiser.bands >= 1
         and config.autoencoder.latent == denoiser.latent >= 1
+        and config.bands <= MOST_BANDS
+        and max(config.autoencoder.blocks, denoiser.blocks) <= MOST_BLOCKS
         and config.longest_side >= 16
         and len(denoiser.encoder_widths) >= 2
         and denoiser.features >= 1

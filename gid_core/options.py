@@ -106,15 +106,18 @@ def parser(run: dict[str, Callable]) -> argparse.ArgumentParser:
     command = commands.add_parser(
         "train", help="train one stage of a motion model, or go on with it"
     )
-    command.set_defaults(run=run["train"])
+    command.set_defaults(
+        run=run["train"],
+        interrupted="interrupted: the same command goes on from what was saved last",
+    )
     add, how = command.add_argument, TrainConfig
     add("stage", choices=STAGES, help="in this order; each begins with --from the one before")
     add("-o", "--out", type=Path, required=True, metavar="RUN", help="folder of the run; called again, it goes on")  # fmt: skip
     add("--from", dest="begin", type=Path, metavar="F", help="weights to begin with")
-    add("--preset", choices=list(PRESETS), default="small", help="size of the networks, without --from (default: %(default)s)")  # fmt: skip
+    add("--preset", choices=list(PRESETS), help="size of the networks, without --from (default: small)")  # fmt: skip
     add("--layout", choices=LAYOUTS, help="how bands are told of each other (default: the preset's, coordinated)")  # fmt: skip
-    add("--normalization", choices=NORMALIZATIONS, default="adaptive", help="of coefficients (default: %(default)s)")  # fmt: skip
-    add("--bands", type=number(int, 1, MOST_BANDS), default=16, metavar="K", help="number of frequencies (default: %(default)s)")  # fmt: skip
+    add("--normalization", choices=NORMALIZATIONS, help="of coefficients, without --from (default: adaptive)")  # fmt: skip
+    add("--bands", type=number(int, 1, MOST_BANDS), metavar="K", help="number of frequencies, without --from (default: 16)")  # fmt: skip
     add("--steps", type=number(int, 1, 10**8), required=True, metavar="N", help="to train, in all")
     add("--batch", type=number(int, 1, 65536), default=how.batch, metavar="B", help="stills a step, over all processes (default: %(default)s)")  # fmt: skip
     add("--rate", type=number(float, 0, 1, True), default=how.rate, metavar="R", help="largest step of the optimizer (default: %(default)s)")  # fmt: skip

@@ -73,13 +73,15 @@ class HostedModel:
     sampling: object
     finds_what_moves = True
 
-    def sample(self, *given, **named):
+    def sample(self, image, matte, generator, spectrum, anchor, poll):
+        """As the core samples. The bar counts steps: `poll`, which counts stills, would reset it."""
         from ..gid_core.motion_model import LearnedMotion
 
-        model_management.load_models_gpu([self.patcher])
-        model_management.throw_exception_if_processing_interrupted()
-        preview = emerging(self.sampling.steps)
-        return LearnedMotion(self.patcher.model, self.sampling, preview).sample(*given, **named)
+        # All of it: what the host leaves behind of a model, it casts in layers of its own alone.
+        model_management.load_models_gpu([self.patcher], force_full_load=True)
+        stop = model_management.throw_exception_if_processing_interrupted
+        learned = LearnedMotion(self.patcher.model, self.sampling, emerging(self.sampling.steps))
+        return learned.sample(image, matte, generator, spectrum, anchor, stop)
 
 
 def hosted(model: torch.nn.Module, precision: str, sampling) -> HostedModel:

@@ -325,6 +325,11 @@ def test_training_ends_in_weights_that_animate(folder, capsys):
     scenes = ["--scenes", "3", "--cache", "scenes", "--batch", "2", "--steps", "2", "--quiet"]
     assert main(["train", "encoder", "--preset", "tiny", "-o", "a", *scenes]) == 0
     begin = ["--from", "a/model.safetensors", "-o", "b"]
+    assert main(["train", "bands", "-o", "b", *scenes]) == 1
+    assert "Expected --from with the weights" in capsys.readouterr().out
+    assert main(["train", "bands", *begin, "--bands", "3", *scenes]) == 1
+    assert "Expected no --bands beside --from" in capsys.readouterr().out
+    assert main(["train", "bands", *begin[:2], "--layout", "volume", "-o", "v", *scenes]) == 0
     assert main(["train", "bands", *begin, *scenes]) == 0
     assert main(["train", "bands", *begin, *scenes]) == 0  # goes on: nothing is left to do
     model = ["--model", "b/model.safetensors", "--steps", "2"]

@@ -100,6 +100,16 @@ def test_it_runs_where_gradients_are_off_and_guides_all_the_same(model):
     assert guided.coeffs.isfinite().all()
 
 
+def test_weights_that_a_host_has_loaded_can_be_guided(model, tmp_path):
+    save_model(model, tmp_path / "m.safetensors")
+    loop = SamplingConfig(steps=2, loop_strength=100.0, loop_s=3.3)
+    with torch.inference_mode():  # as nodes run
+        loaded = load_model(tmp_path / "m.safetensors")
+        guided = sampled(loaded, still(), sampling=loop)
+    assert guided.coeffs.isfinite().all()
+    assert loaded.scale.is_inference()  # what was guided was a copy
+
+
 def test_every_step_is_polled_and_previewed(model):
     seen, polls = [], []
     learned = LearnedMotion(model, SamplingConfig(steps=4), lambda c: seen.append(c.shape))
@@ -128,6 +138,16 @@ def test_what_barely_moves_stays_out_of_the_mask():
     image[..., 20:] = 0.8
     mask = what_moves(SpectralVolume(coeffs, HERTZ[:2], (40, 60)), image)
     assert (mask[..., :15] == 0).all() and (mask[..., 25:] > 0.95).all()
+
+
+@pytest.mark.parametrize("residue", [0.01, 0.1])
+def test_a_small_thing_is_found_however_little_the_rest_moves(residue):
+    coeffs = torch.full((1, 2, 2, 40, 60), residue + 0j)
+    coeffs[..., 10:16, 20:30] = 1.0  # 2.5 % of the picture
+    image = torch.zeros(1, 3, 40, 60)
+    image[..., 10:16, 20:30] = 0.8
+    mask = what_moves(SpectralVolume(coeffs, HERTZ[:2], (40, 60)), image)
+    assert mask.mean() < 0.08 and (mask[..., 11:15, 22:28] > 0.9).all()
 
 
 def test_saved_and_read_again_it_samples_the_same(model, tmp_path):
@@ -159,6 +179,8 @@ BAD = {
     "its bands is -1": (lambda h: h["config"].update(bands=-1), None),
     "its longest_side is 1e+30": (lambda h: h["config"].update(longest_side=1e30), None),
     "its widths is": (lambda h: h["config"]["denoiser"].update(widths=[10**9]), None),
+    "contradicts itself.": (lambda h: h["config"]["denoiser"].update(blocks=4096), None),
+    "frequencies_hz holds impossible": (None, lambda t: t["frequencies_hz"].fill_(0.2)),
     "contradicts itself": (lambda h: h["config"].update(normalization="magic"), None),
     "scale has shape": (None, lambda t: t.update(scale=torch.ones(3))),
     "impossible values": (None, lambda t: t["scale"].zero_()),

@@ -73,6 +73,9 @@ def test_clips_come_from_shards(tmp_path):
         Clips(SIZE, tmp_path, bands=6)
     with pytest.raises(ValueError, match="found no samples"):
         Clips(SIZE, tmp_path / "nothing")
+    data.check_bands(source, 4, 5.0)
+    with pytest.raises(ValueError, match="from 0.25 to 1 Hz, got 4 from 0.2 to 0.8 Hz"):
+        data.check_bands(source, 4, 4.0)
 
 
 def test_a_mixture_is_numbered_and_mixed_by_weight():
@@ -119,6 +122,17 @@ def test_what_turns_a_picture_turns_its_vectors():
         error = (carried - old).norm(dim=0)
         assert float(error.median()) < 0.02  # reflections at the border are no rotation
         assert torch.allclose(moved[:, 1], 2 * moved[:, 0], atol=1e-4)
+
+
+def test_a_view_stays_inside_the_picture(monkeypatch):
+    monkeypatch.setattr(data, "_in_other_light", lambda still, draw, generator: still)
+    x, y = pixel_grid(80, 128, like=torch.zeros(()))
+    still = torch.stack([x, y, 0 * x])
+    for seed in range(200):
+        seen, _ = augmented(still, torch.zeros(1, 4, 80, 128), torch.Generator().manual_seed(seed))
+        # Reflected reading would turn back: places would not be an affine function of the pixel.
+        for field in seen[:2]:
+            assert field.diff(dim=0).std() < 1e-3 and field.diff(dim=1).std() < 1e-3, seed
 
 
 def test_turned_vectors_keep_their_length():

@@ -59,6 +59,32 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path):
     assert (tmp_path / "whole/model.safetensors").read_bytes() == (tmp_path / "killed/model.safetensors").read_bytes()  # fmt: skip
 
 
+def test_the_log_of_a_run_that_went_on_has_every_step_once(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, stop=5)
+    run(tmp_path)
+    with open(tmp_path / "log.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["step"]) for row in rows] == [1, 2, 3, 4, 5, 6]
+    seconds = [float(row["seconds"]) for row in rows]
+    assert seconds == sorted(seconds)
+
+
+def test_a_run_may_save_before_it_logs(tmp_path):
+    config = TrainConfig("encoder", 2, batch=4, save_every=1)
+    seen = []
+    picture = lambda m, path: seen.append(len((tmp_path / "log.csv").read_text().splitlines()))
+    train(model(), DATA, config, tmp_path, picture=picture)
+    assert seen == [2, 3]
+
+
+def test_a_damaged_state_is_said_to_be(tmp_path):
+    run(tmp_path, steps=2)
+    (tmp_path / "state.safetensors").write_bytes(b"half")
+    with pytest.raises(ValueError, match="is damaged: .*begin the run anew"):
+        run(tmp_path, steps=2)
+
+
 def test_a_finished_run_has_nothing_to_do(tmp_path):
     first = run(tmp_path)
     assert torch.equal(run(tmp_path).denoiser.enter.weight, first.denoiser.enter.weight)
@@ -102,6 +128,8 @@ def test_what_it_refuses(tmp_path):
     run(tmp_path, steps=2)
     with pytest.raises(ValueError, match="holds another run: its stage differs"):
         run(tmp_path, steps=2, stage="encoder")
+    with pytest.raises(ValueError, match="its rate differs"):
+        run(tmp_path, steps=2, rate=0.5)
     with pytest.raises(ValueError, match="cosine, constant, got 'exponential'"):
         run(tmp_path / "x", schedule="exponential")
 

@@ -34,6 +34,7 @@ from ..shapes import Float, Tensor
 from ..synthetic import make_scene
 from ..video import read_still
 
+GENERATION = 3  # of scenes: a seed means another scene when their maker changes
 SCENE_CELLS = 2  # per pixel and axis: stills for networks need no more
 STATISTICS_OF = 256  # samples
 TURN_DEG, CLOSEST = 5.0, 2.2
@@ -72,7 +73,8 @@ class Scenes:
         if self.cache is None:
             return self._made(seed)
         height, width = self.size
-        path = self.cache / f"scene_{width}x{height}_{self.bands}_{seed}.safetensors"
+        name = f"{GENERATION}_{width}x{height}_{self.bands}_{self.duration_s:g}_{seed}"
+        path = self.cache / f"scene_{name}.safetensors"
         if not path.exists():
             still, channels = self._made(seed)
             kept = {"still": (still * 255).round().byte(), "channels": channels.half().contiguous()}
@@ -126,6 +128,7 @@ class Clips:
     folder: Path
     bands: int = 16
     index: tuple[tuple[Path, str], ...] = field(default=(), init=False)
+    frequencies_hz: Tensor = field(default=None, init=False)
 
     def __post_init__(self):
         found = []
@@ -139,16 +142,19 @@ class Clips:
                 "them with `extract FOLDER -o SHARDS`."
             )
         object.__setattr__(self, "index", tuple(found))
-        have = len(self._read(0)[1].frequencies_hz)
-        if have < self.bands:
-            raise ValueError(f"Expected clips with {self.bands} bands, these have {have}.")
-
-    @property
-    def frequencies_hz(self) -> Float[Tensor, " k"]:
-        return self._read(0)[1].frequencies_hz[: self.bands]
+        have = self._read(0)[1].frequencies_hz
+        if len(have) < self.bands:
+            raise ValueError(f"Expected clips with {self.bands} bands, these have {len(have)}.")
+        object.__setattr__(self, "frequencies_hz", have[: self.bands])
 
     def sample(self, number: int) -> tuple[Float[Tensor, "3 h w"], Float[Tensor, "k 4 h w"]]:
         still, spectrum = self._read(number % len(self.index))
+        path, key = self.index[number % len(self.index)]
+        if not _alike(spectrum.frequencies_hz[: self.bands], self.frequencies_hz):
+            raise ValueError(
+                f"Expected clips of the same frequencies, those of {key!r} in {path.name!r} are not the "
+                "first one's. Extract all with the same --window and --bands."
+            )
         still = _covering(still[None, :3], self.size)[0]
         channels = as_channels(of_unit_size(spectrum.coeffs[:, : self.bands]))[0]
         return still, _covering(channels, self.size)
@@ -176,6 +182,12 @@ class Mixture(torch.utils.data.Dataset):
     length: int
     augment: bool = True
 
+    @property
+    def described(self) -> list[list]:
+        """What it is mixed of, for the record of a run."""
+        what = lambda s: str(getattr(s, "count", "") or getattr(s, "folder", ""))
+        return [[type(s).__name__, what(s), w] for s, w in zip(self.sources, self.weights)]
+
     def __len__(self) -> int:
         return self.length
 
@@ -186,7 +198,30 @@ class Mixture(torch.utils.data.Dataset):
         source = self.sources[bisect.bisect(bounds[:-1].tolist(), drawn)]
         place = int(torch.randint(2**31, (), generator=generator))
         still, channels = source.sample(place)
-        return augmented(still, channels, generator) if self.augment else (still, channels)
+        if not self.augment:
+            return still, channels
+        still, channels = augmented(still, channels, generator)
+        # What was calm in the whole may be all there is in a part of it.
+        return still, as_channels(of_unit_size(as_complex(channels[None])))[0]
+
+
+def check_bands(source: Source, bands: int, duration_s: float) -> None:
+    """Refuse motions of other frequencies than a model has.
+
+    Raises:
+        ValueError: If they differ.
+    """
+    have, want = source.frequencies_hz, torch.arange(1, bands + 1) / duration_s
+    if not _alike(have, want):
+        raise ValueError(
+            f"Expected motions of {bands} bands from {float(want[0]):.3g} to {float(want[-1]):.3g} Hz, got "
+            f"{len(have)} from {float(have[0]):.3g} to {float(have[-1]):.3g} Hz. Extract the clips with "
+            f"--window {duration_s:g} --bands {bands}."
+        )
+
+
+def _alike(one, other):
+    return one.shape == other.shape and torch.allclose(one, other, rtol=0.02)
 
 
 def generator_of(*numbers: int) -> torch.Generator:
@@ -217,8 +252,10 @@ def augmented(
     back = still.new_tensor([[mirror * cos, -mirror * sin], [sin, cos]])
     height, width = still.shape[-2:]
     middle = still.new_tensor([(width - 1) / 2, (height - 1) / 2]).view(2, 1, 1)
-    slack = (1 - 1 / zoom) * (1 - abs(math.sin(angle)))
-    shift = middle * still.new_tensor([draw(-slack, slack), draw(-slack, slack)]).view(2, 1, 1)
+    # As far as the turned view stays inside the picture, per axis.
+    lean, ratio = abs(math.sin(angle)), height / width
+    slack = [max(0.0, 1 - (math.cos(angle) + r * lean) / zoom) for r in (ratio, 1 / ratio)]
+    shift = middle * still.new_tensor([draw(-s, s) for s in slack]).view(2, 1, 1)
     places = torch.einsum("ij,jhw->ihw", back, pixel_grid(height, width, like=still) - middle)
     grid = normalized((places + middle + shift).flatten(1)[None], (height, width))
     grid = grid.view(1, height, width, 2)

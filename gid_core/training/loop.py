@@ -1,7 +1,8 @@
 """The training loop: one, for every stage, on one processor or many.
 
 Law: a run that is called again goes on as if it had never stopped: what step n does depends on the seed,
-n and the state alone. Shared among processes, a batch gives the gradient that one process gets.
+n and the state alone. (In fp16 the scaler of gradients begins anew, and a step or two may differ.) Shared
+among processes, a batch gives the gradient that one process gets.
 
 A run's folder holds `state.safetensors` (networks, their average, moments of the optimizer, what run it
 is and its last step), `log.csv`, `model.safetensors` (the average, to be used) and pictures.
@@ -17,7 +18,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from ..checkpoint import written_whole
@@ -27,7 +28,7 @@ from .data import Mixture, generator_of
 from .objectives import Objective, whiten
 
 RATES = ("cosine", "constant")
-WHITENED_ON = 16  # batches
+WHITENED_ON = 512  # samples; of 16 the deviations were off by a quarter
 NOISE = 1  # a stream of random numbers apart from that of the data
 
 
@@ -87,8 +88,14 @@ def train(
     ranks, rank = accelerator.num_processes, accelerator.process_index
     if config.batch % ranks:
         raise ValueError(f"Expected a batch that {ranks} processes can share, got {config.batch}.")
-    run = _Run(out, model, config, accelerator.is_main_process)
+    run = _Run(out, model, data, config, accelerator.is_main_process)
     first = run.load(model)
+    begun_at = accelerator.gather(torch.tensor([first], device=accelerator.device))
+    if (begun_at != first).any():
+        raise ValueError(
+            f"Expected one state for all processes, got steps {begun_at.tolist()}. The run's folder has "
+            "to lie on a disk that every host sees."
+        )
     objective = Objective(config.stage, model, model.frequencies_hz)
     learning = objective.learning()
     for parameter in model.parameters():
@@ -118,20 +125,17 @@ def train(
             for name, parameter in model.named_parameters():
                 if name in average:
                     average[name].lerp_(parameter, 1 - keep)
-        loss = float(accelerator.reduce(total.detach(), "mean"))
+        means = {n: float(accelerator.reduce(t.detach(), "mean")) for n, t in terms.items()}
+        loss = sum(means.values())
         if not math.isfinite(loss):
             raise ValueError(
                 f"The loss is {loss} at step {step}. Go on from the last state with a lower rate."
             )
         done = step + 1
-        if done % config.log_every == 0 or done == config.steps:
-            run.log(
-                done,
-                loss,
-                {n: float(t.detach()) for n, t in terms.items()},
-                time.monotonic() - begun,
-            )
-        if done % config.save_every == 0 or done == config.steps:
+        saves = done % config.save_every == 0 or done == config.steps
+        if done % config.log_every == 0 or saves:
+            run.log(done, loss, means, time.monotonic() - begun)
+        if saves:
             accelerator.wait_for_everyone()
             run.save(done, model, optimizer, average)
             if picture is not None and accelerator.is_main_process:
@@ -207,12 +211,17 @@ def _with(model, values, work) -> None:
 class _Run:
     """What a run keeps on disk. Only one process writes."""
 
-    def __init__(self, out: Path, model, config: TrainConfig, writes: bool):
+    def __init__(self, out: Path, model, data: Mixture, config: TrainConfig, writes: bool):
         self.out, self.writes, self.average, self.moments = out, writes, None, {}
-        self.what = {"stage": config.stage, "batch": config.batch, "seed": config.seed, "model": asdict(model.config)}  # fmt: skip
-        self.what = json.loads(json.dumps(self.what))
-        if writes:
+        self._log, self.seconds = out / "log.csv", 0.0
+        settings = ("stage", "batch", "rate", "schedule", "precision", "seed")
+        what = {name: getattr(config, name) for name in settings}
+        what |= {"model": asdict(model.config), "data": data.described}
+        self.what = json.loads(json.dumps(what))
+        try:
             out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ValueError(f"Cannot make the folder {str(out)!r}: {error.strerror}.") from error
 
     @property
     def _state(self):
@@ -222,21 +231,28 @@ class _Run:
         """Put a saved state into the model; the step to go on from."""
         if not self._state.exists():
             return 0
-        with safe_open(self._state, "pt") as file:
-            header = file.metadata() or {}
-            run = json.loads(header.get("run", "{}"))
-            odd = sorted(n for n in self.what if run.get(n) != self.what[n])
-            if odd:
-                raise ValueError(
-                    f"{str(self.out)!r} holds another run: its {odd[0]} differs. Use another folder, or "
-                    "the settings that it was begun with."
-                )
-            state = {name: file.get_tensor(name) for name in file.keys()}
+        try:
+            with safe_open(self._state, "pt") as file:
+                header = file.metadata() or {}
+                state = {name: file.get_tensor(name) for name in file.keys()}
+        except (SafetensorError, OSError) as error:
+            raise ValueError(
+                f"{str(self._state)!r} is damaged: {error}. Delete it to begin the run anew."
+            ) from error
+        run = json.loads(header.get("run", "{}"))
+        odd = sorted(n for n in self.what if run.get(n) != self.what[n])
+        if odd:
+            raise ValueError(
+                f"{str(self.out)!r} holds another run: its {odd[0]} differs. Use another folder, or the "
+                "settings that it was begun with; only --steps may grow."
+            )
         own = {n[6:]: t for n, t in state.items() if n.startswith("model.")}
         model.load_state_dict(own)
         self.average = {n[8:]: t for n, t in state.items() if n.startswith("average.")}
         self.moments = {n: t for n, t in state.items() if n.startswith("moment.")}
-        return int(header["step"])
+        step = int(header["step"])
+        self._forget_after(step)
+        return step
 
     def restore(self, optimizer, model) -> None:
         names = {id(p): n for n, p in model.named_parameters()}
@@ -262,13 +278,21 @@ class _Run:
         with written_whole(self._state) as temporary:
             save_file(tensors, temporary, {"run": json.dumps(self.what), "step": str(step)})
 
+    def _forget_after(self, step) -> None:
+        """Take out of the log what comes again."""
+        if self.writes and self._log.exists():
+            rows = self._log.read_text(encoding="utf-8").splitlines(keepends=True)
+            kept = [row for row in rows[1:] if int(row.split(",")[0]) <= step]
+            with written_whole(self._log) as temporary:
+                temporary.write_text("".join([rows[0], *kept]), encoding="utf-8", newline="")
+            self.seconds = float(kept[-1].split(",")[1]) if kept else 0.0
+
     def log(self, step, loss, terms, seconds) -> None:
         if not self.writes:
             return
-        path = self.out / "log.csv"
-        new = not path.exists()
-        with open(path, "a", newline="", encoding="utf-8") as file:
+        new = not self._log.exists()
+        with open(self._log, "a", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             if new:
                 writer.writerow(["step", "seconds", "loss", *terms])
-            writer.writerow([step, f"{seconds:.1f}", f"{loss:.6f}", *(f"{t:.6f}" for t in terms.values())])  # fmt: skip
+            writer.writerow([step, f"{self.seconds + seconds:.1f}", f"{loss:.6f}", *(f"{t:.6f}" for t in terms.values())])  # fmt: skip
