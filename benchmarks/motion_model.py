@@ -44,6 +44,7 @@ SIZE = (80, 128)
 WIDTH = 256  # of the grid that moving areas are compared on
 LEAST_PX, SHARE = 0.2, 0.8
 HERTZ = torch.arange(1, 17) / 5
+QUICK = SamplingConfig(steps=10)  # where many are sampled
 
 
 def main():
@@ -61,7 +62,7 @@ def main():
     args.run(args)
 
 
-def sampled(model, still, seed=0, how=SamplingConfig()):
+def sampled(model, still, seed=0, how=QUICK):
     """A motion of unit size or so, 1 k 2 h w."""
     generator = torch.Generator().manual_seed(seed)
     return LearnedMotion(model, how).coefficients(still[None], HERTZ, generator)
@@ -251,7 +252,7 @@ def loop(args):
     for seed, (still, _) in enumerate(scenes(args.scenes)):
         free = sampled(model, still, seed)
         for u in (0, 50, 200, 800):
-            how = SamplingConfig(loop_strength=float(u), loop_s=loop_s)
+            how = replace(QUICK, loop_strength=float(u), loop_s=loop_s)
             rows.setdefault(f"u = {u}", []).append((sampled(model, still, seed, how), free))
         rows.setdefault("projection", []).append((project(free, HERTZ, loop_s), free))
     print("| | position gap | velocity gap | size of the motion | change |\n|---|---|---|---|---|")
@@ -270,7 +271,8 @@ def speed(args):
     model, still = load_model(args.weights), torch.rand(3, 160, 256)
     for name, how in (
         ("default", SamplingConfig()),
-        ("guidance 1.75", SamplingConfig(guidance=1.75)),
+        ("quick", QUICK),
+        ("quick, guidance 1.75", replace(QUICK, guidance=1.75)),
     ):
         sampled(model, still, 0, replace(how, steps=1))
         spent = []
