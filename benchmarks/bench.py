@@ -24,7 +24,7 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from gid_core import elastic, modes, pipeline, renderer, splat, video
+from gid_core import elastic, modes, pipeline, renderer, separation, splat, video
 
 STILL, MASK = ROOT / "docs/demo/still.png", ROOT / "docs/demo/still_mask.png"
 
@@ -124,7 +124,7 @@ def part_frame() -> None:
         still, motion = demo(height, width, 30)
         for name, matte in (("demo mask", None), ("all moves", torch.ones(1, height, width))):
             field = motion.at(0) * motion.scaled_to((height, width))
-            layers = renderer.separate(
+            layers = separation.separate(
                 still, motion.mask[0] if matte is None else matte, motion.grid, (20, 20)
             )  # fmt: skip
             importance = field.square().sum(1).sqrt().mean(0, keepdim=True)
@@ -135,9 +135,9 @@ def part_frame() -> None:
             image = still[None].contiguous()
             base, whole, follow, put, encode = median_ms(
                 lambda: torch.nn.functional.grid_sample(image, grid, align_corners=False),
-                lambda: renderer.render_frame(layers, field[5], importance),
-                lambda: renderer._upsample(layers, torch.cat([field[5], importance])),
-                lambda: renderer.splat_points(
+                lambda: separation.move(layers, field[5], importance),
+                lambda: separation.upsample(layers, torch.cat([field[5], importance])),
+                lambda: splat.splat_points(
                     torch.ones(1, 4, len(layers.points)),
                     torch.stack([layers.points % layers.layer.shape[-1], layers.points // layers.layer.shape[-1]])[None].float(),
                     tuple(layers.layer.shape[-2:]),

@@ -107,6 +107,22 @@ class MotionModelConfig:
 
 
 @dataclass(frozen=True)
+class RendererConfig:
+    """The network that finishes frames; its levels have a half, a quarter, ... of the picture's size."""
+
+    features: tuple[int, ...] = (64, 128, 256, 512)  # of the still, splatted (theirs: ResNet-34)
+    widths: tuple[int, ...] = (96, 192, 384, 512)  # of the decoder
+    blocks: int = 2  # a level
+
+
+RENDERERS = {
+    "tiny": RendererConfig((8, 12, 16), (12, 16, 24), 1),
+    "small": RendererConfig((24, 32, 48), (32, 48, 64), 1),
+    "paper": RendererConfig(),
+}
+
+
+@dataclass(frozen=True)
 class SamplingConfig:
     """How the learned model is asked."""
 

@@ -7,21 +7,17 @@ Source: Li et al., "Generative Image Dynamics", CVPR 2024, Sec. 4.
 """
 
 import copy
-import json
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import nn
 
 from . import diffusion
 from .autoencoder import REDUCTION, MotionAutoencoder
-from .checkpoint import written_whole
 from .config import LAYOUTS, MotionModelConfig, SamplingConfig, SpectrumConfig
 from .denoiser import Denoiser, ImageEncoder
 from .encoding import NORMALIZATIONS, Encoding, as_complex
@@ -30,11 +26,9 @@ from .guidance import loop_guide
 from .matte import refine_mask
 from .shapes import Complex, Float, Tensor
 from .spectrum import SpectralVolume, amplitude_pct, moving_points, one_period, scale
+from .weights import load_weights, save_weights
 
-HEADER = "image_dynamics_model"
-WEIGHTS_VERSION = 1
-LARGEST = 2**31  # bytes of a file of weights
-WIDEST = 4096  # channels of a layer
+KIND = "motion model"  # of weights
 STILL = 0.12  # of the amplitude: what moves less belongs to what stands still
 MOST_BLOCKS, MOST_BANDS = 16, 128  # of a configuration that a file may ask for
 PARTS = ("autoencoder", "encoder", "denoiser")
@@ -194,107 +188,24 @@ def what_moves(
 
 
 def save_model(model: MotionModel, path: str | Path, notes: dict | None = None) -> None:
-    """Write weights, half precision for what is large, with the configuration in the header.
-
-    Args:
-        notes: What to know about them: data, steps, measures.
-    """
-    tensors = {}
-    for name, tensor in model.state_dict().items():
-        small = tensor.ndim < 2
-        tensors[name] = tensor.float().contiguous() if small else tensor.half().contiguous()
-    header = {"version": WEIGHTS_VERSION, "config": asdict(model.config), "notes": notes or {}}
-    with written_whole(Path(path)) as temporary:
-        save_file(tensors, temporary, {HEADER: json.dumps(header)})
+    """Write weights; `notes` say what to know about them: data, steps, measures."""
+    save_weights(model, KIND, path, notes)
 
 
 def load_model(path: str | Path) -> MotionModel:
-    """Read weights, and refuse what are none. Sizes are checked before anything is read.
+    """Read weights.
 
     Raises:
-        ValueError: If the file is missing, damaged, something else, of another version, or not finite.
+        ValueError: As `load_weights`.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"Expected a file of weights, found nothing at {str(path)!r}.")
-    if path.stat().st_size > LARGEST:
-        raise ValueError(f"{path.name!r} is too large for weights of a motion model.")
-    try:
-        with safe_open(path, "pt") as file:
-            header = _header(path, (file.metadata() or {}).get(HEADER))
-            config = _built(MotionModelConfig, header.get("config"), path.name)
-            _sensible(config, path.name)
-            with torch.device("meta"):
-                model = MotionModel(config)
-            wanted = {n: list(t.shape) for n, t in model.state_dict().items()}
-            stored = {n: file.get_slice(n).get_shape() for n in file.keys()}
-            if stored != wanted:
-                odd = sorted(n for n in {*stored, *wanted} if stored.get(n) != wanted.get(n))
-                raise ValueError(
-                    f"{path.name!r} is damaged: {odd[0]} has shape {stored.get(odd[0])}, expected "
-                    f"{wanted.get(odd[0])}. Get the file again."
-                )
-            tensors = {n: file.get_tensor(n).float() for n in stored}
-    except (SafetensorError, OSError, RuntimeError) as error:
-        raise ValueError(f"{path.name!r} is not a readable safetensors file: {error}.") from error
-    bad = sorted(n for n, t in tensors.items() if not t.isfinite().all())
-    for name, fits in (
-        ("scale", (tensors["scale"] > 0).all()),
-        ("frequencies_hz", (tensors["frequencies_hz"].diff(prepend=torch.zeros(1)) > 0).all()),
-    ):
-        bad += [name] * (not fits)
-    if bad:
-        raise ValueError(f"{path.name!r} is damaged: {bad[0]} holds impossible values.")
-    model.load_state_dict(tensors, assign=True)
-    return model.eval().requires_grad_(False)
+    return load_weights(
+        path, KIND, MotionModelConfig, _sensible, MotionModel, ("scale",), ("frequencies_hz",)
+    )
 
 
-def _header(path, text) -> dict:
-    try:
-        header = json.loads(text) if text else None
-    except (ValueError, RecursionError):
-        header = None
-    if not isinstance(header, dict):
-        raise ValueError(
-            f"{path.name!r} is a safetensors file but no motion model. Expected weights from `train`, "
-            "or those that came with Image Dynamics."
-        )
-    if header.get("version") != WEIGHTS_VERSION:
-        raise ValueError(
-            f"{path.name!r} has format version {str(header.get('version'))[:20]}, this release reads "
-            f"version {WEIGHTS_VERSION}. Update Image Dynamics, or train again."
-        )
-    return header
-
-
-def _built(kind, values, name):
-    """A dataclass of plain values from what a file says, every field of the type of its default."""
-    if not isinstance(values, dict) or set(values) != {f.name for f in fields(kind)}:
-        raise ValueError(f"{name!r} is damaged: its configuration is not one of a {kind.__name__}.")
-    given = {}
-    for known in fields(kind):
-        value, default = values[known.name], known.default
-        if is_dataclass(default):
-            given[known.name] = _built(type(default), value, name)
-            continue
-        if isinstance(default, tuple) and isinstance(value, list):
-            value = tuple(value)
-            fits = 0 < len(value) <= 8 and all(type(v) is int and 0 < v <= WIDEST for v in value)
-        elif isinstance(default, str):
-            fits = isinstance(value, str)
-        elif isinstance(default, float):
-            fits = type(value) in (int, float) and 0 < value < 1e4
-        else:
-            fits = type(value) is int and 0 <= value <= WIDEST
-        if not fits:
-            raise ValueError(f"{name!r} is damaged: its {known.name} is {str(value)[:40]}.")
-        given[known.name] = value
-    return kind(**given)
-
-
-def _sensible(config: MotionModelConfig, name: str) -> None:
+def _sensible(config: MotionModelConfig) -> bool:
     denoiser = config.denoiser
-    fits = (
+    return (
         config.normalization in NORMALIZATIONS
         and denoiser.layout in LAYOUTS
         and config.bands == denoiser.bands >= 1
@@ -306,5 +217,3 @@ def _sensible(config: MotionModelConfig, name: str) -> None:
         and denoiser.features >= 1
         and all(w % max(1, w // max(1, denoiser.head)) == 0 for w in denoiser.widths)
     )
-    if not fits:
-        raise ValueError(f"{name!r} is damaged: its configuration contradicts itself.")

@@ -23,7 +23,7 @@ import torch.nn.functional as F
 
 from .grid import grid_size
 from .poke import Body
-from .renderer import separate
+from .separation import separate
 from .shapes import Float, Int, Tensor
 from .spectrum import SpectralVolume
 

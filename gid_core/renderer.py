@@ -1,135 +1,228 @@
-"""From a still and a displacement to frames, without any weights.
+"""From a still and a displacement to frames: a network that finishes what splatting leaves undone.
 
-The still is taken apart once: a layer that moves, with its matte, and a plate completed behind it.
-A frame is the layer, splatted, over the plate. What is splatted is each pixel's displacement; the
-layer is then read there once with a cubic kernel. Splatting the colours themselves would blur them
-by an amount that changes as they move, and texture would seem to breathe.
+Features of the still are splatted at three sizes and decoded into a painting; how much of it is laid
+over the weightless frame of `separation` the network says itself, pixel by pixel, and motion gates it.
 
-Law: where nothing moves and nothing lands, the frame is the still, bit for bit; and as a motion
-goes to zero the frame goes to the still.
+Law: where nothing moves and nothing lands, the frame is the still, bit for bit, trained or not; as a
+motion goes to zero the frame goes to the still; before training every frame is the weightless one. No
+layer looks farther than `RenderModel.halo`, so tiles with that margin give what the whole gives.
 
-Source: softmax splatting, Niklaus & Liu 2020; importance by motion, Li et al. 2024, Sec. 5.
-Guided interpolation: joint bilateral upsampling, Kopf et al. 2007.
+Source: Li et al., "Generative Image Dynamics", CVPR 2024, Sec. 5: pyramid, importance by motion;
+Niklaus & Liu 2020 for softmax splatting. No normalization over pixels, after Lim et al. 2017 (EDSR):
+it would tie tiles, and frames, to what lies far away.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 
-from .grid import sample_points
-from .matte import complete
-from .shapes import Float, Int, Tensor
-from .spectrum import FRAMES_AT_A_TIME, Displacement
-from .splat import normalize_splat, softmax_weight, splat_points
+from .config import RendererConfig
+from .grid import resize_displacement
+from .layers import zeroed
+from .separation import Moved, moved_frames
+from .shapes import Float, Tensor
+from .spectrum import Displacement
+from .splat import normalize_splat, softmax_weight, splat
+from .weights import load_weights, save_weights
 
-MARGIN = 2  # px around the matte that move along, so that its soft edge moves with it
-COLOUR_SIGMA = 0.1  # how alike in colour a pixel and a grid point must be to move alike
-UNLIKE = 0.02  # weight left to the unlike: somebody must say how a pixel moves
-SOFT = 0.05  # weight of a pixel of matte zero, against one of a solid pixel
+KIND = "renderer"  # of weights
+MOST_LEVELS, MOST_BLOCKS = 6, 16  # of a configuration that a file may ask for
+GATE_PX = 0.25  # motion from which a pixel may be painted over entirely
+GIVEN = 11  # still, weightless frame, uncovered, displacement, importance, how far things moved
+TILE = 1024  # px to a side that is decoded at once, and a margin
+
+
+class _Block(nn.Module):
+    """Two convolutions, added to what comes in; nothing at the start."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.second = zeroed(nn.Conv2d(width, width, 3, padding=1))
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+        return x + self.second(F.silu(self.first(F.silu(x))))
+
+
+class RenderModel(nn.Module):
+    """Encoder of a still, and decoder of what was splatted of it. Level i has 1 / 2^(i + 1) of the size."""
+
+    def __init__(self, config: RendererConfig):
+        super().__init__()
+        self.config = config
+        features, widths = config.features, config.widths
+        levels = range(len(widths))
+        into = [12, *features[:-1]]
+        self.encode = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(into[i], features[i], 3, 1 if i == 0 else 2, 1), _Block(features[i]))
+            for i in levels
+        )  # fmt: skip
+        # What a level decodes: the splatted features, where they landed, and what the finer one found.
+        finer = [4 * (GIVEN - 3), *widths[:-1]]
+        self.down = nn.ModuleList(
+            nn.Conv2d(finer[i], widths[i], 3, 1 if i == 0 else 2, 1) for i in levels
+        )
+        self.join = nn.ModuleList(nn.Conv2d(features[i] + 1, widths[i], 3, 1, 1) for i in levels)
+        blocks = lambda i: nn.Sequential(*(_Block(widths[i]) for _ in range(config.blocks)))
+        self.before = nn.ModuleList(blocks(i) for i in levels)
+        self.after = nn.ModuleList(blocks(i) for i in levels[:-1])
+        self.up = nn.ModuleList(nn.Conv2d(widths[i + 1], widths[i], 1) for i in levels[:-1])
+        self.head = zeroed(nn.Conv2d(widths[0], 16, 3, padding=1))
+
+    @property
+    def multiple(self) -> int:
+        """What the sides of a picture are multiples of."""
+        return 2 ** len(self.config.widths)
+
+    @property
+    def halo(self) -> int:
+        """How far the decoder looks, px, in whole multiples."""
+        levels, block = len(self.config.widths), 2 * self.config.blocks
+        far = 1  # the head's; in px of a level, from the finest to the coarsest and back
+        for _ in range(levels - 1):
+            far = (far + block + 1) // 2
+        for _ in range(levels - 1):
+            far = 2 * (far + block) + 1
+        far = 2 * (far + block + 1) + 1
+        return -(-far // self.multiple) * self.multiple
+
+    def pyramid(self, still: Float[Tensor, "b 3 h w"]) -> list[Float[Tensor, "b _ _ _"]]:
+        """Features of a still, finest first. Once for all its frames."""
+        levels, x = [], F.pixel_unshuffle(still, 2)
+        for layer in self.encode:
+            levels.append(x := layer(x))
+        return levels
+
+    def splatted(
+        self,
+        pyramid: Sequence[Float[Tensor, "b _ _ _"]],
+        displacement: Float[Tensor, "b 2 h w"],
+        importance: Float[Tensor, "b 1 h w"],
+    ) -> list[Float[Tensor, "b _ _ _"]]:
+        """Every level moved, with how much of each pixel something landed on as last channel."""
+        moved = []
+        for level in pyramid:
+            size = tuple(level.shape[-2:])
+            field = resize_displacement(displacement, size)
+            weight = softmax_weight(F.interpolate(importance, size, mode="area")).float()
+            carried = torch.cat([level.float() * weight, weight, torch.ones_like(weight)], 1)
+            fallen = splat(carried, field.float())
+            features, _ = normalize_splat(fallen)
+            moved.append(torch.cat([features, fallen[:, -1:].clamp(max=1)], 1).to(level))
+        return moved
+
+    def forward(
+        self,
+        splatted: Sequence[Float[Tensor, "b _ _ _"]],
+        still: Float[Tensor, "b 3 h w"],
+        frame: Float[Tensor, "b 3 h w"],
+        uncovered: Float[Tensor, "b 1 h w"],
+        by: Float[Tensor, "b 1 h w"],
+    ) -> Float[Tensor, "b 3 h w"]:
+        """The frame, finished.
+
+        Args:
+            frame: Without weights.
+            by: How far what left a pixel or came to it has moved, px.
+        """
+        gate = (by / GATE_PX).clamp(max=1)
+        given = torch.cat([still, frame, uncovered, gate], 1).to(self.head.weight)
+        x, skips = F.pixel_unshuffle(given, 2), []
+        for i, level in enumerate(splatted):
+            x = self.before[i](self.down[i](x) + self.join[i](level))
+            skips.append(x)
+        for i in reversed(range(len(self.up))):
+            x = skips[i] + F.interpolate(self.up[i](x), scale_factor=2.0)
+            x = self.after[i](x)
+        change, share = F.pixel_shuffle(self.head(F.silu(x)), 2).float().split((3, 1), 1)
+        # Zero where nothing moves, by construction: what is added there is exactly nothing.
+        return (frame + gate * torch.sigmoid(share) * change).clamp(0, 1)
 
 
 @dataclass(frozen=True)
-class Layers:
-    """A still taken apart, over a canvas that reaches past the picture by what can move in.
+class Painter:
+    """A model at work on one still.
 
-    still: the picture as it came, plate: what lies behind what moves, colour times alpha if it has one.
-    layer: what moves, premultiplied by the matte, and the matte itself as last channel.
-    origin: (y, x) of the canvas in the picture; negative where it reaches past it.
-    points: flat canvas indices of the pixels that move.
-    nodes, weights: the upper left of the four grid points each follows, and how much each of them.
+    tile: Longest side that is decoded at once, px, a multiple of the model's.
     """
 
-    still: Float[Tensor, "c h w"]
-    plate: Float[Tensor, "c h w"]
-    layer: Float[Tensor, "c1 hc wc"]
-    origin: tuple[int, int]
-    points: Int[Tensor, " n"]
-    nodes: Int[Tensor, " n"]
-    weights: Float[Tensor, "4 n"]
+    model: RenderModel
+    still: Float[Tensor, "1 3 h w"]
+    pyramid: list[Float[Tensor, "1 _ _ _"]]
+    tile: int = TILE
+
+    @torch.no_grad()
+    def finish(self, moved: Moved) -> Float[Tensor, "c h w"]:
+        """A frame that was moved without weights, painted over where that left something undone."""
+        frame = moved.frame
+        if len(moved.at) == 0:
+            return frame
+        height, width = frame.shape[-2:]
+        fields = self._padded(moved.fields[None])
+        colour = self._padded(frame[None, :3].expand(1, 3, height, width), "replicate")
+        uncovered = self._padded(moved.uncovered[None])
+        levels = self.model.splatted(self.pyramid, fields[:, :2], fields[:, 2:3])
+        painted, by = colour.clone(), fields[:, 3:]
+        for inner, outer in self._tiles(by):
+            cut = lambda x, of=outer: x[..., of[0], of[1]]
+            parts = []
+            for i, level in enumerate(levels):
+                reduced = tuple(slice(s.start >> i + 1, s.stop >> i + 1) for s in outer)
+                parts.append(level[..., reduced[0], reduced[1]])
+            tile = self.model(parts, cut(self.still), cut(colour), cut(uncovered), cut(by))
+            at = tuple(slice(i.start - o.start, i.stop - o.start) for i, o in zip(inner, outer))
+            painted[..., inner[0], inner[1]] = tile[..., at[0], at[1]].to(colour)
+        painted = painted[0, :, :height, :width]
+        if len(frame) == 1:
+            painted = painted.mean(0, keepdim=True)
+        # A mean of three equal numbers may differ from them in the last bit: only what moved is taken.
+        touched = moved.fields[3:] > 0
+        return torch.cat([torch.where(touched, painted, frame[:3]), frame[3:]])
+
+    def _padded(self, x, mode="constant"):
+        right, below = (-n % self.model.multiple for n in reversed(x.shape[-2:]))
+        return F.pad(x, (0, right, 0, below), mode)
+
+    def _tiles(self, by):
+        """(rows and columns of a tile, the same with a margin), where anything moves."""
+        sides = by.shape[-2:]
+        for top in range(0, sides[0], self.tile):
+            for left in range(0, sides[1], self.tile):
+                inner = tuple(slice(a, min(a + self.tile, n)) for a, n in zip((top, left), sides))
+                inner = self._where_it_moves(by, inner)
+                if inner is not None:
+                    halo = self.model.halo
+                    yield (
+                        inner,
+                        tuple(
+                            slice(max(0, s.start - halo), min(n, s.stop + halo))
+                            for s, n in zip(inner, sides)
+                        ),
+                    )
+
+    def _where_it_moves(self, by, tile):
+        """The part of a tile that holds all its motion, in whole multiples; None if it has none."""
+        part, step, bounds = by[0, 0, tile[0], tile[1]] > 0, self.model.multiple, []
+        for axis, side in zip((1, 0), tile):
+            at = part.any(axis).nonzero().squeeze(1)
+            if len(at) == 0:
+                return None
+            first, last = int(at[0]) // step * step, int(at[-1]) // step * step + step
+            bounds.append(slice(side.start + first, side.start + last))
+        return tuple(bounds)
 
 
-def separate(
-    still: Float[Tensor, "c h w"],
-    matte: Float[Tensor, "1 h w"],
-    grid: tuple[int, int],
-    reach: tuple[int, int],
-) -> Layers:
-    """Take a still apart for motion on a grid of that size.
-
-    Args:
-        reach: The farthest anything moves, (y, x) in px.
-    """
-    picture, still = still, _premultiplied(still)
-    plate = complete(still, matte)
-    matte = _opaque_enough(still, plate, matte)
-    layer = torch.cat([still - (1 - matte) * plate, matte])
-    rows, columns = (
-        torch.arange(lo - far, hi + far, device=still.device)
-        for (lo, hi), far in zip(_bounds(matte[0] > 0), reach, strict=True)
-    )
-    height, width = still.shape[-2:]
-    # Past the border what it cuts is mirrored: something must come in when it moves away.
-    canvas = layer[:, _mirrored(rows, height)][:, :, _mirrored(columns, width)]
-    canvas = canvas * _goes_past(matte[0] > 0, rows, columns)
-    alpha = canvas[-1:]
-    near = F.max_pool2d(alpha[None], 2 * MARGIN + 1, 1, MARGIN)[0, 0] > 0
-    points = near.flatten().nonzero().squeeze(1)
-    y, x = rows[points // len(columns)], columns[points % len(columns)]
-    nodes, weights = _follow(still[:3], y, x, grid)
-    origin = (int(rows[0]), int(columns[0])) if len(points) else (0, 0)
-    return Layers(picture, plate, canvas, origin, points, nodes, weights)
-
-
-def render_frame(
-    layers: Layers,
-    displacement: Float[Tensor, "2 gh gw"],
-    importance: Float[Tensor, "1 gh gw"],
-) -> tuple[Float[Tensor, "c h w"], Float[Tensor, "1 h w"]]:
-    """Move the layer and lay it over the plate.
-
-    Args:
-        displacement: In px of the picture, on the coarse grid.
-        importance: Logits; what has more of it is in front.
-
-    Returns:
-        The frame, and how much of each pixel was uncovered (1 = all of it is invented).
-    """
-    still, canvas = layers.still, layers.layer
-    hole = torch.zeros_like(still[:1])
-    if len(layers.points) == 0:
-        return still, hole
-    size = tuple(canvas.shape[-2:])
-    moved, logits = _upsample(layers, torch.cat([displacement, importance])).split((2, 1))
-    alpha = canvas[-1].flatten()[layers.points]
-    # A soft edge gives way to what is solid.
-    weight = softmax_weight(logits[None])[0] * (SOFT + alpha)
-    start = torch.stack([layers.points % size[1], layers.points // size[1]]).to(moved.dtype)
-    splatted = splat_points(
-        torch.cat([moved * weight, weight, torch.ones_like(weight)])[None],
-        (start + moved)[None],
-        size,
-    )
-    came, weight = normalize_splat(splatted)
-    came, landed = came[0].flatten(1), weight[0, 0].flatten() > 0
-    stirred = torch.zeros_like(landed)
-    stirred[layers.points] = (moved != 0).any(0)
-    touched = ((landed & (came != 0).any(0)) | stirred).nonzero().squeeze(1)
-
-    target = torch.stack([touched % size[1], touched // size[1]]).to(moved.dtype)
-    read = sample_points(canvas[None], (target - came[:, touched])[None], "bicubic")[0]
-    read = torch.where(landed[touched], read, 0.0)
-    y, x = touched // size[1] + layers.origin[0], touched % size[1] + layers.origin[1]
-    height, width = still.shape[-2:]
-    inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
-    at = (y * width + x)[inside]
-    colour, alpha = read[:-1, inside], read[-1:, inside].clamp(0, 1)
-    frame = still.flatten(1).clone()
-    frame[:, at] = _straight(colour + (1 - alpha) * layers.plate.flatten(1)[:, at])
-    was = still.new_zeros(1, height * width)
-    was[:, at] = (_matte_at(layers, at, (height, width)) - alpha).clamp(0, 1)
-    return frame.view_as(still), was.view_as(hole)
+def painter(model: RenderModel, still: Float[Tensor, "c h w"], tile: int = TILE) -> Painter:
+    """Set a model to work on a still: its features are computed here, once."""
+    right, below = (-n % model.multiple for n in reversed(still.shape[-2:]))
+    colour = still[None, :3].expand(1, 3, *still.shape[-2:])
+    colour = F.pad(colour, (0, right, 0, below), "replicate").to(model.head.weight)
+    with torch.no_grad():
+        return Painter(model, colour, model.pyramid(colour), tile)
 
 
 def render_frames(
@@ -138,6 +231,7 @@ def render_frames(
     item: int = 0,
     matte: Float[Tensor, "1 h w"] | None = None,
     frames: Sequence[int] | None = None,
+    model: RenderModel | None = None,
 ) -> Iterator[tuple[Float[Tensor, "c h w"], Float[Tensor, "1 h w"]]]:
     """Render a clip frame by frame: memory does not grow with its length.
 
@@ -145,145 +239,42 @@ def render_frames(
         item: Which of the batch's motions this still has.
         matte: What may move; the motion's own mask by default, everything if it has none.
         frames: Which frames, all by default.
+        model: Weights to finish frames with; none by default.
+
+    Returns:
+        Frames, and how much of each pixel was uncovered (1 = all of it is invented).
     """
-    size = tuple(still.shape[-2:])
-    scale = motion.scaled_to(size)
-    if matte is None:
-        matte = _own_matte(motion, item, size)
-    far, total = torch.zeros(2), 0
-    for part in motion.in_parts(item):
-        part = _finite(part)
-        far = torch.maximum(far, part.abs().amax((0, 2, 3)))
-        total = total + (part * scale).square().sum(1).sqrt().sum(0, keepdim=True)
-    x, y = (far * scale.flatten()).ceil().long().tolist()
-    layers = separate(still, matte.to(still), motion.grid, (y + MARGIN, x + MARGIN))
-    # The paper's importance: what moves more, in the mean over the clip, is nearer.
-    importance = (total / motion.frames).to(still)
-    held = None
-    for t in range(motion.frames) if frames is None else frames:
-        # Whole blocks of the clip, whichever frames are asked for: the bits of a matrix product
-        # depend on its shape, and a frame is to be the same in any part of a clip.
-        block = t // FRAMES_AT_A_TIME
-        if block != held:
-            ahead = slice(block * FRAMES_AT_A_TIME, (block + 1) * FRAMES_AT_A_TIME)
-            held, fields = block, _finite(motion.at(item, ahead)) * scale
-        yield render_frame(layers, fields[t % FRAMES_AT_A_TIME].to(still), importance)
+    finisher = None if model is None else painter(model, still)
+    for moved in moved_frames(still, motion, item, matte, frames):
+        yield moved.frame if finisher is None else finisher.finish(moved), moved.uncovered
 
 
-def _premultiplied(picture):
-    """Colour times alpha: colours of what is transparent must not bleed when pixels mix."""
-    if len(picture) != 4:
-        return picture
-    return torch.cat([picture[:3] * picture[3:], picture[3:]])
+def fresh_renderer(config: RendererConfig, seed: int = 0) -> RenderModel:
+    """An untrained model, the same for a seed, that leaves the host's random numbers alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        return RenderModel(config)
 
 
-def _straight(picture):
-    picture = picture.clamp(0, 1)
-    if len(picture) != 4:
-        return picture
-    colour = picture[:3] / picture[3:].clamp(min=1e-6)
-    return torch.cat([colour.clamp(0, 1), picture[3:]])
+def shipped_renderer() -> Path:
+    """The weights that came with Image Dynamics."""
+    return Path(__file__).parent / "pretrained" / "renderer-small.safetensors"
 
 
-def _finite(field):
-    return torch.where(field.isfinite(), field, 0.0)
+def save_renderer(model: RenderModel, path: str | Path, notes: dict | None = None) -> None:
+    """Write weights; `notes` say what to know about them: data, steps, measures."""
+    save_weights(model, KIND, path, notes)
 
 
-def _opaque_enough(still, plate, matte):
-    """Raise the matte to where still = layer + (1 - matte) plate has a layer in [0, matte].
+def load_renderer(path: str | Path) -> RenderModel:
+    """Read weights.
 
-    Less opaque, the layer would be darker than black or lighter than white, and leave specks where
-    it comes to lie over another part of the plate. Hardly moving pixels stay hardly moving.
+    Raises:
+        ValueError: As `load_weights`.
     """
-    darker = 1 - still / plate.clamp(min=1e-3)
-    lighter = (still - plate) / (1 - plate).clamp(min=1e-3)
-    least = torch.maximum(darker, lighter).amax(0, keepdim=True).clamp(0, 1)
-    return torch.maximum(matte, torch.minimum(least, 3 * matte))
+    return load_weights(path, KIND, RendererConfig, _sensible, RenderModel)
 
 
-def _own_matte(motion, item, size):
-    if motion.mask is None:
-        return torch.ones(1, *size)
-    mask = motion.mask[item]
-    if mask.shape[-2:] == size:
-        return mask
-    return F.interpolate(mask[None], size, mode="bilinear", antialias=True)[0].clamp(0, 1)
-
-
-def _matte_at(layers, at, size):
-    y, x = at // size[1] - layers.origin[0], at % size[1] - layers.origin[1]
-    return layers.layer[-1].flatten()[y * layers.layer.shape[-1] + x]
-
-
-def _upsample(layers, field):
-    """Values of a coarse field at the points that move."""
-    padded = F.pad(field[None], (1, 1, 1, 1), mode="replicate")[0]
-    width = padded.shape[-1]
-    flat = padded.flatten(1)
-    total = 0
-    for k, step in enumerate((0, 1, width, width + 1)):
-        total = total + flat[:, layers.nodes + step] * layers.weights[k]
-    return total
-
-
-def _follow(guide, y, x, grid):
-    """Which four points of the (padded) grid each pixel follows: near ones, alike in colour."""
-    height, width = guide.shape[-2:]
-    coarse = F.interpolate(guide[None], grid, mode="area")
-    coarse = F.pad(coarse, (1, 1, 1, 1), mode="replicate")[0].flatten(1)
-    # In coordinates of the padded grid, whose point i has its center at (i - 1/2) / n.
-    gy = ((y + 0.5) * (grid[0] / height) + 0.5).clamp(0, grid[0] + 1 - 1e-4)
-    gx = ((x + 0.5) * (grid[1] / width) + 0.5).clamp(0, grid[1] + 1 - 1e-4)
-    top, left = gy.floor(), gx.floor()
-    nodes = (top * (grid[1] + 2) + left).int()
-    fy, fx = gy - top, gx - left
-    colour = guide[:, _mirrored(y, height), _mirrored(x, width)]
-    weights = []
-    for step, near in (
-        (0, (1 - fy) * (1 - fx)),
-        (1, (1 - fy) * fx),
-        (grid[1] + 2, fy * (1 - fx)),
-        (grid[1] + 3, fy * fx),
-    ):
-        unlike = (colour - coarse[:, nodes + step]).square().sum(0) / (2 * COLOUR_SIGMA**2)
-        weights.append(near * (torch.exp(-unlike) + UNLIKE))
-    weights = torch.stack(weights)
-    return nodes, weights / weights.sum(0, keepdim=True)
-
-
-def _goes_past(moving, rows, columns):
-    """Where the mirrored picture belongs to something that a border cuts: 1, else 0.
-
-    It does if nothing still lies between it and the border. What keeps off would get a double.
-    """
-    height, width = moving.shape
-    solid = moving.float()
-    sides = (
-        ((columns < 0)[None], solid.cumprod(1)),
-        ((columns >= width)[None], solid.flip(1).cumprod(1).flip(1)),
-        ((rows < 0)[:, None], solid.cumprod(0)),
-        ((rows >= height)[:, None], solid.flip(0).cumprod(0).flip(0)),
-    )
-    goes = 1.0
-    for past, run in sides:
-        if past.any():
-            run = run[_mirrored(rows, height)][:, _mirrored(columns, width)]
-            goes = goes * torch.where(past, run, 1.0)
-    return goes
-
-
-def _mirrored(index, n):
-    """Index reflected at the first and last pixel, any number of times."""
-    if n == 1:
-        return torch.zeros_like(index)
-    folded = index.remainder(2 * n - 2)
-    return torch.where(folded < n, folded, 2 * n - 2 - folded)
-
-
-def _bounds(mask):
-    """((top, bottom), (left, right)), half open, of what is set."""
-    result = []
-    for axis in (1, 0):
-        where = mask.any(axis).nonzero().squeeze(1)
-        result.append((int(where[0]), int(where[-1]) + 1) if len(where) else (0, 0))
-    return result
+def _sensible(config: RendererConfig) -> bool:
+    levels = len(config.widths)
+    return levels == len(config.features) <= MOST_LEVELS and 1 <= config.blocks <= MOST_BLOCKS

@@ -9,7 +9,6 @@ from safetensors.torch import save_file
 from gid_core.config import PRESETS, SamplingConfig, SpectrumConfig
 from gid_core.encoding import Encoding
 from gid_core.motion_model import (
-    HEADER,
     LearnedMotion,
     MotionModel,
     load_model,
@@ -158,7 +157,7 @@ def test_saved_and_read_again_it_samples_the_same(model, tmp_path):
     save_model(read, tmp_path / "again.safetensors", {"data": "none"})
     assert (tmp_path / "again.safetensors").read_bytes() == path.read_bytes()
     with safe_open(path, "pt") as file:
-        header = json.loads(file.metadata()[HEADER])
+        header = json.loads(file.metadata()["image_dynamics_model"])
     assert header["notes"] == {"data": "none"} and header["config"]["bands"] == 16
     one, other = (sampled(m, still()).coeffs for m in (model, read))
     assert (one - other).abs().mean() < 0.01 * one.abs().mean()  # half precision
@@ -169,7 +168,7 @@ def spoiled(model, path, change_header=None, change=None):
     header = {"version": 1, "config": asdict(model.config), "notes": {}}
     (change_header or (lambda h: None))(header)
     (change or (lambda t: None))(tensors)
-    save_file(tensors, path, {HEADER: json.dumps(header)})
+    save_file(tensors, path, {"image_dynamics_model": json.dumps(header)})
     return path
 
 

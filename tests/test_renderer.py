@@ -1,335 +1,202 @@
-import math
+import itertools
 
 import pytest
 import torch
 import torch.nn.functional as F
 
-from gid_core.dynamics import harmonic_coords
-from gid_core.renderer import MARGIN, render_frame, render_frames, separate
+from gid_core.config import RENDERERS, RendererConfig
+from gid_core.renderer import (
+    GATE_PX,
+    fresh_renderer,
+    load_renderer,
+    painter,
+    render_frames,
+    save_renderer,
+    shipped_renderer,
+)
+from gid_core.separation import moved_frames
 from gid_core.spectrum import Displacement
 
-H, W = 24, 36
-RED, BLUE = (0.8, 0.2, 0.1), (0.1, 0.3, 0.7)
+H, W = 46, 71  # no multiples of anything
 
 
-def colour(*rgb):
-    return torch.tensor(rgb).view(-1, 1, 1)
-
-
-def motion(field, mask=None, size=(H, W)):
-    """Frames of displacement, t 2 h w, as a motion of one still."""
-    return Displacement.of_frames(field[None], 8.0, size, None if mask is None else mask[None])
-
-
-def constant(dx, dy, frames=1, grid=(H, W)):
-    return torch.tensor([float(dx), float(dy)]).view(1, 2, 1, 1).expand(frames, 2, *grid).clone()
-
-
-def first(still, moving, matte=None, **options):
-    return next(render_frames(still, moving, matte=matte, **options))
-
-
-def shifted(values, dx, dy):
-    """Content moved by whole pixels, zero where nothing comes in."""
-    out = torch.zeros_like(values)
-    height, width = values.shape[-2:]
-    to = slice(max(0, dy), height + min(0, dy)), slice(max(0, dx), width + min(0, dx))
-    of = slice(max(0, -dy), height + min(0, -dy)), slice(max(0, -dx), width + min(0, -dx))
-    out[(..., *to)] = values[(..., *of)]
-    return out
-
-
-def grown(mask, by):
-    return F.max_pool2d(mask[None], 2 * by + 1, 1, by)[0]
+def stirred(model, seed=1):
+    """Weights as after some training: nothing that begins at zero is left at it."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.02 * torch.randn(parameter.shape, generator=generator))
+    return model.eval()
 
 
 @pytest.fixture
-def thing(rng):
-    """A textured red block before flat blue, and its matte."""
-    matte = torch.zeros(1, H, W)
-    matte[:, 8:16, 12:22] = 1
-    texture = colour(*RED) * (0.6 + 0.4 * torch.rand(1, H, W, generator=rng))
-    return torch.where(matte > 0, texture, colour(*BLUE)), matte
+def model():
+    return stirred(fresh_renderer(RENDERERS["tiny"]))
 
 
 @pytest.fixture
-def swaying(rng):
-    """A smooth motion of five frames on a coarse grid, and a soft matte."""
-    y, x = torch.meshgrid(torch.linspace(0, 1, H), torch.linspace(0, 1, W), indexing="ij")
-    matte = (1.5 - 4 * ((x - 0.5).square() + (y - 0.5).square()).sqrt()).clamp(0, 1)[None]
-    return F.interpolate(torch.randn(5, 2, 2, 3, generator=rng), (6, 9), mode="bicubic"), matte
+def still(rng):
+    return F.interpolate(torch.rand(1, 3, 12, 18, generator=rng), (H, W), mode="bicubic")[0].clamp(0, 1)  # fmt: skip
 
 
-@pytest.mark.parametrize("channels", [3, 4, 1])
-@pytest.mark.parametrize("grid", [(H, W), (6, 9), (2, 2), (1, 1)])
-def test_no_displacement_is_the_still_bit_for_bit(rng, channels, grid):
-    still, matte = torch.rand(channels, H, W, generator=rng), torch.rand(1, H, W, generator=rng)
-    for frame, hole in render_frames(still, motion(constant(0, 0, 2, grid)), matte=matte):
-        assert torch.equal(frame, still) and not hole.any()
-
-
-def test_no_matte_is_the_still_bit_for_bit(rng, swaying):
-    still = torch.rand(3, H, W, generator=rng)
-    for frame, hole in render_frames(still, motion(swaying[0]), matte=torch.zeros(1, H, W)):
-        assert torch.equal(frame, still) and not hole.any()
-
-
-@pytest.mark.parametrize("dx, dy", [(5, 0), (-3, 4), (0.5, -2.25)])
-def test_where_nothing_moves_and_nothing_lands_the_still_stays_bit_for_bit(rng, thing, dx, dy):
-    matte = thing[1]
-    still = torch.rand(3, H, W, generator=rng)
-    frame, hole = first(still, motion(constant(dx, dy)), matte)
-    left = grown(matte, MARGIN)
-    arrived = shifted(left, math.floor(dx), math.floor(dy))
-    touched = torch.maximum(left, grown(arrived, 1)) > 0
-    assert torch.equal(frame[:, ~touched[0]], still[:, ~touched[0]])
-    assert not hole[:, ~touched[0]].any()
-    assert (frame != still).any()
-
-
-@pytest.mark.parametrize("alpha", [1.0, 0.4])
-def test_the_frame_goes_to_the_still_as_the_motion_goes_to_zero(rng, swaying, alpha):
-    field, matte = swaying
-    still = torch.rand(3, H, W, generator=rng)
-    errors, holes = [], []
-    for size in (0.1, 0.01, 0.001):
-        frame, hole = first(still, motion(size * field), alpha * matte)
-        errors.append((frame - still).abs().max().item())
-        holes.append(hole.max().item())
-    # Linearly: a tenth of the motion is a tenth of the change, to the curvature of a cubic kernel.
-    for sequence in (errors, holes):
-        assert sequence[0] > 5 * sequence[1] > 25 * sequence[2] > 0
-        assert sequence[2] < 0.02
-
-
-@pytest.mark.parametrize("dx, dy", [(3, 0), (-4, 2), (0, -5), (1, 1)])
-@pytest.mark.parametrize("grid", [(H, W), (6, 9), (1, 1)])
-def test_whole_pixels_move_an_opaque_thing_exactly(thing, dx, dy, grid):
-    still, matte = thing
-    field = constant(dx * grid[1] / W, dy * grid[0] / H, grid=grid)
-    frame, hole = first(still, motion(field), matte)
-    here = shifted(matte, dx, dy) > 0
-    torch.testing.assert_close(frame[:, here[0]], shifted(still, dx, dy)[:, here[0]], atol=1e-5, rtol=0)  # fmt: skip
-    rest = frame[:, ~here[0]]
-    torch.testing.assert_close(rest, colour(*BLUE)[:, 0].expand_as(rest), atol=1e-5, rtol=0)
-    expected = ((matte > 0) & ~here).float()
-    torch.testing.assert_close(hole, expected, atol=1e-5, rtol=0)
-
-
-def test_a_thing_that_leaves_the_picture_leaves_the_plate(thing):
-    still, matte = thing
-    away = constant(W, 0) * grown(matte, 4)  # what is mirrored past the border stays there
-    frame, hole = first(still, motion(away), matte)
-    torch.testing.assert_close(frame, colour(*BLUE).expand(3, H, W), atol=1e-5, rtol=0)
-    torch.testing.assert_close(hole, matte, atol=1e-5, rtol=0)
-
-
-def test_a_half_transparent_thing_stays_so(thing):
-    # Half of red over blue: wherever it comes to lie it is half of red over what is there.
-    _, matte = thing
-    still = torch.where(matte > 0, 0.5 * colour(*RED) + 0.5 * colour(*BLUE), colour(*BLUE))
-    frame, hole = first(still, motion(constant(4, 1)), 0.5 * matte)
-    torch.testing.assert_close(frame, shifted(still - colour(*BLUE), 4, 1) + colour(*BLUE), atol=1e-5, rtol=0)  # fmt: skip
-    assert hole.max() <= 0.5 + 1e-5
-
-
-def test_alpha_moves_along(thing):
-    still, matte = thing
-    still = torch.cat([still, 0.2 + 0.8 * matte])
-    frame, _ = first(still, motion(constant(3, -2)), matte)
-    expected = 0.2 + 0.8 * shifted(matte, 3, -2)
-    torch.testing.assert_close(frame[3:], expected, atol=1e-5, rtol=0)
-
-
-@pytest.mark.parametrize("near", [0, 1])
-def test_what_moves_more_is_in_front(near):
-    # Two blocks meet at the middle; one of them comes from farther away.
-    still, matte = colour(*BLUE).expand(3, H, W).clone(), torch.zeros(1, H, W)
-    colours = (colour(1.0, 0.0, 0.0), colour(0.0, 1.0, 0.0))
-    field = torch.zeros(1, 2, H, W)  # 12 px of difference: the other's weight is exp(-12)
-    steps = (14, -2) if near == 0 else (2, -14)
-    for side, (rgb, step) in enumerate(zip(colours, steps, strict=True)):
-        columns = slice(18 - step - 2, 18 - step + 2)
-        still[:, 8:16, columns], matte[:, 8:16, columns] = rgb, 1
-        field[:, 0, :, slice(0, 18) if side == 0 else slice(18, W)] = step
-    frame, _ = first(still, motion(field), matte)
-    torch.testing.assert_close(frame[:, 8:16, 16:20], colours[near].expand(3, 8, 4), atol=1e-3, rtol=0)  # fmt: skip
-
-
-def test_a_coarse_field_lies_on_half_pixel_centers():
-    # A shear: every grid row moves a pixel farther right, so picture row y moves (y + 1/2) / 4.
-    rows = torch.arange(6.0).view(6, 1).expand(6, 9) + 0.5
-    field = torch.stack([rows * 9 / W, 0 * rows])[None]
-    still = (torch.arange(float(W)) / W).expand(3, H, W)
-    frame, _ = first(still, motion(field))
-    y, x = torch.meshgrid(torch.arange(float(H)) + 0.5, torch.arange(float(W)), indexing="ij")
-    inner = (..., slice(3, -3), slice(10, -4))
-    came_from = (x - y / 4).expand(3, H, W)
-    # torch's cubic kernel bends a ramp by a twentieth of a pixel.
-    torch.testing.assert_close(frame[inner] * W, came_from[inner], atol=0.06, rtol=0)
-
-
-def test_what_lies_within_two_pixels_of_the_matte_moves_along(rng):
+@pytest.fixture
+def matte():
     matte = torch.zeros(1, H, W)
-    matte[:, 8:16, 12:22] = 0.01 + 0.99 * torch.rand(8, 10, generator=rng)
-    layers = separate(torch.rand(3, H, W, generator=rng), matte, (6, 9), (4, 5))
-    width = layers.layer.shape[-1]
-    moving = torch.zeros(1, H, W)
-    y, x = layers.points // width + layers.origin[0], layers.points % width + layers.origin[1]
-    moving[0, y, x] = 1
-    assert torch.equal(moving, grown((matte > 0).float(), 2))
+    matte[:, 14:30, 20:44] = 1
+    return matte
 
 
-def test_a_pixel_follows_those_of_its_colour():
-    # Grid points four pixels apart; the edge between red, which moves down, and blue, which does
-    # not, runs between two of them.
-    still = torch.cat([colour(*RED).expand(3, H, 16), colour(*BLUE).expand(3, H, W - 16)], 2)
-    still = still * torch.linspace(0.6, 1, H).view(1, H, 1)
-    field = torch.zeros(1, 2, 6, 9)
-    field[:, 1, :, :4] = 0.75  # 3 px
-    frame, _ = first(still, motion(field))
-    torch.testing.assert_close(frame[:, 6:, :15], still[:, 3:-3, :15], atol=3e-3, rtol=0)
-    torch.testing.assert_close(frame[:, :, 17:], still[:, :, 17:], atol=3e-3, rtol=0)
+def motion(rng, frames=3, size=3.0):
+    field = F.interpolate(size * torch.randn(frames, 2, 3, 4, generator=rng), (12, 18), mode="bicubic")  # fmt: skip
+    return Displacement.of_frames(field[None], 8.0, (H, W))
 
 
-@pytest.mark.parametrize("dx, dy", [(5, 0), (-7, 3), (40, 0), (0, -100)])
-def test_no_zeros_come_in_from_past_the_border(rng, dx, dy):
-    still = 0.5 + 0.2 * torch.rand(3, H, W, generator=rng)
-    frame, _ = first(still, motion(constant(dx, dy)))
-    assert frame.min() > 0.4  # cubic kernels overshoot by a little
-
-
-@pytest.mark.parametrize("dx, dy", [(5, 0), (-7, 3), (0, -9)])
-def test_past_the_border_the_picture_is_mirrored(rng, dx, dy):
-    still = torch.rand(3, H, W, generator=rng)
-    frame, _ = first(still, motion(constant(dx, dy)))
-    wide = F.pad(still[None], (9, 9, 9, 9), mode="reflect")[0]
-    expected = wide[:, 9 - dy : 9 - dy + H, 9 - dx : 9 - dx + W]
-    torch.testing.assert_close(frame, expected, atol=1e-4, rtol=0)
-
-
-@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
-def test_displacement_that_is_not_finite_counts_as_none(rng, swaying, bad):
-    field, matte = swaying
-    still = torch.rand(3, H, W, generator=rng)
-    healed, broken = field.clone(), field.clone()
-    healed[:, 0, 3, 4], broken[2, 0, 3, 4] = 0, bad  # a band that is not finite never is
-    for (one, hole), (other, same) in zip(
-        render_frames(still, motion(broken), matte=matte),
-        render_frames(still, motion(healed), matte=matte),
+def test_before_training_every_frame_is_the_weightless_one(rng, still, matte):
+    moving, fresh = motion(rng), fresh_renderer(RENDERERS["tiny"])
+    for (one, hole), moved in zip(
+        render_frames(still, moving, matte=matte, model=fresh),
+        moved_frames(still, moving, matte=matte),
         strict=True,
     ):
-        assert torch.equal(one, other) and torch.equal(hole, same)
+        assert torch.equal(one, moved.frame) and torch.equal(hole, moved.uncovered)
 
 
-def test_without_a_mask_everything_moves(rng, swaying):
-    still, field = torch.rand(3, H, W, generator=rng), swaying[0]
-    without = first(still, motion(field))[0]
-    assert torch.equal(without, first(still, motion(field), torch.ones(1, H, W))[0])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_where_nothing_moves_and_nothing_lands_the_still_stays_bit_for_bit(rng, model, channels, matte):  # fmt: skip
+    still = torch.rand(channels, H, W, generator=rng)
+    changed = torch.zeros(H, W, dtype=torch.bool)
+    moving = motion(rng)
+    for moved, (frame, _) in zip(
+        moved_frames(still, moving, matte=matte),
+        render_frames(still, moving, matte=matte, model=model),
+        strict=True,
+    ):
+        assert frame.shape == still.shape
+        quiet = moved.fields[3] == 0
+        assert quiet.any() and torch.equal(frame[:, quiet], still[:, quiet])
+        changed |= (frame[:3] != moved.frame[:3]).any(0)
+    assert changed.float().mean() > 0.05  # it does paint where things move
 
 
-def test_the_motions_own_mask_is_used_and_fitted(thing):
-    still, matte = thing
-    moving = constant(3, 0)
-    expected = first(still, motion(moving), matte)[0]
-    assert torch.equal(first(still, motion(moving, matte))[0], expected)
-    double = F.interpolate(matte[None], (2 * H, 2 * W), mode="nearest")[0]
-    fitted = first(still, motion(moving, double, (2 * H, 2 * W)))[0]
-    inner = 1 - grown(1 - matte, 1)[0]
-    here = shifted(inner, 3, 0) > 0
-    torch.testing.assert_close(fitted[:, here], expected[:, here], atol=1e-4, rtol=0)
+def test_no_motion_is_the_still_bit_for_bit(model, still, matte):
+    none = Displacement.of_frames(torch.zeros(1, 2, 2, 12, 18), 8.0, (H, W))
+    for frame, _ in render_frames(still, none, matte=matte, model=model):
+        assert torch.equal(frame, still)
 
 
-def test_rendering_twice_gives_the_same_bits(rng, swaying):
-    field, matte = swaying
-    still = torch.rand(3, H, W, generator=rng)
-    once, again = (list(render_frames(still, motion(field), matte=matte)) for _ in range(2))
-    for (a, b), (c, d) in zip(once, again, strict=True):
-        assert torch.equal(a, c) and torch.equal(b, d)
+def test_as_a_motion_goes_to_zero_the_frame_goes_to_the_still(rng, model, still, matte):
+    errors = []
+    for size in (0.4, 0.04, 0.004):
+        moving = motion(torch.Generator().manual_seed(3), 1, size)
+        frame, _ = next(render_frames(still, moving, matte=matte, model=model))
+        errors.append(float((frame - still).abs().max()))
+    assert errors[0] > 5 * errors[1] > 25 * errors[2] > 0
+    assert 0.004 < GATE_PX < 0.4
 
 
-def test_a_frame_does_not_depend_on_those_before(rng, swaying):
-    field, matte = swaying
-    still = torch.rand(3, H, W, generator=rng)
-    every = [frame for frame, _ in render_frames(still, motion(field), matte=matte)]
-    some = [frame for frame, _ in render_frames(still, motion(field), matte=matte, frames=[3, 1])]
-    assert torch.equal(some[0], every[3]) and torch.equal(some[1], every[1])
-    assert not torch.equal(every[3], every[1])
+@pytest.mark.parametrize("config", [RENDERERS["tiny"], RENDERERS["small"], RendererConfig((4, 5, 6, 7), (5, 6, 7, 8), 2)])  # fmt: skip
+def test_tiles_give_what_the_whole_gives(rng, config):
+    model = stirred(fresh_renderer(config))
+    still = torch.rand(3, 150, 210, generator=rng)
+    field = F.interpolate(4 * torch.randn(1, 2, 3, 4, generator=rng), (20, 33), mode="bicubic")
+    moving = Displacement.of_frames(field[None], 8.0, (150, 210))
+    moved = next(moved_frames(still, moving))
+    whole = painter(model, still).finish(moved)
+    step = model.multiple
+    for tile in (40, 128):
+        tiles = painter(model, still, tile=-(-tile // step) * step).finish(moved)
+        torch.testing.assert_close(tiles, whole, atol=2e-5, rtol=0)
 
 
-def test_items_have_their_own_motion(rng, thing):
-    still, matte = thing
-    fields, mattes = torch.stack([constant(2, 0), constant(0, 5)]), matte.expand(2, 1, H, W)
-    both = Displacement.of_frames(fields, 8.0, (H, W), mattes)
-    for item, (dx, dy) in enumerate(((2, 0), (0, 5))):
-        expected = first(still, motion(constant(dx, dy), matte))[0]
-        assert torch.equal(first(still, both, item=item)[0], expected)
+def test_the_margin_of_tiles_is_not_wasted(rng, model):
+    # A pixel changed within the margin's last third is still seen: it is no larger than it must be.
+    size = 4 * model.halo
+    still, given = torch.rand(1, 3, size, size, generator=rng), torch.ones(1, 1, size, size)
+    levels = [torch.cat([x, x[:, :1]], 1) for x in model.pyramid(still)]
+    frame = torch.rand(1, 3, size, size, generator=rng).requires_grad_()
+    middle = size // 2
+    model(levels, still, frame, given, given)[0, :, middle, middle].sum().backward()
+    seen = frame.grad[0].abs().sum(0).nonzero()
+    far = (seen - middle).abs().max()
+    assert 0.6 * model.halo < far <= model.halo
 
 
-def test_what_is_stretched_has_no_holes(thing):
-    # To one and a half times its size: some pixels of the frame receive a sixteenth of another.
-    _, matte = thing
-    still = torch.where(matte > 0, colour(*RED), colour(*BLUE))
-    y, x = torch.meshgrid(torch.arange(float(H)), torch.arange(float(W)), indexing="ij")
-    frame, hole = first(still, motion(torch.stack([x - 17, y - 12])[None] / 2), matte)
-    inner = (..., slice(9, 12), slice(13, 21))  # cubic kernels look two pixels around
-    torch.testing.assert_close(frame[inner], colour(*RED).expand(3, 3, 8), atol=1e-5, rtol=0)
-    assert hole[inner].max() < 1e-5
+def test_a_frame_does_not_depend_on_those_before(rng, model, still, matte):
+    moving = motion(rng, 4)
+    every = [frame for frame, _ in render_frames(still, moving, matte=matte, model=model)]
+    (alone, _), *_ = render_frames(still, moving, matte=matte, frames=[2], model=model)
+    assert torch.equal(alone, every[2])
 
 
-@pytest.mark.parametrize("dx, dy", [(5, 0), (0, 6)])
-def test_what_the_border_does_not_cut_has_no_double(dx, dy):
-    # A block two pixels off two borders moves away from them; past them it is not there again.
-    still, matte = colour(*BLUE).expand(3, H, W).clone(), torch.zeros(1, H, W)
-    still[:, 2:8, 2:8], matte[:, 2:8, 2:8] = colour(*RED), 1
-    frame, _ = first(still, motion(constant(dx, dy)), matte)
-    expected = torch.where(shifted(matte, dx, dy) > 0, colour(*RED), colour(*BLUE))
-    torch.testing.assert_close(frame, expected, atol=1e-5, rtol=0)
+def test_features_are_splatted_as_pictures_are(rng, model, still):
+    # By whole multiples of the coarsest pixel, every level is shifted, and what it leaves is bare.
+    pyramid = model.pyramid(F.pad(still, (0, 1, 0, 2))[None])
+    field = torch.tensor([8.0, -16.0]).view(1, 2, 1, 1).expand(1, 2, H + 2, W + 1)
+    for i, (level, moved) in enumerate(zip(pyramid, model.splatted(pyramid, field, field[:, :1]))):
+        dx, dy = 8 >> (i + 1), 16 >> (i + 1)
+        torch.testing.assert_close(moved[:, :-1, :-dy, dx:], level[:, :, dy:, :-dx], atol=1e-4, rtol=0)  # fmt: skip
+        assert (moved[:, -1, :-dy, dx:] > 0.999).all()
+        assert moved[:, :, -dy:].abs().max() < 1e-3 and moved[..., :dx].abs().max() < 1e-3
 
 
-def test_a_layer_is_a_colour_times_its_matte(rng):
-    # Darker than black or lighter than white, it would leave specks where it comes to lie.
-    still = torch.rand(3, H, W, generator=rng)
-    matte = 0.35 + 0.65 * torch.rand(1, H, W, generator=rng)
-    matte[:, :, :8] = 0
-    canvas = separate(still, matte, (6, 9), (0, 0)).layer
-    colours, alpha = canvas[:3], canvas[3:]
-    assert colours.min() > -1e-5 and (colours - alpha).max() < 1e-5
+def test_gradients_reach_every_weight(rng, model):
+    still, frame = (torch.rand(2, 3, 24, 32, generator=rng) for _ in range(2))
+    field = torch.randn(2, 2, 24, 32, generator=rng)
+    ones = torch.ones(2, 1, 24, 32)
+    levels = model.splatted(model.pyramid(still), field, ones)
+    model(levels, still, frame, 0.5 * ones, ones).square().sum().backward()
+    assert [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()] == []
 
 
-def test_texture_keeps_its_contrast_between_pixels(rng):
-    # Half a pixel off is the worst: bilinear splatting would leave half of a fine texture's energy.
-    y, x = torch.meshgrid(torch.arange(float(H)), torch.arange(float(W)), indexing="ij")
-    still = (0.5 + 0.4 * torch.sin(2 * math.pi * x / 4)).expand(3, H, W)
-    frame, _ = first(still, motion(constant(0.5, 0)))
-    inner = frame[:, 4:-4, 8:-8]
-    assert inner.std() > 0.85 * still[:, 4:-4, 8:-8].std()
-
-
-@pytest.mark.parametrize("height, width", [(1, 1), (1, 9), (9, 1), (2, 2)])
-def test_small_pictures_can_be_rendered(rng, height, width):
+@pytest.mark.parametrize("height, width", [(1, 1), (1, 9), (9, 1), (2, 2), (8, 8)])
+def test_small_pictures_can_be_rendered(rng, model, height, width):
     still = torch.rand(3, height, width, generator=rng)
-    moving = motion(torch.randn(3, 2, 2, 2, generator=rng), size=(height, width))
-    for frame, hole in render_frames(still, moving):
-        assert frame.isfinite().all() and frame.min() >= 0 and frame.max() <= 1
-        assert hole.min() >= 0 and hole.max() <= 1
+    field = torch.randn(1, 2, 2, 2, 2, generator=rng)
+    moving = Displacement.of_frames(field, 8.0, (height, width))
+    for frame, _ in render_frames(still, moving, model=model):
+        assert frame.shape == still.shape and 0 <= frame.min() and frame.max() <= 1
 
 
-def test_nothing_to_move_needs_no_frame(thing):
-    still, _ = thing
-    layers = separate(still, torch.zeros(1, H, W), (6, 9), (3, 3))
-    assert len(layers.points) == 0
-    frame, _ = render_frame(layers, torch.ones(2, 6, 9), torch.ones(1, 6, 9))
-    assert torch.equal(frame, still)
+def test_alpha_is_that_of_the_weightless_frame(rng, model, still, matte):
+    seen = torch.cat([still, torch.rand(1, H, W, generator=rng)])
+    moving = motion(rng, 1)
+    moved = next(moved_frames(seen, moving, matte=matte))
+    frame, _ = next(render_frames(seen, moving, matte=matte, model=model))
+    assert torch.equal(frame[3], moved.frame[3]) and not torch.equal(frame[:3], moved.frame[:3])
 
 
-def test_a_frame_is_the_same_in_any_part_of_a_clip(rng, thing):
-    """Bit for bit: the bits of a matrix product depend on its shape."""
-    still, matte = thing
-    coeffs = torch.randn(1, 5, 2, 11, 17, generator=rng, dtype=torch.complex64)
-    times = torch.linspace(0, 1, 70)
-    played = Displacement(coeffs, harmonic_coords(torch.arange(1, 6) * 1.0, times), 70.0, (H, W))
-    whole = [frame for frame, _ in render_frames(still, played, matte=matte)]
-    for part in (range(3, 9), range(30, 70, 13), [69], [40, 2]):
-        for t, (frame, _) in zip(part, render_frames(still, played, matte=matte, frames=part)):
-            assert torch.equal(frame, whole[t])
+def test_seeds_are_models_and_leave_random_numbers_alone():
+    before = torch.get_rng_state()
+    one, same, other = (fresh_renderer(RENDERERS["tiny"], seed) for seed in (0, 0, 1))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(one.down[0].weight, same.down[0].weight)
+    assert not torch.equal(one.down[0].weight, other.down[0].weight)
+
+
+def test_saved_and_read_again_it_renders_the_same(rng, model, still, matte, tmp_path):
+    save_renderer(model, tmp_path / "r.safetensors", {"data": "none"})
+    read = load_renderer(tmp_path / "r.safetensors")
+    assert read.config == model.config
+    moving = motion(rng, 1)
+    one, other = (next(render_frames(still, moving, matte=matte, model=m))[0] for m in (model, read))  # fmt: skip
+    torch.testing.assert_close(one, other, atol=0.01, rtol=0)  # half precision
+    assert not torch.equal(one, next(render_frames(still, moving, matte=matte))[0])
+
+
+@pytest.mark.parametrize("config", [RendererConfig((4, 5), (4, 5, 6)), RendererConfig((4,) * 7, (4,) * 7), RendererConfig((4,), (4,), 17)])  # fmt: skip
+def test_configurations_that_make_no_sense_are_refused(tmp_path, config):
+    model = fresh_renderer(RENDERERS["tiny"])
+    model.config = config
+    save_renderer(model, tmp_path / "r.safetensors")
+    with pytest.raises(ValueError, match="contradicts itself"):
+        load_renderer(tmp_path / "r.safetensors")
+
+
+def test_a_motion_model_is_no_renderer():
+    with pytest.raises(ValueError, match="no renderer"):
+        load_renderer(shipped_renderer().with_name("motion-small.safetensors"))
+
+
+def test_presets_grow():
+    sizes = [sum(p.numel() for p in fresh_renderer(c).parameters()) for c in RENDERERS.values()]
+    assert all(a < b for a, b in itertools.pairwise(sizes))

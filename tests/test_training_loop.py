@@ -7,11 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from gid_core.config import PRESETS
+from gid_core.config import PRESETS, RENDERERS
 from gid_core.encoding import Encoding
 from gid_core.motion_model import fresh, load_model
+from gid_core.renderer import fresh_renderer, load_renderer
 from gid_core.training.data import Mixture
+from gid_core.training.frames import Moments
 from gid_core.training.loop import TrainConfig, train
+from gid_core.training.objectives import Painting
 
 accelerate = pytest.importorskip("accelerate", reason="training needs accelerate: image-dynamics[train]")  # fmt: skip
 HERTZ = torch.arange(1, 4) / 5
@@ -156,3 +159,19 @@ def test_two_processes_have_the_losses_of_one(tmp_path):
             curves.append([float(row["loss"]) for row in csv.DictReader(file)])
     assert len(curves[0]) == len(curves[1]) > 0
     assert curves[0] == pytest.approx(curves[1], rel=1e-4)
+
+
+def test_a_renderer_learns_in_the_same_loop(tmp_path):
+    data = Moments((48, 64), count=2, crop=None, cache=tmp_path)
+    config = TrainConfig("renderer", 60, batch=4, rate=3e-3, warm_up=5, log_every=1, save_every=30)
+    trained = train(fresh_renderer(RENDERERS["tiny"]), data, config, tmp_path / "run")
+    batch = [torch.stack(x) for x in zip(*(data.sample(n) for n in range(8)))]
+    before, after = (
+        float(sum(Painting(m).losses(*batch, []).values()).detach())
+        for m in (fresh_renderer(RENDERERS["tiny"]), trained)
+    )
+    assert after < 0.9 * before
+    read = load_renderer(tmp_path / "run/model.safetensors")
+    assert torch.allclose(read.head.weight, trained.head.weight, atol=1e-3)
+    with pytest.raises(ValueError, match="its data differs"):
+        train(fresh_renderer(RENDERERS["tiny"]), replace(data, count=3), config, tmp_path / "run")

@@ -35,7 +35,7 @@ def generators(*seeds):
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_batch_can_be_shared_out(stage):
-    objective = Objective(stage, model(), HERTZ)
+    objective = Objective(stage, model())
     for parameter in objective.model.denoiser.parameters():
         torch.nn.init.normal_(parameter, std=0.1, generator=torch.Generator().manual_seed(0))
     still, channels = batch()
@@ -47,7 +47,7 @@ def test_a_batch_can_be_shared_out(stage):
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_moves_what_it_trains_and_nothing_else(stage):
-    objective = Objective(stage, model(), HERTZ)
+    objective = Objective(stage, model())
     everything = dict(objective.model.named_parameters())
     learning = {id(p) for p in objective.learning()}
     for parameter in everything.values():
@@ -67,7 +67,7 @@ def test_a_stage_moves_what_it_trains_and_nothing_else(stage):
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_few_steps_make_the_loss_smaller(stage):
-    objective = Objective(stage, model(), HERTZ)
+    objective = Objective(stage, model())
     if stage == "coordination":  # what is there after stage 1
         for parameter in objective.model.denoiser.parameters():
             torch.nn.init.normal_(parameter, std=0.1, generator=torch.Generator().manual_seed(0))
@@ -84,7 +84,7 @@ def test_a_few_steps_make_the_loss_smaller(stage):
 
 
 def test_one_volume_takes_all_bands_at_once():
-    objective = Objective("bands", model("volume"), HERTZ)
+    objective = Objective("bands", model("volume"))
     still, channels = batch()
     assert float(objective.losses(still, channels, generators(1, 2, 3))["clean"].detach()) > 0
 
@@ -116,6 +116,6 @@ def test_whitened_codes_have_unit_deviation():
 
 def test_what_it_refuses():
     with pytest.raises(ValueError, match="autoencoder, encoder, bands, coordination"):
-        Objective("everything", model(), HERTZ)
+        Objective("everything", model())
     with pytest.raises(ValueError, match="no attention across bands"):
-        Objective("coordination", model("independent"), HERTZ).learning()
+        Objective("coordination", model("independent")).learning()

@@ -20,15 +20,15 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
 
 from ..checkpoint import written_whole
-from ..motion_model import MotionModel, save_model
 from ..shapes import Tensor
-from .data import Mixture, generator_of
-from .objectives import Objective, whiten
+from .data import generator_of
+from .objectives import objective_of
 
 RATES = ("cosine", "constant")
-WHITENED_ON = 512  # samples; of 16 the deviations were off by a quarter
 NOISE = 1  # a stream of random numbers apart from that of the data
 
 
@@ -59,17 +59,18 @@ class TrainConfig:
 
 
 def train(
-    model: MotionModel,
-    data: Mixture,
+    model: nn.Module,
+    data: Dataset,
     config: TrainConfig,
     out: Path,
     notes: dict | None = None,
-    picture: Callable[[MotionModel, Path], None] | None = None,
+    picture: Callable[[nn.Module, Path], None] | None = None,
     callback: Callable[[int, int, float], None] = lambda step, of, loss: None,
-) -> MotionModel:
+) -> nn.Module:
     """Train one stage of a model, or go on with it; the averaged model, on the CPU.
 
     Args:
+        data: Items are tuples of tensors, as the stage's losses take them; `described` goes on record.
         picture: Called with the averaged model and a path, to draw what it can do by now.
         callback: (steps done, of so many, loss). May raise: what was saved stays.
 
@@ -96,7 +97,7 @@ def train(
             f"Expected one state for all processes, got steps {begun_at.tolist()}. The run's folder has "
             "to lie on a disk that every host sees."
         )
-    objective = Objective(config.stage, model, model.frequencies_hz)
+    objective = objective_of(config.stage, model)
     learning = objective.learning()
     for parameter in model.parameters():
         parameter.requires_grad_(False)
@@ -110,11 +111,11 @@ def train(
     average = {n: t.to(device) for n, t in average.items()}
     batches = _batches(data, config, first, rank, ranks)
     begun = time.monotonic()
-    for step, (numbers, still, channels) in enumerate(batches, first):
+    for step, (numbers, *batch) in enumerate(batches, first):
         generators = [generator_of(config.seed, n, NOISE) for n in numbers]
         for group in optimizer.param_groups:
             group["lr"] = config.rate_at(step)
-        terms = prepared(still.to(device), channels.to(device), generators)
+        terms = prepared(*(x.to(device) for x in batch), generators)
         total = sum(terms.values())
         optimizer.zero_grad()
         accelerator.backward(total)
@@ -144,43 +145,41 @@ def train(
         callback(done, config.steps, loss)
     _put(model, average)
     model.to("cpu").eval()
-    if config.stage == "autoencoder":
-        place = range(min(len(data), WHITENED_ON))
-        whiten(model, (data[i][1][None] for i in place), model.frequencies_hz)
+    objective.finish(data)
     if accelerator.is_main_process:
         record = {"stage": config.stage, "steps": config.steps, "batch": config.batch}
-        save_model(model, out / "model.safetensors", (notes or {}) | {"last run": record})
+        objective.save(out / "model.safetensors", (notes or {}) | {"last run": record})
     return model
 
 
-class _Losses(torch.nn.Module):
+class _Losses(nn.Module):
     """An objective as a module, so that gradients are shared out and precision is lowered in it."""
 
     def __init__(self, objective):
         super().__init__()
         self.model, self.objective = objective.model, objective
 
-    def forward(self, still, channels, generators):
-        return self.objective.losses(still, channels, generators)
+    def forward(self, *batch):
+        return self.objective.losses(*batch)
 
 
 def _batches(data, config, first, rank, ranks):
-    """(numbers, stills, channels) of this process, from a step on."""
+    """(numbers, what the items hold) of this process, from a step on."""
     start, stop = first * config.batch + rank, config.steps * config.batch
-    loader = torch.utils.data.DataLoader(
+    loader = DataLoader(
         _Numbered(data),
         batch_size=config.batch // ranks,
         sampler=range(start, stop, ranks),
         num_workers=config.workers,
         persistent_workers=False,
     )
-    for numbers, still, channels in loader:
-        yield numbers.tolist(), still, channels
+    for numbers, *batch in loader:
+        yield numbers.tolist(), *batch
 
 
 @dataclass(frozen=True)
-class _Numbered(torch.utils.data.Dataset):
-    data: Mixture
+class _Numbered(Dataset):
+    data: Dataset
 
     def __len__(self):
         return len(self.data)
@@ -211,7 +210,7 @@ def _with(model, values, work) -> None:
 class _Run:
     """What a run keeps on disk. Only one process writes."""
 
-    def __init__(self, out: Path, model, data: Mixture, config: TrainConfig, writes: bool):
+    def __init__(self, out: Path, model, data: Dataset, config: TrainConfig, writes: bool):
         self.out, self.writes, self.average, self.moments = out, writes, None, {}
         self._log, self.seconds = out / "log.csv", 0.0
         settings = ("stage", "batch", "rate", "schedule", "precision", "seed")

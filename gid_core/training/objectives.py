@@ -4,6 +4,7 @@ autoencoder   bands come back from their codes
 encoder       the amplitude of every band can be read from the still: where things move
 bands         stage 1: codes of single bands are cleaned of noise, given the still
 coordination  stage 2: all bands of a motion at once; only attention across bands learns
+renderer      frames that were moved without weights are finished
 
 Law: a loss depends on (batch, generators) alone, item by item, so that a batch can be shared out.
 
@@ -11,31 +12,42 @@ Source: Li et al., CVPR 2024, Sec. 4.3 and supplement; Karras et al. 2022 for we
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from torch.utils.data import Dataset
 
 from .. import diffusion
 from ..autoencoder import REDUCTION
 from ..denoiser import across_bands
-from ..motion_model import MotionModel
+from ..motion_model import MotionModel, save_model
+from ..renderer import RenderModel, save_renderer
 from ..shapes import Float, Tensor
 
-STAGES = ("autoencoder", "encoder", "bands", "coordination")
+STAGES = ("autoencoder", "encoder", "bands", "coordination")  # of a motion model, in this order
+RENDERER = "renderer"
+WHITENED_ON = 512  # samples; of 16 the deviations were off by a quarter
 GRADIENT, KL = 0.2, 1e-6  # weights against L1
 SCALES = 3  # of the multi-scale gradient
 UNTOLD = 0.1  # share of stills left out, so that a model can be asked what it thinks without one
 AMPLITUDES = 0.3  # weight of the encoder's task while bands are cleaned
 BANDS_AT_A_TIME = 4  # of a motion, in stage 1
+RIM = 8  # px at the sides of a crop
+UNCOVERED = 2.0  # weight of what was uncovered, beside what is seen
+HAIR = 0.004  # of the range of colours
 
 
 @dataclass(frozen=True)
 class Objective:
-    """One stage of training of a model."""
+    """One stage of training of a motion model."""
 
     stage: str
     model: MotionModel
-    frequencies_hz: Float[Tensor, " k"]
+
+    @property
+    def frequencies_hz(self) -> Float[Tensor, " k"]:
+        return self.model.frequencies_hz
 
     def __post_init__(self):
         if self.stage not in STAGES:
@@ -73,6 +85,15 @@ class Objective:
             generators: One for each item, on the CPU.
         """
         return getattr(self, f"_{self.stage}")(still, channels, generators)
+
+    def finish(self, data: Dataset) -> None:
+        """What the stage after needs to know of this one, when it is over."""
+        if self.stage == "autoencoder":
+            place = range(min(len(data), WHITENED_ON))
+            whiten(self.model, (data[i][1][None] for i in place), self.frequencies_hz)
+
+    def save(self, path: Path, notes: dict) -> None:
+        save_model(self.model, path, notes)
 
     def _autoencoder(self, still, channels, generators):
         chosen = _chosen(channels, generators)
@@ -126,6 +147,53 @@ class Objective:
         hertz = torch.stack([self.frequencies_hz[k] for k in chosen]).to(clean)
         network = lambda x, level: model.denoiser(x, level, features, hertz)
         return {"clean": diffusion.loss(network, clean, sigma, noise).mean()}
+
+
+@dataclass(frozen=True)
+class Painting:
+    """Training of a renderer: what it makes of a frame is to be the frame."""
+
+    model: RenderModel
+
+    def learning(self) -> list[torch.nn.Parameter]:
+        return list(self.model.parameters())
+
+    def losses(
+        self,
+        given: Float[Tensor, "b g h w"],
+        frame: Float[Tensor, "b 3 h w"],
+        generators: list[torch.Generator],
+    ) -> dict[str, Float[Tensor, ""]]:
+        """Terms of the loss, over what moved: what did not is exact already, and teaches nothing."""
+        model = self.model
+        still, moved, uncovered, displacement, importance, by = given.split((3, 3, 1, 2, 1, 1), 1)
+        levels = model.splatted(model.pyramid(still), displacement, importance)
+        error = model(levels, still, moved, uncovered, by) - frame
+        # The sides of a crop lack what comes in from beyond them.
+        weight = F.pad(torch.ones_like(by)[..., RIM:-RIM, RIM:-RIM], (RIM,) * 4) * (by > 0)
+        weight = weight * (1 + UNCOVERED * uncovered)
+        share = weight.mean().clamp(min=1e-3)
+        # Charbonnier's root: like L1, and smooth where an error is a hair.
+        l1 = ((error.square() + HAIR**2).sqrt() - HAIR) * weight
+        return {
+            "l1": l1.mean() / share,
+            "gradient": multiscale_gradient(error * weight, torch.zeros_like(error)) / share,
+        }
+
+    def finish(self, data: Dataset) -> None:
+        """Nothing is left to do."""
+
+    def save(self, path: Path, notes: dict) -> None:
+        save_renderer(self.model, path, notes)
+
+
+def objective_of(stage: str, model: torch.nn.Module) -> Objective | Painting:
+    """What a stage asks of a model.
+
+    Raises:
+        ValueError: For an unknown stage.
+    """
+    return Painting(model) if stage == RENDERER else Objective(stage, model)
 
 
 def _chosen(channels, generators):

@@ -1,0 +1,110 @@
+import pytest
+import torch
+
+from gid_core.config import RENDERERS
+from gid_core.grid import backward_warp
+from gid_core.renderer import GIVEN, fresh_renderer
+from gid_core.splat import weighted_splat
+from gid_core.synthetic import make_scene
+from gid_core.training.frames import (
+    DISPLACEMENT,
+    FRAME,
+    MOMENTS,
+    STILL,
+    UNCOVERED,
+    Moments,
+    augmented,
+    cropped,
+    given_of,
+    moved_at,
+)
+from gid_core.training.objectives import Painting
+
+SIZE = (48, 72)
+
+
+@pytest.fixture(scope="module")
+def moments():
+    return Moments(SIZE, count=3, crop=None)
+
+
+def test_samples_are_moments_of_scenes(moments):
+    given, frame = moments.sample(MOMENTS + 2)
+    scene = make_scene(moments.first_seed + 1, SIZE)
+    assert given.shape == (GIVEN, *SIZE) and frame.shape == (3, *SIZE)
+    moves = scene.mask[0] > 0.5
+    error = lambda x, where: float((x - frame).abs()[:, where].mean())
+    # Without weights the frame is nearer to the truth than the still, and away from what moves it is it.
+    assert error(given[FRAME], moves) < 0.85 * error(given[STILL], moves)
+    quiet = given[-1] == 0
+    assert torch.equal(given[FRAME][:, quiet], given[STILL][:, quiet])
+
+
+def test_the_motion_is_the_scenes_own():
+    scene, t = make_scene(7, SIZE), 1.3
+    given = given_of(moved_at(scene.still, scene.spectrum(), t))
+    truth = scene.frame(t).displacement
+    inner = scene.mask[0] == 1
+    torch.testing.assert_close(given[DISPLACEMENT][:, inner], truth[:, inner], atol=1e-4, rtol=0)
+    assert (given[9][inner] > 0).all()  # importance
+
+
+def test_a_sample_needs_no_other_and_a_cache_changes_little(tmp_path, moments):
+    kept = Moments(SIZE, count=3, crop=None, cache=tmp_path)
+    for number in (5, 2):
+        made, read = moments.sample(number), kept.sample(number)
+        again = kept.sample(number)
+        for one, other, same in zip(made, read, again):
+            assert torch.equal(other, same)
+            torch.testing.assert_close(one, other, atol=0.01, rtol=1e-3)
+    assert len(list(tmp_path.iterdir())) == 2
+    assert torch.equal(moments.sample(5)[0], moments.sample(5 + 3 * MOMENTS)[0])
+
+
+def test_items_are_drawn_by_number(moments):
+    cut = Moments(SIZE, count=3, crop=32)
+    (one, _), (same, _), (other, _) = cut[4], cut[4], cut[5]
+    assert torch.equal(one, same) and one.shape == (GIVEN, 32, 32)
+    assert not torch.equal(one, other)
+    again = Moments(SIZE, count=3, crop=32, seed=1)
+    assert not torch.equal(again[4][0], one)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_another_view_moves_as_its_picture_does(seed):
+    # A still that the motion takes exactly to the frame still is taken there when both are turned.
+    rng = torch.Generator().manual_seed(seed)
+    given, frame = torch.rand(GIVEN, 24, 24, generator=rng), torch.rand(3, 24, 24, generator=rng)
+    given[DISPLACEMENT] = torch.tensor([3.0, -2.0]).view(2, 1, 1)
+    given[STILL] = backward_warp(frame[None], given[DISPLACEMENT][None])[0]
+    seen, expected = augmented(given, frame, rng)
+    moved, weight = weighted_splat(seen[None, STILL], seen[None, DISPLACEMENT], torch.ones(1, 1, 24, 24))  # fmt: skip
+    inner = (..., slice(4, -4), slice(4, -4))
+    assert (weight[inner] > 0.9).all()
+    torch.testing.assert_close(moved[0][inner], expected[inner], atol=1e-3, rtol=0)
+
+
+def test_a_crop_is_where_something_was_uncovered(rng):
+    given, frame = torch.zeros(GIVEN, 40, 60), torch.rand(3, 40, 60, generator=rng)
+    given[UNCOVERED, 30:, 50:] = 1
+    shares = []
+    for seed in range(200):
+        part, _ = cropped(given, frame, 16, torch.Generator().manual_seed(seed))
+        shares.append(float(part[UNCOVERED].sum() > 0))
+    assert 0.17 < sum(shares) / 200 < 0.4  # by chance 0.09
+    whole, same = cropped(given, frame, 100, rng)
+    assert whole.shape[-2:] == (40, 40) and same.shape == (3, 40, 40)
+
+
+def test_the_loss_is_zero_for_the_frame_itself_and_heeds_only_what_moved(rng):
+    model = fresh_renderer(RENDERERS["tiny"])
+    given = torch.rand(2, GIVEN, 32, 48, generator=rng)
+    given[:, DISPLACEMENT] = 0
+    given[:, -1:, :, :24] = 0
+    frame = given[:, FRAME].clone()
+    terms = Painting(model).losses(given, frame, [])
+    assert set(terms) == {"l1", "gradient"} and sum(terms.values()) == 0
+    frame[..., :24] = 0  # nothing moves there
+    elsewhere = sum(Painting(model).losses(given, frame, []).values())
+    frame[..., 24:] = 0
+    assert sum(Painting(model).losses(given, frame, []).values()) > 5 * elsewhere
