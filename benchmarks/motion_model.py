@@ -5,6 +5,7 @@
     python benchmarks/motion_model.py steps WEIGHTS [--scenes 12]          samplers and steps
     python benchmarks/motion_model.py loop WEIGHTS [--scenes 6]            guidance and projection
     python benchmarks/motion_model.py speed WEIGHTS                        seconds a still, memory
+    python benchmarks/motion_model.py preset NAME                          size, and one step of training
     python benchmarks/motion_model.py gallery WEIGHTS CLIPS OUT            pictures to look at
 
 Nothing here has been trained on: scenes are held back by their seeds, clips are for measuring. OUT keeps
@@ -27,16 +28,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from gid_core import viz
 from gid_core.clips import read_clip
-from gid_core.config import ExtractionConfig, SamplingConfig
+from gid_core.config import PRESETS, ExtractionConfig, SamplingConfig
 from gid_core.diffusion import SAMPLERS
-from gid_core.encoding import as_channels, of_unit_size, unit_size
+from gid_core.encoding import Encoding, as_channels, of_unit_size, unit_size
 from gid_core.extraction import extract
 from gid_core.flow import estimator
 from gid_core.guidance import gaps, project
 from gid_core.matte import flexibility
 from gid_core.metrics import area_under_curve
-from gid_core.motion_model import LearnedMotion, load_model
+from gid_core.motion_model import LearnedMotion, fresh, load_model
 from gid_core.synthetic import make_scene
+from gid_core.training.objectives import STAGES, Objective
 from gid_core.video import to_bytes
 
 HELD_BACK = 2_000_000_000  # seeds of scenes that nothing was tuned or trained on
@@ -50,7 +52,7 @@ QUICK = SamplingConfig(steps=10)  # where many are sampled
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(required=True)
-    for run, places in ((auc, ["clips", "out"]), (motion, []), (steps, []), (loop, []), (speed, []), (gallery, ["clips", "out"])):  # fmt: skip
+    for run, places in ((auc, ["clips", "out"]), (motion, []), (steps, []), (loop, []), (speed, []), (preset, []), (gallery, ["clips", "out"])):  # fmt: skip
         command = commands.add_parser(run.__name__)
         command.set_defaults(run=run)
         command.add_argument("weights", type=Path)
@@ -282,6 +284,32 @@ def speed(args):
             spent.append(time.perf_counter() - begun)
         print(f"{name}: {how.steps} steps of {how.sampler}, {np.median(spent):.2f} s a still, {torch.get_num_threads()} threads")  # fmt: skip
     print(f"largest memory of the process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10:.0f} MB")  # fmt: skip
+
+
+def preset(args):
+    """Weights of a preset, and the time and memory of a step of each stage, one still of its size."""
+    config = PRESETS[args.weights.name]
+    size = (config.longest_side * 5 // 8, config.longest_side)
+    model = fresh(config, Encoding(HERTZ, 0.3 / HERTZ))
+    parts = {n: sum(p.numel() for p in c.parameters()) / 1e6 for n, c in model.named_children()}
+    print(f"{args.weights.name}, {size[1]}x{size[0]}: " + ", ".join(f"{n} {m:.1f} M" for n, m in parts.items()))  # fmt: skip
+    generator = torch.Generator().manual_seed(0)
+    still = torch.rand(1, 3, *size, generator=generator)
+    channels = torch.randn(1, 16, 4, *size, generator=generator)
+    for stage in STAGES:
+        objective = Objective(stage, model)
+        for parameter in model.parameters():
+            parameter.requires_grad_(False)
+        for parameter in objective.learning():
+            parameter.requires_grad_(True)
+        begun = time.perf_counter()
+        total = sum(objective.losses(still, channels, [generator]).values())
+        forward = time.perf_counter() - begun
+        total.backward()
+        both = time.perf_counter() - begun
+        model.zero_grad()
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        print(f"{stage}: forward {forward:.1f} s, and backward {both:.1f} s; {memory:.1f} GB so far, {torch.get_num_threads()} threads", flush=True)  # fmt: skip
 
 
 def gallery(args):

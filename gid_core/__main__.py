@@ -22,13 +22,13 @@ from . import (
     flow,
     motion_model,
     pipeline,
+    renderer,
     report,
     shards,
     synthetic,
     video,
 )
 from .config import (
-    PRESETS,
     ElasticConfig,
     ExtractionConfig,
     SamplingConfig,
@@ -39,7 +39,7 @@ from .config import (
 from .elastic import ElasticPrior
 from .options import MOST_BANDS, parser
 from .page import save_page
-from .training import data, loop as training, pictures
+from .training import loop as training, runs
 
 HIGHEST_HZ = 3.2  # of the paper's 16 bands over 5 s
 LONGEST_PERIOD_S = 10.0
@@ -64,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def animate(args) -> None:
     _check_paths(args)
+    _renderer(args)  # refused before anything is computed
     still, mask, anchor = _read(args)
     if args.anchor is not None and mask is not None and not pipeline.overlap(mask, anchor):
         _say("note: the anchor mask does not touch the mask; parts are anchored by rule instead")
@@ -113,8 +114,17 @@ def _model(args):
     return motion_model.LearnedMotion(motion_model.load_model(path), how)
 
 
+def _renderer(args):
+    """The network that finishes frames, or none."""
+    if args.renderer == "splat":
+        return None
+    path = renderer.shipped_renderer() if args.renderer == "learned" else Path(args.renderer)
+    return renderer.load_renderer(path)
+
+
 def render(args) -> None:
     _check_paths(args)
+    _renderer(args)
     still, mask, _ = _read(args)
     spectrum = checkpoint.load_spectrum(args.spectrum)
     _write(args, still, spectrum, mask)
@@ -194,64 +204,14 @@ def _photographs(folder):
 
 
 def train(args) -> None:
-    begun = None if args.begin is None else motion_model.load_model(args.begin)
-    config = _configuration(args, begun)
-    size = (config.longest_side * 5 // 8, config.longest_side)
-    sources = [data.Scenes(size, args.scenes, config.bands, config.duration_s, cache=args.cache)]
-    weights = [args.scenes_weight]
-    for folder, kind, weight in (
-        (args.photographs, data.Photographs, args.photographs_weight),
-        (args.clips, data.Clips, args.clips_weight),
-    ):
-        if folder is not None:
-            sources.append(kind(size, folder, config.bands))
-            weights.append(weight)
-            data.check_bands(sources[-1], config.bands, config.duration_s)
     if args.cache is not None:
         report.make_folder(args.cache)
-    mixture = data.Mixture(tuple(sources), tuple(weights), args.seed, args.steps * args.batch)
-    encoding = begun.encoding if begun else data.statistics(mixture, config.normalization)
-    model = motion_model.fresh(config, encoding, args.seed)
-    if begun is not None:  # in another layout, what fits
-        wanted = model.state_dict()
-        kept = {n: t for n, t in begun.state_dict().items() if n in wanted}
-        kept = {n: t for n, t in kept.items() if t.shape == wanted[n].shape}
-        model.load_state_dict(kept, strict=False)
-    how = training.TrainConfig(
-        args.stage, args.steps, args.batch, args.rate, args.schedule, workers=args.workers,
-        precision=args.precision, seed=args.seed, save_every=args.save_every,
-    )  # fmt: skip
+    model, mixture, how, draw = runs.prepared(args)
     bar = _Bar("step", args.quiet)
-    draw = pictures.draw(args.out, args.stage, sources[0])
     training.train(
         model, mixture, how, args.out, picture=draw, callback=lambda done, of, loss: bar(done, of)
     )
     _say(f"wrote {args.out / 'model.safetensors'}: {args.stage}, {args.steps} steps")
-
-
-def _configuration(args, begun):
-    """The networks that are asked for: those of the weights, or of a preset."""
-    if begun is None:
-        if args.stage in ("bands", "coordination"):
-            raise ValueError(
-                f"Expected --from with the weights of the stage before, for {args.stage} learns on the "
-                "codes of an autoencoder. Train autoencoder and encoder first."
-            )
-        config = PRESETS[args.preset or "small"]
-        bands = args.bands or config.bands
-        config = replace(config, bands=bands, normalization=args.normalization or "adaptive")
-        config = replace(config, denoiser=replace(config.denoiser, bands=bands))
-    else:
-        for name in ("preset", "bands", "normalization"):
-            if getattr(args, name) is not None:
-                raise ValueError(
-                    f"Expected no --{name} beside --from: the weights {args.begin.name!r} have theirs. "
-                    "Leave one of them out."
-                )
-        config = begun.config
-    if args.layout is not None:
-        config = replace(config, denoiser=replace(config.denoiser, layout=args.layout))
-    return config
 
 
 def evaluate(args) -> None:
@@ -298,8 +258,8 @@ def _check_paths(args):
 
 def _read(args):
     still = video.read_still(args.still)
-    mask = anchor = None
-    for name in ("mask", "anchor"):
+    mask = anchor = args.near = None
+    for name in ("mask", "anchor", "depth"):
         path = getattr(args, name, None)
         if path is None:
             continue
@@ -311,8 +271,10 @@ def _read(args):
             _say(f"note: the {name} is {have}, the still {want}: resized to fit")
         if name == "mask":
             mask = values
-        else:
+        elif name == "anchor":
             anchor = values
+        else:
+            args.near = values
     return still, mask, anchor
 
 
@@ -329,7 +291,12 @@ def _write(args, still, spectrum, mask=None):
     )
     if report is not None and report.shift_hz > 0:
         _say(f"note: {report}")
-    frames = (frame for frame, _ in pipeline.render(still[None], motion, mask))
+    frames = (
+        frame
+        for frame, _ in pipeline.render(
+            still[None], motion, mask, model=_renderer(args), near=args.near, shutter=args.shutter
+        )
+    )
     video.write_clip(args.out, _progress(frames, args.frames, args.quiet), args.fps)
     _say(f"wrote {args.out}: {args.frames} frames, {args.frames / args.fps:.2f} s")
 

@@ -23,7 +23,7 @@ from .config import (
 from .diffusion import SAMPLERS
 from .encoding import NORMALIZATIONS
 from .training.loop import RATES, TrainConfig
-from .training.objectives import STAGES
+from .training.objectives import RENDERER, STAGES
 
 MOST_BANDS = 128
 
@@ -104,14 +104,14 @@ def parser(run: dict[str, Callable]) -> argparse.ArgumentParser:
     add("--quiet", action="store_true", help="no progress bar")
 
     command = commands.add_parser(
-        "train", help="train one stage of a motion model, or go on with it"
+        "train", help="train one stage of a motion model, or a renderer, or go on with it"
     )
     command.set_defaults(
         run=run["train"],
         interrupted="interrupted: the same command goes on from what was saved last",
     )
     add, how = command.add_argument, TrainConfig
-    add("stage", choices=STAGES, help="in this order; each begins with --from the one before")
+    add("stage", choices=[*STAGES, RENDERER], help="of a motion model in this order, where each begins with --from the one before; or by itself the renderer")  # fmt: skip
     add("-o", "--out", type=Path, required=True, metavar="RUN", help="folder of the run; called again, it goes on")  # fmt: skip
     add("--from", dest="begin", type=Path, metavar="F", help="weights to begin with")
     add("--preset", choices=list(PRESETS), help="size of the networks, without --from (default: small)")  # fmt: skip
@@ -129,9 +129,14 @@ def parser(run: dict[str, Callable]) -> argparse.ArgumentParser:
     add("--seed", type=number(int, 0, 2**20), default=how.seed, metavar="N", help="(default: %(default)s)")  # fmt: skip
     add("--save-every", type=number(int, 1, 10**8), default=how.save_every, metavar="N", help="steps (default: %(default)s)")  # fmt: skip
     add("--scenes", type=number(int, 1, 10**9), default=5000, metavar="N", help="how many synthetic scenes (default: %(default)s)")  # fmt: skip
-    add("--cache", type=Path, metavar="DIR", help="folder that keeps scenes once made (1.3 MB each at 128x80)")  # fmt: skip
+    add("--cache", type=Path, metavar="DIR", help="folder that keeps scenes once made (1.3 MB each at 128x80; for the renderer 3 MB)")  # fmt: skip
     add("--photographs", type=Path, metavar="DIR", help="also the elastic prior's motion of these pictures")  # fmt: skip
-    add("--clips", type=Path, metavar="DIR", help="also clips: shards that extract has written")
+    add(
+        "--clips",
+        type=Path,
+        metavar="DIR",
+        help="also clips: shards that extract has written; for the renderer, a folder of clips",
+    )
     for name, default in (("scenes", 1.0), ("photographs", 0.5), ("clips", 0.5)):
         add(f"--{name}-weight", type=number(float, 0, 1e6), default=default, metavar="W", help="share of samples, against the others (default: %(default)s)")  # fmt: skip
     add("--quiet", action="store_true", help="no progress bar")
@@ -172,6 +177,9 @@ def _add_clip_options(command):
     add("--seed", type=number(int, 0, 2**63 - 1), default=0, metavar="N", help="which wind (default: %(default)s)")  # fmt: skip
     add("--speed", type=number(float, 0, 100, True), default=1.0, metavar="X", help="2 = twice as fast (default: %(default)s)")  # fmt: skip
     add("--pose", choices=pipeline.POSES, default=pipeline.POSES[0], help="what the still is to the motion (default: %(default)s)")  # fmt: skip
+    add("--renderer", default="learned", metavar="R", help="what finishes frames: learned, the network that came along; splat, none, which is faster; or a file of weights (default: %(default)s)")  # fmt: skip
+    add("--shutter", type=number(float, 0, 1), default=0.0, metavar="X", help="motion blur: how long the shutter is open, of the time between frames (default: %(default)s)")  # fmt: skip
+    add("--depth", type=Path, metavar="M", help="picture of the still, white what is in front where things meet (default: what moves more)")  # fmt: skip
     add("--loop", action=argparse.BooleanOptionalAction, help="close a loop, or play as sampled or recorded (default: a loop, unless read from a clip)")  # fmt: skip
     add("--quiet", action="store_true", help="no progress bar")
 

@@ -16,7 +16,7 @@ from .dynamics import harmonic_coords
 from .elastic import ElasticPrior
 from .loop import LoopReport, close_loop
 from .matte import flexibility, refine_mask
-from .renderer import render_frames
+from .renderer import RenderModel, render_frames
 from .shapes import Float, Tensor
 from .spectrum import (
     Displacement,
@@ -255,6 +255,9 @@ def render(
     motion: Displacement,
     mask: Float[Tensor, "m 1 hm wm"] | None = None,
     frames: range | None = None,
+    model: RenderModel | None = None,
+    near: Float[Tensor, "n 1 hn wn"] | None = None,
+    shutter: float = 0.0,
 ) -> Iterator[tuple[Float[Tensor, "c h w"], Float[Tensor, "1 h w"]]]:
     """Frames and their uncovered areas, all of still 0 first.
 
@@ -263,11 +266,22 @@ def render(
     Args:
         mask: What may move, at any size; the motion's own by default.
         frames: Which of the frames, counted through all clips; all by default.
+        model: Weights that finish frames; none by default.
+        near: What lies in front where things meet, 1 the nearest; by default what moves more.
+        shutter: Motion blur: how long it is open, as a share of the time between frames.
+
+    Raises:
+        ValueError: If batches do not fit each other, `check_images` refuses the stills, or the shutter is
+            not from 0 to 1.
     """
     check_images(images)
+    if not 0 <= shutter <= 1:
+        raise ValueError(
+            f"Expected a shutter that is open for 0 to 1 of the time between frames, got {shutter}."
+        )
     size = tuple(images.shape[-2:])
     count = batch_of(len(images), len(motion.coeffs))
-    mask = _fit(mask, count, size, "mask")
+    mask, near = _fit(mask, count, size, "mask"), _fit(near, count, size, "depth")
     wanted = range(count * motion.frames) if frames is None else frames
     for i in range(count):
         still = images[min(i, len(images) - 1)].clamp(0, 1)
@@ -275,8 +289,8 @@ def render(
         first = i * motion.frames
         here = [t - first for t in wanted if first <= t < first + motion.frames]
         if here:
-            matte = None if mask is None else mask[i]
-            yield from render_frames(still, motion, item, matte, here)
+            matte, front = (None if m is None else m[i] for m in (mask, near))
+            yield from render_frames(still, motion, item, matte, here, model, front, shutter)
 
 
 def batch_of(stills: int, motions: int) -> int:

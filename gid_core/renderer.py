@@ -1,18 +1,21 @@
 """From a still and a displacement to frames: a network that finishes what splatting leaves undone.
 
-Features of the still are splatted at three sizes and decoded into a painting; how much of it is laid
+Features of the still are splatted at some sizes and decoded into a painting; how much of it is laid
 over the weightless frame of `separation` the network says itself, pixel by pixel, and motion gates it.
 
 Law: where nothing moves and nothing lands, the frame is the still, bit for bit, trained or not; as a
-motion goes to zero the frame goes to the still; before training every frame is the weightless one. No
-layer looks farther than `RenderModel.halo`, so tiles with that margin give what the whole gives.
+motion goes to zero the frame goes to the still; before training every frame is the weightless one. Tiles
+that begin on whole multiples, with a margin of `RenderModel.halo`, give what the whole gives.
 
 Source: Li et al., "Generative Image Dynamics", CVPR 2024, Sec. 5: pyramid, importance by motion;
-Niklaus & Liu 2020 for softmax splatting. No normalization over pixels, after Lim et al. 2017 (EDSR):
-it would tie tiles, and frames, to what lies far away.
+Niklaus & Liu 2020 for softmax splatting. Nothing is normalized, after Lim et al. 2017 (EDSR): over pixels
+it would tie tiles, and frames, to what lies far away, and over channels take the contrast that a change
+has to be in proportion to (tried: nothing was learned).
 """
 
+import logging
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,17 +26,21 @@ from torch import nn
 from .config import RendererConfig
 from .grid import resize_displacement
 from .layers import zeroed
-from .separation import Moved, moved_frames
+from .separation import Moved, moved_frames, premultiplied, straight
 from .shapes import Float, Tensor
-from .spectrum import Displacement
+from .spectrum import Displacement, exposed
 from .splat import normalize_splat, softmax_weight, splat
 from .weights import load_weights, save_weights
 
+log = logging.getLogger("gid")
 KIND = "renderer"  # of weights
 MOST_LEVELS, MOST_BLOCKS = 6, 16  # of a configuration that a file may ask for
+LEAST_SHARE = 0.05  # of what is painted, where the network would rather leave the frame as it is
+NO_MEMORY = ("out of memory", "allocate memory", "not enough memory", "alloc_failed")
+REMEDY = "Free some, render a smaller picture, or choose the renderer without weights."
 GATE_PX = 0.25  # motion from which a pixel may be painted over entirely
 GIVEN = 11  # still, weightless frame, uncovered, displacement, importance, how far things moved
-TILE = 1024  # px to a side that is decoded at once, and a margin
+TILE, SMALLEST_TILE = 1024, 64  # px to a side that is decoded at once, and a margin
 
 
 class _Block(nn.Module):
@@ -80,7 +87,7 @@ class RenderModel(nn.Module):
 
     @property
     def halo(self) -> int:
-        """How far the decoder looks, px, in whole multiples."""
+        """How far the decoder looks beyond a tile that lies on whole multiples, px, in whole multiples."""
         levels, block = len(self.config.widths), 2 * self.config.blocks
         far = 1  # the head's; in px of a level, from the finest to the coarsest and back
         for _ in range(levels - 1):
@@ -139,15 +146,31 @@ class RenderModel(nn.Module):
             x = skips[i] + F.interpolate(self.up[i](x), scale_factor=2.0)
             x = self.after[i](x)
         change, share = F.pixel_shuffle(self.head(F.silu(x)), 2).float().split((3, 1), 1)
+        # A share that could close altogether would learn nothing more from then on.
+        share = LEAST_SHARE + (1 - LEAST_SHARE) * torch.sigmoid(share)
         # Zero where nothing moves, by construction: what is added there is exactly nothing.
-        return (frame + gate * torch.sigmoid(share) * change).clamp(0, 1)
+        return (frame + gate * share * change).clamp(0, 1)
+
+    def finished(self, given: Float[Tensor, "b g h w"]) -> Float[Tensor, "b 3 h w"]:
+        """The frame, finished, of what `given_of` puts together; any size."""
+        height, width = given.shape[-2:]
+        given = F.pad(given, (0, -width % self.multiple, 0, -height % self.multiple))
+        still, frame, uncovered, displacement, importance, by = given.split((3, 3, 1, 2, 1, 1), 1)
+        levels = self.splatted(self.pyramid(still), displacement, importance)
+        return self(levels, still, frame, uncovered, by)[..., :height, :width]
 
 
-@dataclass(frozen=True)
+def given_of(moved: Moved) -> Float[Tensor, "g h w"]:
+    """What a `RenderModel` is given of a frame in colour: GIVEN channels."""
+    return torch.cat([moved.layers.still, moved.frame, moved.uncovered, moved.fields])
+
+
+@dataclass
 class Painter:
     """A model at work on one still.
 
-    tile: Longest side that is decoded at once, px, a multiple of the model's.
+    tile: Longest side that is decoded at once, px, a multiple of the model's; halved where memory runs
+    out.
     """
 
     model: RenderModel
@@ -155,17 +178,37 @@ class Painter:
     pyramid: list[Float[Tensor, "1 _ _ _"]]
     tile: int = TILE
 
-    @torch.no_grad()
     def finish(self, moved: Moved) -> Float[Tensor, "c h w"]:
-        """A frame that was moved without weights, painted over where that left something undone."""
-        frame = moved.frame
+        """A frame that was moved without weights, painted over where that left something undone.
+
+        Raises:
+            ValueError: If there is too little memory for the smallest of tiles.
+        """
         if len(moved.at) == 0:
-            return frame
+            return moved.frame
+        with _memory_for("the features of a whole frame"), torch.no_grad():
+            fields = self._padded(moved.fields[None])
+            levels = self.model.splatted(self.pyramid, fields[:, :2], fields[:, 2:3])
+        while True:
+            try:
+                return self._finished(moved, fields, levels)
+            except RuntimeError as error:
+                if not _out_of_memory(error):
+                    raise
+            half = self.tile // 2 // self.model.multiple * self.model.multiple
+            if half < SMALLEST_TILE:
+                raise ValueError(
+                    f"There is too little memory to finish a frame, even {self.tile} px at a time. {REMEDY}"
+                )
+            log.info("Out of memory with tiles of %d px: going on with %d px.", self.tile, half)
+            self.tile = half
+
+    @torch.no_grad()
+    def _finished(self, moved, fields, levels):
+        frame = moved.frame
         height, width = frame.shape[-2:]
-        fields = self._padded(moved.fields[None])
-        colour = self._padded(frame[None, :3].expand(1, 3, height, width), "replicate")
+        colour = self._padded(_in_colour(frame), "replicate")
         uncovered = self._padded(moved.uncovered[None])
-        levels = self.model.splatted(self.pyramid, fields[:, :2], fields[:, 2:3])
         painted, by = colour.clone(), fields[:, 3:]
         for inner, outer in self._tiles(by):
             cut = lambda x, of=outer: x[..., of[0], of[1]]
@@ -179,8 +222,12 @@ class Painter:
         painted = painted[0, :, :height, :width]
         if len(frame) == 1:
             painted = painted.mean(0, keepdim=True)
-        # A mean of three equal numbers may differ from them in the last bit: only what moved is taken.
-        touched = moved.fields[3:] > 0
+        elif len(frame) == 4:
+            painted = painted / frame[3:].clamp(min=1e-6)
+            painted = torch.where(frame[3:] > 0, painted.clamp(max=1), frame[:3])
+        # A mean of three equal numbers may differ from them in the last bit: only what moved is taken. And
+        # no weights, however wild, put into a picture what is no number.
+        touched = (moved.fields[3:] > 0) & painted.isfinite()
         return torch.cat([torch.where(touched, painted, frame[:3]), frame[3:]])
 
     def _padded(self, x, mode="constant"):
@@ -217,11 +264,14 @@ class Painter:
 
 
 def painter(model: RenderModel, still: Float[Tensor, "c h w"], tile: int = TILE) -> Painter:
-    """Set a model to work on a still: its features are computed here, once."""
+    """Set a model to work on a still: its features are computed here, once.
+
+    Raises:
+        ValueError: If there is too little memory for them.
+    """
     right, below = (-n % model.multiple for n in reversed(still.shape[-2:]))
-    colour = still[None, :3].expand(1, 3, *still.shape[-2:])
-    colour = F.pad(colour, (0, right, 0, below), "replicate").to(model.head.weight)
-    with torch.no_grad():
+    colour = F.pad(_in_colour(still), (0, right, 0, below), "replicate").to(model.head.weight)
+    with _memory_for("the features of a whole still"), torch.no_grad():
         return Painter(model, colour, model.pyramid(colour), tile)
 
 
@@ -232,6 +282,8 @@ def render_frames(
     matte: Float[Tensor, "1 h w"] | None = None,
     frames: Sequence[int] | None = None,
     model: RenderModel | None = None,
+    near: Float[Tensor, "1 hn wn"] | None = None,
+    shutter: float = 0.0,
 ) -> Iterator[tuple[Float[Tensor, "c h w"], Float[Tensor, "1 h w"]]]:
     """Render a clip frame by frame: memory does not grow with its length.
 
@@ -240,13 +292,39 @@ def render_frames(
         matte: What may move; the motion's own mask by default, everything if it has none.
         frames: Which frames, all by default.
         model: Weights to finish frames with; none by default.
+        near: What lies in front where things meet, 1 the nearest; by default what moves more.
+        shutter: How long it is open, of the time between frames: motion blur, from the motion at moments
+            in between.
 
     Returns:
         Frames, and how much of each pixel was uncovered (1 = all of it is invented).
     """
     finisher = None if model is None else painter(model, still)
-    for moved in moved_frames(still, motion, item, matte, frames):
-        yield moved.frame if finisher is None else finisher.finish(moved), moved.uncovered
+    moments = 1
+    if shutter > 0:
+        motion, moments = exposed(motion, item, shutter, tuple(still.shape[-2:]))
+    wanted = range(motion.frames // moments) if frames is None else frames
+    single = [t * moments + i for t in wanted for i in range(moments)]
+    shown = []
+    for moved in moved_frames(still, motion, item, matte, single, near):
+        frame = moved.frame if finisher is None else finisher.finish(moved)
+        shown.append((frame, moved.uncovered))
+        if len(shown) == moments:
+            yield shown[0] if moments == 1 else _mean(shown, still)
+            shown = []
+
+
+def _mean(shown, still):
+    """Of moments; what is the still in all of them stays it, bit for bit."""
+    frames, holes = (torch.stack(x) for x in zip(*shown))
+    same = (frames == still).all(0)
+    mean = straight(torch.stack([premultiplied(frame) for frame in frames]).mean(0))
+    return torch.where(same, still, mean), holes.mean(0)
+
+
+def _in_colour(picture):
+    """A batch of one, of three channels: grey three times, colours by how far they are opaque."""
+    return premultiplied(picture)[None, :3].expand(1, 3, *picture.shape[-2:])
 
 
 def fresh_renderer(config: RendererConfig, seed: int = 0) -> RenderModel:
@@ -273,6 +351,27 @@ def load_renderer(path: str | Path) -> RenderModel:
         ValueError: As `load_weights`.
     """
     return load_weights(path, KIND, RendererConfig, _sensible, RenderModel)
+
+
+@contextmanager
+def _memory_for(what):
+    """What cannot be had in parts: without memory for it there is a sentence.
+
+    Raises:
+        ValueError: If memory runs out.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not _out_of_memory(error):
+            raise
+        raise ValueError(f"There is too little memory for {what}. {REMEDY}") from error
+
+
+def _out_of_memory(error) -> bool:
+    """Whether an error says so: its type on graphics cards, since torch 2.5; its words elsewhere."""
+    text = str(error).lower()
+    return any(words in text for words in NO_MEMORY)
 
 
 def _sensible(config: RendererConfig) -> bool:

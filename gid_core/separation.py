@@ -22,7 +22,7 @@ from .grid import sample_points
 from .matte import complete
 from .shapes import Float, Int, Tensor
 from .spectrum import FRAMES_AT_A_TIME, Displacement
-from .splat import normalize_splat, softmax_weight, splat_points
+from .splat import IMPORTANCE_RANGE, normalize_splat, softmax_weight, splat_points
 
 MARGIN = 2  # px around the matte that move along, so that its soft edge moves with it
 COLOUR_SIGMA = 0.1  # how alike in colour a pixel and a grid point must be to move alike
@@ -167,6 +167,7 @@ def moved_frames(
     item: int = 0,
     matte: Float[Tensor, "1 h w"] | None = None,
     frames: Sequence[int] | None = None,
+    near: Float[Tensor, "1 hn wn"] | None = None,
 ) -> Iterator[Moved]:
     """Move a still frame by frame: memory does not grow with the clip's length.
 
@@ -174,6 +175,8 @@ def moved_frames(
         item: Which of the batch's motions this still has.
         matte: What may move; the motion's own mask by default, everything if it has none.
         frames: Which frames, all by default.
+        near: What lies in front where things meet, 1 the nearest; by default what moves more, in the
+            mean over the clip (Li et al. 2024, Sec. 5).
     """
     size = tuple(still.shape[-2:])
     scale = motion.scaled_to(size)
@@ -186,8 +189,10 @@ def moved_frames(
         total = total + (part * scale).square().sum(1).sqrt().sum(0, keepdim=True)
     x, y = (far * scale.flatten()).ceil().long().tolist()
     layers = separate(still, matte.to(still), motion.grid, (y + MARGIN, x + MARGIN))
-    # The paper's importance: what moves more, in the mean over the clip, is nearer.
     importance = (total / motion.frames).to(still)
+    if near is not None:
+        fitted = F.interpolate(near[None].to(still), motion.grid, mode="bilinear", antialias=True)
+        importance = IMPORTANCE_RANGE * fitted[0].clamp(0, 1)
     held = None
     for t in range(motion.frames) if frames is None else frames:
         # Whole blocks of the clip, whichever frames are asked for: the bits of a matrix product

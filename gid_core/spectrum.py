@@ -27,6 +27,8 @@ MEASURE_FRAMES = 100  # of one period, at least, over which an amplitude is meas
 PEAK_FRAMES = 600  # of a clip, at most, that a peak is looked for in
 FRAMES_AT_A_TIME = 32  # of a displacement that are held at once
 
+MOST_MOMENTS = 16  # of a frame, while a shutter is open
+
 
 @dataclass(frozen=True)
 class SpectralVolume:
@@ -125,6 +127,59 @@ def displacement(
     bands = torch.cat([bands.real, -bands.imag], -1)
     played = bands @ torch.cat([modal_coords.real, modal_coords.imag])
     return rearrange(played, "b (xy h w) t -> b t xy h w", h=height, w=width)
+
+
+def coords_between(
+    modal_coords: Complex[Tensor, "k t"], frames: Float[Tensor, " n"], loop: bool
+) -> Complex[Tensor, "k n"]:
+    """Modal coordinates at fractional frames.
+
+    Of a loop they are exact, by its Fourier series, for all that lies below half the frame rate. Else
+    they are read from a cubic through four frames, and the ends go on as a straight line.
+    """
+    count = modal_coords.shape[1]
+    if loop:
+        series = torch.fft.fft(modal_coords.to(torch.complex128)) / count
+        cycles = torch.fft.fftfreq(count, 1 / count, dtype=torch.float64)
+        # What beats at half the frame rate could turn either way: it is split.
+        phase = torch.exp(2j * math.pi * cycles[:, None] * frames.double() / count)
+        if count % 2 == 0:
+            phase[count // 2] = phase[count // 2].real.to(phase.dtype)
+        return (series @ phase).to(modal_coords.dtype)
+    # Two frames ahead and after: the line through the ends, or a single frame all along.
+    first, last = modal_coords[:, :1], modal_coords[:, -1:]
+    into, out = (modal_coords[:, :2].diff(), modal_coords[:, -2:].diff()) if count > 1 else (0, 0)
+    padded = torch.cat(
+        [first - 2 * into, first - into, modal_coords, last + out, last + 2 * out], 1
+    )
+    at = frames.double().clamp(-1, count)
+    before = at.floor().clamp(-1, count - 1).long()
+    u = (at - before).to(modal_coords.real.dtype)
+    a, b, c, d = (padded[:, before + 1 + i] for i in range(4))
+    bend, twist = 2 * a - 5 * b + 4 * c - d, 3 * (b - c) + d - a
+    return b + u / 2 * (c - a + u * (bend + u * twist))
+
+
+def exposed(
+    motion: Displacement, item: int, shutter: float, size: tuple[int, int]
+) -> tuple[Displacement, int]:
+    """The same motion at moments while a shutter is open around every frame's time, and how many.
+
+    As many as it takes for nothing to move by more than a pixel of the picture from one to the next, up to
+    `MOST_MOMENTS`.
+    """
+    scale, fastest, last = motion.scaled_to(size), 0.0, None
+    for part in motion.in_parts(item):
+        part = torch.where(part.isfinite(), part, 0.0).clamp(-1e6, 1e6)
+        part = part * scale if last is None else torch.cat([last, part * scale])
+        if len(part) > 1:
+            fastest = max(fastest, float(part.diff(dim=0).square().sum(1).amax().sqrt()))
+        last = part[-1:]
+    count = min(MOST_MOMENTS, 1 + math.ceil(fastest * shutter))
+    offsets = shutter * ((torch.arange(count, dtype=torch.float64) + 0.5) / count - 0.5)
+    times = torch.arange(motion.frames, dtype=torch.float64)[:, None] + offsets
+    coords = coords_between(motion.modal_coords, times.flatten(), motion.loop)
+    return replace(motion, modal_coords=coords, fps=motion.fps * count), count
 
 
 def displacement_at(

@@ -20,6 +20,7 @@ from .checkpoint import written_whole
 VERSION = 1
 LARGEST = 2**31  # bytes of a file
 WIDEST = 4096  # channels of a layer
+MOST_HEADER = 2**22  # bytes
 
 
 def save_weights(model: nn.Module, kind: str, path: str | Path, notes: dict | None = None) -> None:
@@ -89,6 +90,16 @@ def load_weights(
         raise ValueError(f"{path.name!r} is damaged: {bad[0]} holds impossible values.")
     model.load_state_dict(tensors, assign=True)
     return model.eval().requires_grad_(False)
+
+
+def holds_weights(path: str | Path, kind: str) -> bool:
+    """Whether a file looks like weights of that kind, by its first bytes; for lists of files."""
+    try:
+        with open(path, "rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            return length <= MOST_HEADER and b'"%s"' % _key(kind).encode() in file.read(length)
+    except OSError:
+        return False
 
 
 def _key(kind) -> str:

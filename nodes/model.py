@@ -120,19 +120,13 @@ class LoadMotionModel(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, weights, **others):
-        path = sockets.model_files().get(weights)
-        stat = path.stat() if path is not None and path.is_file() else None
-        return (weights, stat and (stat.st_mtime_ns, stat.st_size), tuple(sorted(others.items())))
+        state = sockets.file_state(sockets.model_files().get(weights))
+        return (weights, state, tuple(sorted(others.items())))
 
     @classmethod
     def execute(cls, weights, steps, sampler, guidance, loop_guidance, loop_seconds, precision):
         from ..gid_core.motion_model import load_model
 
-        path = sockets.model_files().get(weights)
-        if path is None:
-            raise ValueError(
-                f"Expected weights among {', '.join(sockets.model_files()) or 'none'}, got "
-                f"{weights!r}. Put the file into models/gid, or choose another."
-            )
+        path = sockets.chosen(sockets.model_files(), weights)
         sampling = SamplingConfig(steps, sampler, guidance, loop_guidance, loop_seconds)
         return io.NodeOutput(sockets.hosted(load_model(path), precision, sampling))

@@ -1,5 +1,6 @@
 """Nodes that make frames of a still and a motion, and the video that renders itself while saved."""
 
+import copy
 from fractions import Fraction
 
 import torch
@@ -9,6 +10,7 @@ from ..gid_core import pipeline, video
 from . import sockets
 
 OUTPUTS = ["frames and video", "video only"]
+SPLAT = "splat only"
 
 
 class FeatureSplatRender(io.ComfyNode):
@@ -16,12 +18,14 @@ class FeatureSplatRender(io.ComfyNode):
 
     @classmethod
     def define_schema(cls):
+        renderers = sockets.renderer_files()
         return sockets.schema(
             ["animate", "splat", "warp", "still to video", "cinemagraph"],
             node_id="FeatureSplatRender",
             display_name="Feature Splat Render",
-            description="Renders frames: what moves is splatted over what lies behind it. Pixels "
-            "that nothing moves or covers stay identical to the still.",
+            description="Renders frames: what moves is splatted over what lies behind it, and a network "
+            "finishes edges and what was uncovered. Pixels that nothing moves or covers stay identical "
+            "to the still.",
             inputs=[
                 io.Image.Input("image", tooltip="The still (or stills) the motion was made for."),
                 sockets.Motion.Input("displacement", tooltip="The motion to render."),
@@ -39,6 +43,21 @@ class FeatureSplatRender(io.ComfyNode):
                     "mask", optional=True,
                     tooltip="What may move. Empty: the motion's own refined mask.",
                 ),
+                io.Combo.Input(
+                    "renderer", options=[*renderers, SPLAT], default=next(iter(renderers), SPLAT),
+                    optional=True,
+                    tooltip="What finishes edges and what was uncovered: the network that came with Image "
+                    "Dynamics, one of yours in models/gid, or none. Splat only is faster.",
+                ),
+                io.Float.Input(
+                    "motion_blur", default=0.0, min=0.0, max=1.0, step=0.05, optional=True,
+                    tooltip="How long the shutter is open, of the time between frames: 0 is sharp, 0.5 as "
+                    "in films. Rendering takes longer the farther things move.",
+                ),
+                io.Mask.Input(
+                    "depth", optional=True,
+                    tooltip="What is in front where things meet, white the nearest. Empty: what moves more.",
+                ),
             ],
             outputs=[
                 io.Image.Output(display_name="frames", tooltip="All frames, those of still 0 first."),
@@ -51,20 +70,40 @@ class FeatureSplatRender(io.ComfyNode):
         )  # fmt: skip
 
     @classmethod
-    def execute(cls, image, displacement, output, deterministic, mask=None):
+    def fingerprint_inputs(cls, renderer=sockets.SHIPPED_RENDERER, **others):
+        return sockets.file_state(sockets.renderer_files().get(renderer))
+
+    @classmethod
+    def execute(
+        cls,
+        image,
+        displacement,
+        output,
+        deterministic,
+        mask=None,
+        renderer=sockets.SHIPPED_RENDERER,
+        motion_blur=0.0,
+        depth=None,
+    ):
         device = torch.device("cpu") if deterministic else sockets.render_device()
-        clip = RenderedVideo(sockets.pictures(image), displacement, device, sockets.mask(mask))
+        clip = RenderedVideo(
+            sockets.pictures(image), displacement, device, sockets.mask(mask),
+            None if renderer == SPLAT else sockets.renderer(renderer), sockets.mask(depth), motion_blur,
+        )  # fmt: skip
         frames, uncovered = clip.render(1 if output == OUTPUTS[1] else None)
         return io.NodeOutput(frames, uncovered, clip)
 
 
 class RenderedVideo(Input.Video):
-    """A clip that exists as a still and a motion, and is rendered frame by frame when asked for."""
+    """A clip that exists as a still and a motion, and is rendered frame by frame when asked for.
 
-    def __init__(self, stills, motion, device, mask=None, frames: range | None = None):
-        self._stills, self._motion, self._device, self._mask = stills, motion, device, mask
-        clips = pipeline.batch_of(len(stills), len(motion.coeffs))
-        self._range = range(clips * motion.frames) if frames is None else frames
+    model: A network that finishes frames; near and shutter as in `pipeline.render`.
+    """
+
+    def __init__(self, stills, motion, device, mask=None, model=None, near=None, shutter=0.0):
+        self._stills, self._motion, self._device = stills, motion, device
+        self._mask, self._model, self._near, self._shutter = mask, model, near, shutter
+        self._range = range(pipeline.batch_of(len(stills), len(motion.coeffs)) * motion.frames)
 
     def get_dimensions(self):
         return self._stills.shape[-1], self._stills.shape[-2]
@@ -81,10 +120,13 @@ class RenderedVideo(Input.Video):
     def frames(self):
         """(frame, uncovered), one at a time, with progress; raises when the user cancels."""
         report = sockets.progress(len(self._range))
-        stills = self._stills.to(
-            self._device
-        )  # here, so that a cached video holds no device memory
-        rendered = pipeline.render(stills, self._motion, self._mask, self._range)
+        # Moved here, so that a cached video holds no memory of the device.
+        stills, model = self._stills.to(self._device), None
+        if self._model is not None:
+            model = sockets.on_device(self._model, self._device)
+        rendered = pipeline.render(
+            stills, self._motion, self._mask, self._range, model, self._near, self._shutter
+        )
         for i, frame in enumerate(rendered):
             report(i + 1, len(self._range))
             yield frame
@@ -114,7 +156,9 @@ class RenderedVideo(Input.Video):
         kept = self._range[first : first + count]
         if not kept or (strict_duration and duration and len(kept) < count):
             return None
-        return RenderedVideo(self._stills, self._motion, self._device, self._mask, kept)
+        part = copy.copy(self)
+        part._range = kept
+        return part
 
     def save_to(self, path, format="auto", codec="auto", metadata=None, crf=None, **others):
         """Render into a file or an open one. What we do not encode ourselves, the host does."""

@@ -3,6 +3,7 @@
 Convention: IMAGE is b h w c and MASK b h w in the host, pictures are b c h w in the core.
 """
 
+import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +20,8 @@ Motion = io.Custom("GID_DISPLACEMENT")
 Flow = io.Custom("OPTICAL_FLOW")  # what the host's Load Optical Flow Model gives
 
 CATEGORY = "image dynamics"
-SHIPPED = "shipped (small)"
+SHIPPED, SHIPPED_RENDERER = "shipped (small)", "learned (shipped)"
+TILE_BYTES = 2**30  # that a small renderer works with in a tile
 
 
 def schema(search_aliases: list[str], **fields) -> io.Schema:
@@ -54,15 +56,67 @@ def host_mask(masks: torch.Tensor) -> torch.Tensor:
 
 def model_files() -> dict[str, Path]:
     """Weights of motion models by name: the one that came with us, and those in models/gid."""
-    from ..gid_core.motion_model import shipped
+    from ..gid_core import motion_model, renderer, weights
 
+    ours = motion_model.shipped()
+    found = ({SHIPPED: ours} if ours.is_file() else {}) | _weights_in_folder()
+    # What is damaged is listed, and refused with its reason; what is of another kind is not.
+    other = lambda path: weights.holds_weights(path, renderer.KIND)
+    return {name: path for name, path in found.items() if not other(path)}
+
+
+def renderer_files() -> dict[str, Path]:
+    """Weights of renderers by name: the one that came with us, and those in models/gid."""
+    from ..gid_core import renderer, weights
+
+    found = {SHIPPED_RENDERER: renderer.shipped_renderer()} | _weights_in_folder()
+    ours = lambda path: weights.holds_weights(path, renderer.KIND)
+    return {name: path for name, path in found.items() if ours(path)}
+
+
+def _weights_in_folder() -> dict[str, Path]:
     folder_paths.add_model_folder_path("gid", str(Path(folder_paths.models_dir, "gid")))
     # A folder that is new to the host, or comes from extra_model_paths.yaml, would list every file.
     folder_paths.folder_names_and_paths["gid"][1].add(".safetensors")
-    found = {SHIPPED: shipped()} if shipped().is_file() else {}
-    for name in folder_paths.get_filename_list("gid"):
-        found[name] = Path(folder_paths.get_full_path("gid", name) or "")
-    return found
+    names = folder_paths.get_filename_list("gid")
+    return {name: Path(folder_paths.get_full_path("gid", name) or "") for name in names}
+
+
+def file_state(path: Path | None):
+    """What changes when a file is replaced; None for no file."""
+    stat = path.stat() if path is not None and path.is_file() else None
+    return stat and (stat.st_mtime_ns, stat.st_size)
+
+
+def chosen(files: dict[str, Path], name: str) -> Path:
+    """The file of that name.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    if name not in files:
+        raise ValueError(
+            f"Expected weights among {', '.join(files) or 'none'}, got {name!r}. Put the file into "
+            "models/gid, or choose another."
+        )
+    return files[name]
+
+
+def renderer(name: str) -> torch.nn.Module:
+    """The network that finishes frames, by the name of its file, on the CPU."""
+    from ..gid_core.renderer import load_renderer
+
+    return load_renderer(chosen(renderer_files(), name))
+
+
+def on_device(model: torch.nn.Module, device: torch.device) -> torch.nn.Module:
+    """A copy of a model where frames are rendered, and room for what it works with.
+
+    The shipped one has a megabyte: that costs less than keeping account.
+    """
+    if device.type != "cpu":
+        model_management.free_memory(TILE_BYTES, device)
+    return copy.deepcopy(model).to(device)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ LAYERS = [
     {"report", "training.data", "training.objectives"},
     {"training.frames"},
     {"training.loop", "training.pictures"},
+    {"training.runs"},
     {"options"},
     {"__main__"},
 ]

@@ -66,7 +66,7 @@ def fails(capsys, status, sentence, leaves=()):
 
 @pytest.mark.parametrize("ending", [".mp4", ".webm", ".webp", ".gif"])
 def test_a_still_becomes_a_clip(folder, capsys, ending):
-    assert animate("-o", f"a{ending}") == 0
+    assert animate("-o", f"a{ending}", "--amplitude", "4") == 0
     assert files() == [f"a{ending}"]
     assert f"wrote a{ending}: 8 frames, 1.00 s" in capsys.readouterr().out
     if ending == ".webp":
@@ -320,6 +320,31 @@ def test_help_is_as_committed(capsys, monkeypatch, command):
     assert normalized_help(capsys.readouterr().out) == normalized_help(committed)
 
 
+def test_a_renderer_is_trained_and_renders(folder, capsys):
+    pytest.importorskip("accelerate", reason="training needs accelerate: image-dynamics[train]")
+    run = ["train", "renderer", "--preset", "tiny", "-o", "r", "--steps", "2", "--batch", "2", "--scenes", "1", "--rate", "1e-2", "--quiet"]  # fmt: skip
+    assert main([*run, "--cache", "kept"]) == 0
+    assert len(list(Path("kept").iterdir())) == 1
+    clips = {}
+    for renderer in ("splat", "learned", "r/model.safetensors"):
+        assert animate("-o", "a.webp", "--amplitude", "8", "--renderer", renderer) == 0
+        clips[renderer] = Path("a.webp").read_bytes()
+    assert len(set(clips.values())) == 3
+    capsys.readouterr()
+    assert animate("-o", "b.webp", "--renderer", "nowhere.safetensors") == 1
+    assert "error: Expected a file of weights, found nothing at" in capsys.readouterr().out
+
+
+def test_a_shutter_and_depth_are_taken(folder):
+    seen, plain = [], ("-o", "a.webp", "--renderer", "splat", "--amplitude", "8")
+    Image.fromarray(np.uint8(np.arange(24) * 10)[None].repeat(16, 0)).save("depth.png")
+    for options in ([], ["--shutter", "0.5"], ["--depth", "depth.png"]):
+        assert animate(*plain, *options) == 0
+        seen.append(Path("a.webp").read_bytes())
+    assert len(set(seen)) == 3
+    assert animate(*plain, "--depth", "none.png") == 1
+
+
 def test_training_ends_in_weights_that_animate(folder, capsys):
     pytest.importorskip("accelerate", reason="training needs accelerate: image-dynamics[train]")
     scenes = ["--scenes", "3", "--cache", "scenes", "--batch", "2", "--steps", "2", "--quiet"]
@@ -328,7 +353,10 @@ def test_training_ends_in_weights_that_animate(folder, capsys):
     assert main(["train", "bands", "-o", "b", *scenes]) == 1
     assert "Expected --from with the weights" in capsys.readouterr().out
     assert main(["train", "bands", *begin, "--bands", "3", *scenes]) == 1
-    assert "Expected no --bands beside --from" in capsys.readouterr().out
+    assert (
+        "Expected no --bands here: the weights 'model.safetensors' have theirs"
+        in capsys.readouterr().out
+    )
     assert main(["train", "bands", *begin[:2], "--layout", "volume", "-o", "v", *scenes]) == 0
     assert main(["train", "bands", *begin, *scenes]) == 0
     assert main(["train", "bands", *begin, *scenes]) == 0  # goes on: nothing is left to do

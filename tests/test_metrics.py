@@ -3,6 +3,7 @@ import math
 import oracles
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, strategies as st
 from scipy.linalg import sqrtm
 
@@ -334,3 +335,36 @@ def test_a_sliding_distance_shows_where_candidates_fall_off():
     ranges = metrics.windows(12, 4, 4)
     # The second reference is too short for the later windows.
     assert metrics.sliding_distance(references, candidates, ranges, apart) == [201.5, 105.5, 109.5]
+
+
+def test_gradient_deviation_is_zero_for_equals_and_heeds_edges_alone(rng):
+    picture = torch.rand(2, 3, 40, 56, generator=rng)
+    assert not metrics.gradient_deviation(picture, picture).any()
+    # Brighter everywhere: no edge differs. Blurred in one half: edges are kept unevenly.
+    assert metrics.gradient_deviation(0.5 * picture + 0.3, 0.5 * picture).max() < 1e-4
+    blurred = picture.clone()
+    blurred[..., 28:] = F.avg_pool2d(picture, 3, 1, 1)[..., 28:]
+    more = picture.clone()
+    more[..., 28:] = F.avg_pool2d(picture, 7, 1, 3)[..., 28:]
+    some, most = (
+        metrics.gradient_deviation(blurred, picture),
+        metrics.gradient_deviation(more, picture),
+    )
+    assert (0.05 < some).all() and (some < most).all()
+    torch.testing.assert_close(
+        metrics.gradient_deviation(picture, blurred), some
+    )  # either way round
+
+
+def test_gradient_deviation_by_hand(rng):
+    # A step of one quarter against one of one half, both up and down: slopes of 1/2 and 1 per 2 px.
+    picture, other = torch.zeros(1, 1, 8, 8), torch.zeros(1, 1, 8, 8)
+    picture[..., 4:], other[..., 4:] = 0.25, 0.5
+    alike = (2 * 0.25 * 0.5 + 170 / 255**2) / (0.25**2 + 0.5**2 + 170 / 255**2)
+    # Of 2 x 2 places where the window fits, all see the step.
+    assert metrics.gradient_deviation(picture, other) == pytest.approx(0, abs=1e-4)
+    wide = lambda x: F.pad(x, (4, 4, 0, 0), mode="replicate")
+    values = torch.tensor([1.0, alike, alike, 1.0])  # columns: flat, at the step, at the step, flat
+    expected = float(torch.cat([values[:1], values, values[-1:]]).std(correction=0))
+    found = metrics.gradient_deviation(wide(picture), wide(other))
+    assert found == pytest.approx(expected, abs=1e-4)

@@ -12,6 +12,7 @@ from gid_core.spectrum import (
     SpectralVolume,
     amplitude_pct,
     analyze,
+    coords_between,
     displacement,
     displacement_at,
     moving_points,
@@ -278,3 +279,38 @@ def test_a_summary_says_what_a_spectrum_is(rng):
     assert "of 2 stills" in recorded and "Recorded: mean and drift are kept" in recorded
     modes = summary(replace(bare, kind="modes", damping_ratio=torch.ones(3)))
     assert "3 modes" in modes and "Amplitude" not in modes
+
+
+@pytest.mark.parametrize("frames", [8, 9])
+def test_coordinates_between_frames_of_a_loop_are_exact(frames):
+    hertz, duration = torch.tensor([1.0, 2.0, 3.0]), 1.0
+    times = torch.arange(frames, dtype=torch.float64) / frames
+    coords = harmonic_coords(hertz, times * duration)
+    between = torch.tensor([0.0, 0.25, 2.5, 6.9, -0.5, frames + 1.75], dtype=torch.float64)
+    exact = harmonic_coords(hertz, between / frames)
+    torch.testing.assert_close(coords_between(coords, between, True), exact, atol=1e-12, rtol=0)
+
+
+def test_coordinates_between_frames_of_a_clip_err_by_the_cube_of_the_step():
+    errors = []
+    for frames in (40, 80, 160):
+        times = torch.arange(frames, dtype=torch.float64) / frames
+        coords = harmonic_coords(torch.tensor([1.0]), times)
+        between = torch.arange(2, frames - 3, dtype=torch.float64) + 0.3
+        exact = harmonic_coords(torch.tensor([1.0]), between / frames)
+        errors.append(float((coords_between(coords, between, False) - exact).abs().max()))
+        torch.testing.assert_close(
+            coords_between(coords, torch.arange(float(frames)), False), coords
+        )
+    assert errors[0] / errors[1] > 7 and errors[1] / errors[2] > 7
+    line = torch.arange(4.0, dtype=torch.float64).to(torch.complex128).view(1, 4)
+    at = torch.tensor([-0.5, 0.5, 2.75, 3.5])
+    torch.testing.assert_close(coords_between(line, at, False).real, at[None].double())
+    # Past its ends a curve goes on straight.
+    bent = torch.tensor([[0.0, 1.0, 0.0, -1.0, 3.0]]).to(torch.complex128)
+    past = torch.tensor([-1.0, -0.75, -0.5, 4.5, 5.0])
+    found = coords_between(bent, past, False).real[0]
+    torch.testing.assert_close(found[[0, 4]], torch.tensor([-1.0, 7.0]).double())
+    assert -1 < found[1] < found[2] < 0 and 3 < found[3] < 7
+    once = torch.tensor([[2 + 1j]])
+    assert torch.equal(coords_between(once, at[:1], False), once)

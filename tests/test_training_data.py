@@ -79,13 +79,13 @@ def test_clips_come_from_shards(tmp_path):
 
 
 def test_a_mixture_is_numbered_and_mixed_by_weight():
-    mixture = Mixture((Constant(0.2), Constant(0.8)), (3.0, 1.0), seed=4, length=400, augment=False)
+    mixture = Mixture((Constant(0.2), Constant(0.8)), (3.0, 1.0), seed=4, length=400, augment=None)
     firsts = torch.stack([mixture[n][0].mean() for n in range(400)])
     assert float((firsts < 0.5).float().mean()) == pytest.approx(0.75, abs=0.06)
-    again = Mixture((Constant(0.2), Constant(0.8)), (3.0, 1.0), seed=4, length=9, augment=False)
+    again = Mixture((Constant(0.2), Constant(0.8)), (3.0, 1.0), seed=4, length=9, augment=None)
     assert torch.equal(again[7][0], mixture[7][0])
-    whole = Mixture((Constant(),), (1.0,), seed=4, length=9)
-    other = Mixture((Constant(),), (1.0,), seed=5, length=9)
+    whole = Mixture((Constant(),), (1.0,), seed=4, length=9, augment=data.anew)
+    other = Mixture((Constant(),), (1.0,), seed=5, length=9, augment=data.anew)
     assert torch.equal(whole[3][0], whole[3][0]) and not torch.equal(whole[3][0], other[3][0])
 
 

@@ -35,7 +35,7 @@ class Noise:
         )
 
 
-DATA = Mixture((Noise(),), (1.0,), seed=0, length=10**6, augment=False)
+DATA = Mixture((Noise(),), (1.0,), seed=0, length=10**6, augment=None)
 
 
 def model(seed=0):
@@ -162,10 +162,11 @@ def test_two_processes_have_the_losses_of_one(tmp_path):
 
 
 def test_a_renderer_learns_in_the_same_loop(tmp_path):
-    data = Moments((48, 64), count=2, crop=None, cache=tmp_path)
+    moments = Moments((48, 64), count=2, cache=tmp_path)
+    data = Mixture((moments,), (1.0,), seed=0, length=240)
     config = TrainConfig("renderer", 60, batch=4, rate=3e-3, warm_up=5, log_every=1, save_every=30)
     trained = train(fresh_renderer(RENDERERS["tiny"]), data, config, tmp_path / "run")
-    batch = [torch.stack(x) for x in zip(*(data.sample(n) for n in range(8)))]
+    batch = [torch.stack(x) for x in zip(*(moments.sample(n) for n in range(8)))]
     before, after = (
         float(sum(Painting(m).losses(*batch, []).values()).detach())
         for m in (fresh_renderer(RENDERERS["tiny"]), trained)
@@ -173,5 +174,6 @@ def test_a_renderer_learns_in_the_same_loop(tmp_path):
     assert after < 0.9 * before
     read = load_renderer(tmp_path / "run/model.safetensors")
     assert torch.allclose(read.head.weight, trained.head.weight, atol=1e-3)
+    other = replace(data, sources=(replace(moments, count=3),))
     with pytest.raises(ValueError, match="its data differs"):
-        train(fresh_renderer(RENDERERS["tiny"]), replace(data, count=3), config, tmp_path / "run")
+        train(fresh_renderer(RENDERERS["tiny"]), other, config, tmp_path / "run")

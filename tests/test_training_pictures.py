@@ -3,12 +3,13 @@ import pytest
 import torch
 from PIL import Image
 
-from gid_core.config import PRESETS
+from gid_core.config import PRESETS, RENDERERS, RendererConfig
 from gid_core.encoding import Encoding
 from gid_core.motion_model import fresh
+from gid_core.renderer import fresh_renderer
 from gid_core.training.data import Scenes
 from gid_core.training.objectives import STAGES
-from gid_core.training.pictures import HEIGHT, SHOWN, curve, draw
+from gid_core.training.pictures import HEIGHT, SCENE, SHOWN, curve, draw, draw_frames
 
 HERTZ = torch.arange(1, 17) / 5
 LOG = "step,seconds,loss,l1,kl\n10,1.0,2.0,1.5,0.5\n20,2.0,1.0,0.8,0.2\n"
@@ -23,6 +24,19 @@ def test_every_stage_has_its_picture(tmp_path, stage):
         assert sheet.height == SHOWN * (HEIGHT + 4) - 4 and sheet.width == 5 * (160 + 4) - 4
         assert np.asarray(sheet).std() > 20
     assert {p.name for p in tmp_path.iterdir()} == {"log.csv", "log.png", "a.png"}
+
+
+@pytest.mark.parametrize("config", [RENDERERS["tiny"], RendererConfig((4,) * 4, (4,) * 4, 1)])
+def test_a_renderer_has_its_picture(tmp_path, config):
+    (tmp_path / "log.csv").write_text(LOG)
+    draw_frames(tmp_path)(fresh_renderer(config).eval(), tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as sheet:
+        pixels = np.asarray(sheet).astype(float)
+    assert pixels.shape[0] > SHOWN * SCENE[0]
+    width = SCENE[1]
+    still, moved, made, frame = (pixels[: SCENE[0], i * (width + 4) : i * (width + 4) + width] for i in range(4))  # fmt: skip
+    assert (moved == made).all()  # untrained
+    assert np.abs(moved - frame).mean() < np.abs(still - frame).mean()
 
 
 def test_a_falling_loss_is_a_falling_line(tmp_path):

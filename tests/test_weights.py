@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from gid_core.weights import load_weights, save_weights
+from gid_core.weights import holds_weights, load_weights, save_weights
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,8 @@ def test_what_was_saved_is_read(tmp_path):
 
 
 def test_weights_of_something_else_are_refused(path):
+    assert holds_weights(path, "test network") and not holds_weights(path, "other thing")
+    assert not holds_weights(path.with_name("none"), "test network")
     with pytest.raises(ValueError, match="no other thing"):
         load_weights(path, "other thing", Config, lambda c: True, Network)
 

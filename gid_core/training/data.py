@@ -13,7 +13,7 @@ import bisect
 import math
 import tarfile
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -42,12 +42,11 @@ TURN_DEG, CLOSEST = 5.0, 2.2
 
 @runtime_checkable
 class Source(Protocol):
-    """Numbered samples: still 3 h w and channels k 4 h w, at the size they were made for."""
+    """Numbered samples, at the size they were made for: here still 3 h w and channels k 4 h w."""
 
     size: tuple[int, int]
-    frequencies_hz: Float[Tensor, " k"]
 
-    def sample(self, number: int) -> tuple[Float[Tensor, "3 h w"], Float[Tensor, "k 4 h w"]]: ...
+    def sample(self, number: int) -> tuple[Tensor, ...]: ...
 
 
 @dataclass(frozen=True)
@@ -112,12 +111,12 @@ class Photographs:
         return torch.arange(1, self.bands + 1) / self.duration_s
 
     def sample(self, number: int) -> tuple[Float[Tensor, "3 h w"], Float[Tensor, "k 4 h w"]]:
-        still = _covering(read_still(self.paths[number % len(self.paths)])[None, :3], self.size)[0]
+        still = covering(read_still(self.paths[number % len(self.paths)])[None, :3], self.size)[0]
         config = SpectrumConfig(self.bands, self.duration_s)
         generator = torch.Generator().manual_seed(number)
         matte = refine_mask(still[None], flexibility(still[None]))
         coeffs = ElasticPrior().sample(still[None], matte, generator, config).coeffs
-        return still, _covering(as_channels(of_unit_size(coeffs))[0], self.size)
+        return still, covering(as_channels(of_unit_size(coeffs))[0], self.size)
 
 
 @dataclass(frozen=True)
@@ -155,9 +154,9 @@ class Clips:
                 f"Expected clips of the same frequencies, those of {key!r} in {path.name!r} are not the "
                 "first one's. Extract all with the same --window and --bands."
             )
-        still = _covering(still[None, :3], self.size)[0]
+        still = covering(still[None, :3], self.size)[0]
         channels = as_channels(of_unit_size(spectrum.coeffs[:, : self.bands]))[0]
-        return still, _covering(channels, self.size)
+        return still, covering(channels, self.size)
 
     def _read(self, place):
         path, key = self.index[place]
@@ -171,16 +170,17 @@ class Clips:
 
 @dataclass(frozen=True)
 class Mixture(torch.utils.data.Dataset):
-    """Sources mixed by weight, augmented: item n is (still, channels).
+    """Sources mixed by weight, each sample seen anew.
 
     length: how many items a run has at most; they are never held.
+    augment: another view of a sample, drawn by a generator; None for samples as they are.
     """
 
     sources: tuple[Source, ...]
     weights: tuple[float, ...]
     seed: int
     length: int
-    augment: bool = True
+    augment: Callable[..., tuple[Tensor, ...]] | None = field(default=None, compare=False)
 
     @property
     def described(self) -> list[list]:
@@ -191,18 +191,14 @@ class Mixture(torch.utils.data.Dataset):
     def __len__(self) -> int:
         return self.length
 
-    def __getitem__(self, number: int) -> tuple[Float[Tensor, "3 h w"], Float[Tensor, "k 4 h w"]]:
+    def __getitem__(self, number: int) -> tuple[Tensor, ...]:
         generator = generator_of(self.seed, number)
         bounds = torch.tensor(self.weights).cumsum(0)
         drawn = float(torch.rand((), generator=generator)) * float(bounds[-1])
         source = self.sources[bisect.bisect(bounds[:-1].tolist(), drawn)]
         place = int(torch.randint(2**31, (), generator=generator))
-        still, channels = source.sample(place)
-        if not self.augment:
-            return still, channels
-        still, channels = augmented(still, channels, generator)
-        # What was calm in the whole may be all there is in a part of it.
-        return still, as_channels(of_unit_size(as_complex(channels[None])))[0]
+        sample = source.sample(place)
+        return sample if self.augment is None else self.augment(*sample, generator)
 
 
 def check_bands(source: Source, bands: int, duration_s: float) -> None:
@@ -232,10 +228,18 @@ def generator_of(*numbers: int) -> torch.Generator:
 
 def statistics(mixture: Mixture, kind: str = "adaptive") -> Encoding:
     """The encoding of what a run is trained on, from its first samples."""
-    plain = replace(mixture, augment=False)
+    plain = replace(mixture, augment=None)
     count = min(len(mixture), STATISTICS_OF)
     motions = (as_complex(plain[n][1][None])[0] for n in range(count))
     return fit_encoding(motions, mixture.sources[0].frequencies_hz, kind)
+
+
+def anew(
+    still: Float[Tensor, "3 h w"], channels: Float[Tensor, "k 4 h w"], generator: torch.Generator
+) -> tuple[Float[Tensor, "3 h w"], Float[Tensor, "k 4 h w"]]:
+    """Another view of unit size: what was calm in the whole may be all there is in a part of it."""
+    still, channels = augmented(still, channels, generator)
+    return still, as_channels(of_unit_size(as_complex(channels[None])))[0]
 
 
 def augmented(
@@ -282,7 +286,9 @@ def _in_other_light(still, draw, generator):
     return still.clamp(0, 1)
 
 
-def _covering(fields, size):
+def covering(
+    fields: Float[Tensor, "b ... h w"], size: tuple[int, int]
+) -> Float[Tensor, "b ... h2 w2"]:
     """The middle of pictures or fields, scaled to fill a size. Motions of unit size keep their vectors."""
     height, width = fields.shape[-2:]
     scale = max(size[0] / height, size[1] / width)

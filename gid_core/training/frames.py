@@ -7,78 +7,77 @@ uncovered, displacement, importance, how far things moved), and the frame that s
 weightless frame is made as in use, from the motion on its grid, so that what is learned is what is left.
 """
 
-from dataclasses import dataclass, replace
+import hashlib
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from ..checkpoint import written_whole
+from ..clips import read_clip
+from ..config import ExtractionConfig
+from ..extraction import extract
+from ..flow import estimator
 from ..grid import grid_size
-from ..renderer import GIVEN
+from ..renderer import given_of
 from ..separation import Moved, moved_frames
 from ..shapes import Float, Tensor
 from ..spectrum import Displacement, SpectralVolume, with_trend
 from ..synthetic import make_scene
-from .data import GENERATION, generator_of
+from .data import GENERATION, covering, generator_of
 
-MOMENTS = 4  # of a scene
+WEIGHTLESS = 1  # version of `separation`, whose frames are kept in caches
+MOMENTS = 4  # of a scene or a clip
+MOST_S, SHORTEST = 6.0, 8  # s and frames of a clip that is read
+CLIPS = (".mp4", ".mov", ".webm", ".mkv", ".avi", ".gif")
 CLIP_TIMES = 24  # over which importance is a mean
+CROP = 128  # px to a side of what is learned from at once
 COARSEST = 3.0  # px of the picture to one of the motion's grid
 # Where what is, among the given.
 STILL, FRAME, UNCOVERED, DISPLACEMENT = slice(0, 3), slice(3, 6), slice(6, 7), slice(7, 9)
 
 
 @dataclass(frozen=True)
-class Moments(torch.utils.data.Dataset):
+class Moments:
     """Synthetic scenes, `count` of them over and over, each at some moments.
 
-    size: of the scenes; crop: of a sample, none for whole pictures.
     cache: A folder that keeps moments once made; a scene of 256 x 160 takes 3 MB.
     """
 
     size: tuple[int, int]
     count: int
-    crop: int | None = 128
-    seed: int = 0
     first_seed: int = 2_000_000
     cache: Path | None = None
-    length: int = 2**31
-
-    @property
-    def described(self) -> list[list]:
-        return [[type(self).__name__, str(self.count), 1.0]]
-
-    def __len__(self) -> int:
-        return self.length
-
-    def __getitem__(self, number: int) -> tuple[Float[Tensor, "g h w"], Float[Tensor, "3 h w"]]:
-        generator = generator_of(self.seed, number)
-        place = int(torch.randint(2**31, (), generator=generator))
-        given, frame = self.sample(place)
-        if self.crop is None:
-            return given, frame
-        return augmented(*cropped(given, frame, self.crop, generator), generator)
 
     def sample(self, number: int) -> tuple[Float[Tensor, "g h w"], Float[Tensor, "3 h w"]]:
-        seed, moment = self.first_seed + number // MOMENTS % self.count, number % MOMENTS
-        if self.cache is None:
-            return _moments(seed, self.size)[moment]
-        height, width = self.size
-        path = self.cache / f"moments_{GENERATION}_{width}x{height}_{seed}.safetensors"
-        if not path.exists():
-            pairs = _moments(seed, self.size)
-            given, frames = (torch.stack(x) for x in zip(*pairs))
-            pictures = torch.cat([given[:, : UNCOVERED.stop], frames], 1)
-            kept = {
-                "pictures": (pictures * 255).round().byte(),
-                "fields": given[:, UNCOVERED.stop :].half(),
-            }
-            with written_whole(path) as temporary:
-                save_file(kept, temporary)
-        kept = {name: tensor[moment] for name, tensor in load_file(path).items()}
-        pictures = kept["pictures"].float() / 255
-        return torch.cat([pictures[:-3], kept["fields"].float()]), pictures[-3:]
+        seed = self.first_seed + number // MOMENTS % self.count
+        made = lambda: _moments(seed, self.size)
+        return _kept(
+            self.cache,
+            f"moments_{GENERATION}_{WEIGHTLESS}_{seed}",
+            self.size,
+            made,
+            number % MOMENTS,
+        )
+
+
+def _kept(cache, name, size, make, moment):
+    """A pair of many from a cache, where they are bytes and half precision, or made and put there."""
+    if cache is None:
+        return make()[moment]
+    path = cache / f"{name}_{size[1]}x{size[0]}.safetensors"
+    if not path.exists():
+        given, frames = (torch.stack(x) for x in zip(*make()))
+        pictures = torch.cat([given[:, : UNCOVERED.stop], frames], 1)
+        fields = given[:, UNCOVERED.stop :].half()
+        with written_whole(path) as temporary:
+            save_file({"pictures": (pictures * 255).round().byte(), "fields": fields}, temporary)
+    with safe_open(path, "pt") as file:  # a moment is read, not all of them
+        pictures, fields = (file.get_slice(n)[moment] for n in ("pictures", "fields"))
+    pictures = pictures.float() / 255
+    return torch.cat([pictures[:-3], fields.float()]), pictures[-3:]
 
 
 def _moments(seed, size):
@@ -97,6 +96,73 @@ def _moments(seed, size):
     return pairs
 
 
+@dataclass(frozen=True)
+class Recordings:
+    """Clips of a folder, each at some moments: its first frame, the motion that was read from it, and what
+    was seen.
+
+    size: that clips are scaled to fill.
+    cache: A folder that keeps moments once made; without one every sample reads its clip anew.
+    """
+
+    size: tuple[int, int]
+    folder: Path
+    cache: Path | None = None
+    flow: str = "dis"
+    paths: tuple[Path, ...] = field(default=(), init=False)
+
+    def __post_init__(self):
+        found = tuple(sorted(p for p in self.folder.rglob("*") if p.suffix.lower() in CLIPS))
+        if not found:
+            raise ValueError(
+                f"Expected clips ({', '.join(CLIPS)}) in {str(self.folder)!r}, found none."
+            )
+        for path in found:  # a run of hours should not end at a clip that is drawn late
+            clip = read_clip(path, 64)
+            seen = sum(1 for _ in zip(clip.frames, range(SHORTEST)))
+            if seen < SHORTEST:
+                raise ValueError(
+                    f"{path.name!r} has {seen} frames, and {SHORTEST} are needed to read a motion from. "
+                    "Take it out of the folder."
+                )
+        object.__setattr__(self, "paths", found)
+
+    def sample(self, number: int) -> tuple[Float[Tensor, "g h w"], Float[Tensor, "3 h w"]]:
+        path = self.paths[number // MOMENTS % len(self.paths)]
+        made = lambda: _recorded(path, self.size, self.flow)
+        stat = path.stat()
+        what = (str(path.resolve()), stat.st_size, stat.st_mtime_ns, self.flow, WEIGHTLESS)
+        name = hashlib.sha256(repr(what).encode()).hexdigest()[:16]
+        return _kept(self.cache, f"clip_{name}", self.size, made, number % MOMENTS)
+
+
+def _recorded(path, size, flow):
+    clip = read_clip(path)
+    frames = [
+        covering(f[None, :3], size)[0] for f, _ in zip(clip.frames, range(round(MOST_S * clip.fps)))
+    ]
+    frames = torch.stack(frames)
+    window = min(ExtractionConfig().window_s, len(frames) / clip.fps)
+    bands = min(ExtractionConfig().bands, (round(window * clip.fps) - 1) // 2)
+    config = ExtractionConfig(bands, window)
+    found = extract(frames, clip.fps, config, estimator(flow), size)
+    if found.spectrum is None:
+        raise ValueError(
+            f"{path.name!r} cannot be learned from: {found.report} Take it out of the folder."
+        )
+    first, length = found.report.start_frame, round(window * clip.fps)
+    pairs = []
+    for moment in range(MOMENTS):
+        number = min(
+            first + length - 1,
+            len(frames) - 1,
+            first + round(length * (moment + 1) / (MOMENTS + 1)),
+        )
+        moved = moved_at(frames[first], found.spectrum, (number - first) / clip.fps)
+        pairs.append((given_of(moved), frames[number]))
+    return pairs
+
+
 def moved_at(still: Float[Tensor, "3 h w"], spectrum: SpectralVolume, t_s: float) -> Moved:
     """A moment of a motion as it is rendered without weights, importance from all of it."""
     base = float(spectrum.frequencies_hz[0])
@@ -108,11 +174,14 @@ def moved_at(still: Float[Tensor, "3 h w"], spectrum: SpectralVolume, t_s: float
     return next(moved_frames(still, motion, frames=[CLIP_TIMES]))
 
 
-def given_of(moved: Moved) -> Float[Tensor, "g h w"]:
-    """What `RenderModel` is given of a frame."""
-    given = torch.cat([moved.layers.still, moved.frame, moved.uncovered, moved.fields])
-    assert len(given) == GIVEN, given.shape
-    return given
+def anew(
+    given: Float[Tensor, "g h w"],
+    frame: Float[Tensor, "3 h w"],
+    generator: torch.Generator,
+    crop: int = CROP,
+) -> tuple[Float[Tensor, "g h2 w2"], Float[Tensor, "3 h2 w2"]]:
+    """Another view of a part."""
+    return augmented(*cropped(given, frame, crop, generator), generator)
 
 
 def cropped(given, frame, size, generator):

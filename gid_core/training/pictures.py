@@ -14,14 +14,17 @@ import torch.nn.functional as F
 from ..checkpoint import written_whole
 from ..encoding import as_complex
 from ..motion_model import LearnedMotion, MotionModel
+from ..renderer import RenderModel
 from ..shapes import Complex, Tensor
 from ..video import write_picture
 from ..viz import band_picture, heat, resized, tiles
 from .data import Scenes
+from .frames import FRAME, MOMENTS, STILL, Moments
 
 HELD_BACK = 3_000_000_000  # seeds of scenes that nothing is trained on
 SHOWN = 4
 HEIGHT = 100
+SCENE = (120, 192)  # px, of frames that are shown
 
 
 def draw(out: Path, stage: str, scenes: Scenes) -> Callable[[MotionModel, Path], None]:
@@ -38,6 +41,29 @@ def draw(out: Path, stage: str, scenes: Scenes) -> Callable[[MotionModel, Path],
             cells.append(resized(still, size))
             for field in (true, found):
                 cells += [resized(_energy(field), size), resized(band_picture(field[0, 0]), size)]
+        write_picture(path, tiles(cells, 5))
+        curve(out / "log.csv", out / "log.png")
+
+    return picture
+
+
+def draw_frames(out: Path) -> Callable[[RenderModel, Path], None]:
+    """The same for a renderer. A row a scene: still, weightless frame, finished, true, and where they differ."""
+    held = Moments(SCENE, SHOWN, first_seed=HELD_BACK)
+    samples = [held.sample(MOMENTS * n) for n in range(SHOWN)]
+
+    @torch.no_grad()
+    def picture(model: RenderModel, path: Path) -> None:
+        like, cells = model.head.weight, []
+        for given, frame in samples:
+            made = model.finished(given[None].to(like))[0].cpu()
+            cells += [
+                given[STILL],
+                given[FRAME],
+                made,
+                frame,
+                (4 * (made - frame)).abs().clamp(max=1),
+            ]
         write_picture(path, tiles(cells, 5))
         curve(out / "log.csv", out / "log.png")
 

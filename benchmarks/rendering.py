@@ -1,0 +1,281 @@
+"""Measure what renderers make of known frames.
+
+    python benchmarks/rendering.py synthetic [--size 256x160] [--scenes 40] [--gain 1] [--picture P]
+    python benchmarks/rendering.py real FOLDER OUT [--picture P]
+    python benchmarks/rendering.py speed [--sizes 512x288 1024x576 1920x1080]
+
+All of them get the same motion at every pixel. remap reads the still backwards, average and softmax
+splat its pixels and fill holes with the plate, weightless is `separation`, learned is `renderer`.
+--weights takes other weights than those that came along. OUT keeps the motion that was read from
+clips; nothing of it is for the repository.
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from gid_core import checkpoint, metrics, video
+from gid_core.clips import read_clip
+from gid_core.config import ExtractionConfig
+from gid_core.extraction import extract
+from gid_core.flow import estimator
+from gid_core.grid import backward_warp
+from gid_core.options import size as a_size
+from gid_core.renderer import load_renderer, painter, render_frames, shipped_renderer
+from gid_core.separation import moved_frames
+from gid_core.spectrum import Displacement, with_trend
+from gid_core.splat import softmax_splat, weighted_splat
+from gid_core.synthetic import make_scene
+
+HELD_BACK = 1_000_000_000  # seeds of scenes that nothing was tuned or trained on
+MOMENTS = (0.9, 1.0, 2.6, 4.1)  # s; the first two for what changes from frame to frame
+METHODS = ("still", "remap", "average", "softmax", "weightless", "learned")
+STEP = 1 / 30  # s between the frames that flicker is measured on
+RENDERED = 512  # longer side of clips
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--weights", type=Path, default=shipped_renderer())
+    commands = parser.add_subparsers(required=True)
+    command = commands.add_parser("synthetic")
+    command.set_defaults(run=synthetic)
+    command.add_argument("--size", type=a_size, default=(256, 160))
+    command.add_argument("--scenes", type=int, default=40)
+    command.add_argument("--gain", type=float, default=1.0)
+    command.add_argument("--picture", type=Path)
+    command = commands.add_parser("real")
+    command.set_defaults(run=real)
+    command.add_argument("folder", type=Path)
+    command.add_argument("out", type=Path)
+    command.add_argument("--picture", type=Path)
+    command = commands.add_parser("speed")
+    command.set_defaults(run=speed)
+    command.add_argument("--sizes", type=a_size, nargs="+", default=[(512, 288), (1024, 576), (1920, 1080)])  # fmt: skip
+    args = parser.parse_args()
+    args.run(args, load_renderer(args.weights))
+
+
+def frames_by(still, moved, model) -> dict:
+    """The same moment by every method."""
+    field, importance = moved.fields[None, :2], moved.fields[None, 2:3]
+    plate, whole = moved.layers.plate[None], still[None]
+    found = {"still": whole, "remap": backward_warp(whole, -field)}
+    for name, (frame, weight) in (
+        ("average", weighted_splat(whole, field, torch.ones_like(importance))),
+        ("softmax", softmax_splat(whole, field, importance)),
+    ):
+        found[name] = torch.where(weight > 0, frame, plate)
+    found["weightless"] = moved.frame[None]
+    found["learned"] = painter(model, still).finish(moved)[None]
+    return {name: found[name][0] for name in METHODS}
+
+
+def uncovered_by(frame) -> torch.Tensor:
+    """Where a moment shows what the still does not, h w: nothing that both show comes to lie there."""
+    share = weighted_splat(
+        frame.visible[None], frame.displacement[None], frame.visible[None] + 1e-6
+    )
+    return share[1][0, 0] < 0.5
+
+
+def synthetic(args, model):
+    """Median over scenes of what every method makes of exact motion."""
+    rows, pictures = [], []
+    for seed in range(args.scenes):
+        scene = make_scene(HELD_BACK + seed, args.size[::-1])
+        if args.gain != 1:
+            scene = louder(scene, args.gain)
+        spectrum, still = scene.spectrum(), scene.still
+        times = torch.tensor([*torch.arange(24) * 5 / 24, *MOMENTS, *(t + STEP for t in MOMENTS)])
+        coeffs, coords = with_trend(spectrum, times.double())
+        motion = Displacement(coeffs, coords.to(coeffs.dtype), 30.0, spectrum.reference_size, spectrum.mask)  # fmt: skip
+        moved = list(moved_frames(still, motion, frames=range(24, 32)))
+        row = {name: [] for name in METHODS}
+        for now, then, t in zip(moved[:4], moved[4:], MOMENTS):
+            truth, after = scene.frame(t), scene.frame(t + STEP)
+            made, next_made = frames_by(still, now, model), frames_by(still, then, model)
+            bare, moves = uncovered_by(truth), now.fields[3] > 0
+            step = after.displacement - truth.displacement
+            for name in METHODS:
+                error = (made[name] - truth.image).square().mean(0)
+                row[name].append(
+                    {
+                        "all": decibels(error.mean()),
+                        "moving": decibels(error[moves].mean()) if moves.any() else np.nan,
+                        "uncovered": decibels(error[bare].mean()) if bare.sum() > 20 else np.nan,
+                        "ssim": float(metrics.ssim(made[name][None], truth.image[None])[0]),
+                        "gmsd": float(metrics.gradient_deviation(made[name][None], truth.image[None])[0]),
+                        "sharp": sharpness(made[name], moves) / max(1e-9, sharpness(truth.image, moves)),
+                        "flicker": unsteady(made[name], next_made[name], truth, step),
+                    }
+                )  # fmt: skip
+            if args.picture and t == MOMENTS[2] and len(pictures) < 12:
+                pictures.append([*(made[n] for n in METHODS), truth.image])
+        rows.append({n: {k: np.nanmean([m[k] for m in ms]) if not all(np.isnan(m[k]) for m in ms) else np.nan for k in ms[0]} for n, ms in row.items()})  # fmt: skip
+        print(f"\r{seed + 1} of {args.scenes}", end="", file=sys.stderr)
+    columns = list(rows[0]["still"])
+    print(
+        f"\n{args.scenes} scenes, {args.size[0]}x{args.size[1]}, motion x {args.gain:g}: means over scenes"
+    )
+    print("| | " + " | ".join(columns) + " |\n|" + "---|" * (len(columns) + 1))
+    for name in METHODS:
+        means = [np.nanmean([r[name][c] for r in rows]) for c in columns]
+        print(
+            f"| {name} | "
+            + " | ".join(f"{m:.4f}" if abs(m) < 2 else f"{m:.2f}" for m in means)
+            + " |"
+        )
+    for other in ("average", "softmax", "weightless"):
+        for column in ("all", "moving", "uncovered", "flicker"):
+            told(
+                f"learned - {other}, {column}",
+                [r["learned"][column] - r[other][column] for r in rows],
+            )
+    if args.picture:
+        save(args.picture, pictures)
+
+
+def louder(scene, gain):
+    from dataclasses import replace
+
+    return replace(scene, shift=scene.shift * gain, strain=scene.strain * gain)
+
+
+def unsteady(frame, after, truth, step) -> float:
+    """Root-mean-square change of what is read along the true path, from a frame to the next."""
+    position = truth.displacement[None]
+    one, other = (
+        backward_warp(x[None], d) for x, d in ((frame, position), (after, position + step[None]))
+    )
+    seen = (truth.visible > 0.5) & (truth.displacement.abs().amax(0, keepdim=True) > 0.05)
+    return (
+        float((one - other)[0].square().mean(0, keepdim=True)[seen].mean().sqrt())
+        if seen.any()
+        else np.nan
+    )
+
+
+def sharpness(picture, where) -> float:
+    """Mean slope of brightness where something moves."""
+    grey = metrics.luma(picture[None])[0]
+    slope = F.pad(grey.diff(dim=0), (0, 0, 0, 1)).abs() + F.pad(grey.diff(dim=1), (0, 1)).abs()
+    return float(slope[where].mean()) if where.any() else 0.0
+
+
+def real(args, model):
+    """Every clip: its first frame moved by what was read from it, against its later frames."""
+    args.out.mkdir(parents=True, exist_ok=True)
+    gains, sharp, pictures = {}, {}, []
+    for path in sorted(p for p in args.folder.iterdir() if p.is_file()):
+        clip = read_clip(path, RENDERED)
+        frames = torch.stack([frame for frame, _ in zip(clip.frames, range(round(5 * clip.fps)))])
+        kept = args.out / f"{path.stem}.safetensors"
+        start = args.out / f"{path.stem}.txt"
+        if not start.exists():
+            config = ExtractionConfig(window_s=min(5.0, len(frames) / clip.fps))
+            found = extract(frames, clip.fps, config, estimator("dis"), clip.size)
+            if found.spectrum is not None:
+                checkpoint.save_spectrum(found.spectrum, kept)
+            start.write_text(str(found.report.start_frame))
+        if not kept.exists():
+            print(f"| {path.stem} | refused |")
+            continue
+        spectrum, first = checkpoint.load_spectrum(kept), int(start.read_text())
+        taken = frames[first:]
+        numbers = np.linspace(8, min(len(taken), round(5 * clip.fps)) - 1, 12).round().astype(int)
+        coeffs, coords = with_trend(
+            spectrum, torch.arange(len(taken), dtype=torch.float64) / clip.fps
+        )
+        motion = Displacement(
+            coeffs, coords.to(coeffs.dtype), clip.fps, spectrum.reference_size, spectrum.mask
+        )
+        errors, slopes = {n: 0.0 for n in METHODS}, {n: [] for n in METHODS}
+        area = (
+            F.interpolate(coeffs.abs().sum((1, 2))[:, None], taken.shape[-2:], mode="nearest")[0, 0]
+            > 0
+        )
+        for number, moved in zip(numbers, moved_frames(taken[0], motion, frames=numbers.tolist())):
+            made = frames_by(taken[0], moved, model)
+            for name in METHODS:
+                errors[name] += float((made[name] - taken[number]).square().mean(0)[area].mean())
+                slopes[name].append(
+                    sharpness(made[name], area) / max(1e-9, sharpness(taken[number], area))
+                )
+        if args.picture and len(pictures) < 14:
+            pictures.append(
+                [*(made[n] for n in ("still", "softmax", "weightless", "learned")), taken[number]]
+            )
+        base = errors["still"]
+        gains[path.stem] = {n: 10 * np.log10(base / errors[n]) for n in METHODS}
+        sharp[path.stem] = {n: float(np.mean(slopes[n])) for n in METHODS}
+        cells = [f"{gains[path.stem][n]:.2f}" for n in METHODS[1:]]
+        print(
+            f"| {path.stem} | " + " | ".join(cells) + f" | {sharp[path.stem]['learned']:.3f} |",
+            flush=True,
+        )
+    print(
+        "| clip | "
+        + " | ".join(METHODS[1:])
+        + " | sharpness, learned |  dB over the first frame, where it moves"
+    )
+    for other in ("average", "softmax", "weightless"):
+        told(f"learned - {other}, dB", [g["learned"] - g[other] for g in gains.values()])
+    for name in METHODS:
+        told(f"sharpness of {name}", [s[name] for s in sharp.values()])
+    if args.picture:
+        save(args.picture, pictures)
+
+
+def speed(args, model):
+    """Frames a second of each renderer, one after the other, and what the learned one needs."""
+    for width, height in args.sizes:
+        scene = make_scene(HELD_BACK, (height // 4, width // 4), amplitude_pct=1.5)
+        still = F.interpolate(scene.still[None], (height, width), mode="bicubic")[0].clamp(0, 1)
+        coeffs, coords = with_trend(scene.spectrum(), torch.arange(12, dtype=torch.float64) / 30)
+        for name, mask in (("scene's mask", scene.mask[None]), ("all moves", None)):
+            motion = Displacement(coeffs, coords.to(coeffs.dtype), 30.0, (height, width), mask)
+            if mask is None:
+                motion = Displacement(coeffs + 0.2, motion.modal_coords, 30.0, (height, width))
+            spent = {}
+            for kind, network in (("splat", None), ("learned", model)):
+                times, start = [], time.perf_counter()
+                for _ in render_frames(still, motion, model=network):
+                    times.append(time.perf_counter() - start)
+                    start = time.perf_counter()
+                spent[kind] = float(np.median(times[1:]))
+            rates = ", ".join(f"{k} {1 / s:.2f} frames/s" for k, s in spent.items())
+            print(f"{width}x{height}, {name}: {rates}; learned takes {spent['learned'] / spent['splat']:.2f} x", flush=True)  # fmt: skip
+
+
+def decibels(error) -> float:
+    return float(-10 * torch.log10(error.clamp(min=1e-12)))
+
+
+def told(what, values):
+    """Median, mean with its 95 % interval by bootstrap, least."""
+    values = np.array([v for v in values if np.isfinite(v)])
+    drawn = np.random.default_rng(0).choice(values, (2000, len(values))).mean(1)
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    print(f"{what}: median {np.median(values):.4f}, mean {values.mean():.4f} [{low:.4f}, {high:.4f}], least {values.min():.4f}, of {len(values)}")  # fmt: skip
+
+
+def save(path, rows):
+    height = 180
+    fit = lambda x: F.interpolate(x[None], (height, round(height * x.shape[2] / x.shape[1])), mode="nearest")[0]  # fmt: skip
+    strips = [torch.cat([fit(x) for x in row], 2) for row in rows]
+    width = max(s.shape[2] for s in strips)
+    video.write_picture(
+        path, torch.cat([F.pad(s, (0, width - s.shape[2])) for s in strips], 1).clamp(0, 1)
+    )
+
+
+if __name__ == "__main__":
+    main()

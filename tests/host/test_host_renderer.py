@@ -1,0 +1,64 @@
+"""The network that finishes frames, in a real host: a choice, and never where nothing moves."""
+
+import numpy as np
+from graphs import Graph, painted, refusal, still
+from scipy import ndimage
+from test_host_cancel import assert_cancelled, assert_still_works, slow
+
+SHIPPED, SPLAT = "learned (shipped)", "splat only"
+
+
+def rendered(host, folder, **inputs):
+    folder.mkdir()
+    return Graph(folder).animate(still(), painted(), render=inputs).frames(host)
+
+
+def far_off():
+    """What nothing moves or comes to."""
+    away = ~ndimage.binary_dilation(painted()[0] > 0, iterations=16)
+    assert away.any()
+    return away
+
+
+def test_it_is_the_default_and_splatting_alone_a_choice(host, tmp_path):
+    plain, named, splat = (
+        rendered(host, tmp_path / name, **inputs)
+        for name, inputs in (("a", {}), ("b", {"renderer": SHIPPED}), ("c", {"renderer": SPLAT}))
+    )
+    assert np.array_equal(plain, named) and not np.array_equal(plain, splat)
+    assert np.abs(plain - splat).mean() < 0.01
+    assert (plain[:, far_off()] == still()[0][far_off()]).all()
+
+
+def test_an_open_shutter_blurs_what_moves_alone(host, tmp_path):
+    sharp = rendered(host, tmp_path / "a", renderer=SPLAT)
+    blurred = rendered(host, tmp_path / "b", renderer=SPLAT, motion_blur=1.0)
+    assert not np.array_equal(sharp, blurred)
+    assert (blurred[:, far_off()] == still()[0][far_off()]).all()
+
+
+def test_depth_says_what_is_in_front(host, tmp_path):
+    # What is painted, the nearer the farther right; or the other way about.
+    frames = []
+    for sign in (1, -1):
+        (tmp_path / str(sign)).mkdir()
+        graph = Graph(tmp_path / str(sign)).animate(still(), painted(), {"amplitude": 8.0}, render={"renderer": SPLAT})  # fmt: skip
+        slope = np.linspace(0, 1, 96, dtype=np.float32)[None, None, ::sign]
+        graph.given("slope", np.ascontiguousarray(slope.repeat(64, 1)))
+        graph.nodes["render"]["inputs"]["depth"] = ("slope", 1)
+        frames.append(graph.frames(host))
+    assert not np.array_equal(*frames)
+
+
+def test_weights_of_another_kind_are_not_offered_and_none_are_refused(host, tmp_path):
+    offered = host.hello["nodes"]["FeatureSplatRender"]["input"]["optional"]["renderer"]
+    options = offered[1].get("options", offered[0])
+    assert options[0] == SHIPPED and options[-1] == SPLAT and "shipped (small)" not in options
+    graph = Graph(tmp_path).animate(still(), painted(), render={"renderer": "mine.safetensors"})
+    assert "mine.safetensors" in refusal(graph.keep(frames=("render", 0)).run(host))
+
+
+def test_rendering_with_an_open_shutter_stops(host, tmp_path):
+    graph = slow(tmp_path, motion_blur=0.5).keep(frames=("render", 0))
+    assert_cancelled(graph.run(host, interrupt={"node": "render", "after": 1.0}))
+    assert_still_works(host, tmp_path)
