@@ -206,11 +206,10 @@ def _photographs(folder):
 def train(args) -> None:
     if args.cache is not None:
         report.make_folder(args.cache)
-    model, mixture, how, draw = runs.prepared(args)
+    model, mixture, how, rest = runs.prepared(args)
     bar = _Bar("step", args.quiet)
-    training.train(
-        model, mixture, how, args.out, picture=draw, callback=lambda done, of, loss: bar(done, of)
-    )
+    told = lambda done, of, loss: bar(done, of)
+    training.train(model, mixture, how, args.out, callback=told, **rest)
     _say(f"wrote {args.out / 'model.safetensors'}: {args.stage}, {args.steps} steps")
 
 

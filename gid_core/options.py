@@ -130,6 +130,7 @@ def parser(run: dict[str, Callable]) -> argparse.ArgumentParser:
     add("--save-every", type=number(int, 1, 10**8), default=how.save_every, metavar="N", help="steps (default: %(default)s)")  # fmt: skip
     add("--scenes", type=number(int, 1, 10**9), default=5000, metavar="N", help="how many synthetic scenes (default: %(default)s)")  # fmt: skip
     add("--cache", type=Path, metavar="DIR", help="folder that keeps scenes once made (1.3 MB each at 128x80; for the renderer 3 MB)")  # fmt: skip
+    add("--perceptual", type=Path, metavar="F", help="of the renderer: VGG-16 as safetensors with torchvision's names, so that the looks of a frame count too")  # fmt: skip
     add("--photographs", type=Path, metavar="DIR", help="also the elastic prior's motion of these pictures")  # fmt: skip
     add(
         "--clips",

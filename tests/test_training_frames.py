@@ -1,6 +1,7 @@
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 
@@ -19,6 +20,7 @@ from gid_core.training.data import Mixture
 from gid_core.training.frames import (
     DISPLACEMENT,
     FRAME,
+    GRAIN,
     MOMENTS,
     STILL,
     UNCOVERED,
@@ -27,9 +29,11 @@ from gid_core.training.frames import (
     anew,
     augmented,
     cropped,
+    grained,
+    mistaken,
     moved_at,
 )
-from gid_core.training.objectives import Painting
+from gid_core.training.objectives import SLOPES, Painting
 from gid_core.video import write_clip
 
 SIZE = (48, 72)
@@ -134,13 +138,14 @@ def test_the_loss_is_zero_for_the_frame_itself_and_heeds_only_what_moved(rng):
     given[:, -1:, :, :24] = 0
     frame = given[:, FRAME].clone()
     terms = Painting(model).losses(given, frame, [])
-    assert set(terms) == {"error"} and sum(terms.values()) == 0
+    assert set(terms) == {"error", "slopes"} and sum(terms.values()) == 0
     frame[..., :24] = 0  # nothing moves there
     assert sum(Painting(model).losses(given, frame, []).values()) == 0
     frame[..., 24:] = 0
     terms = Painting(model).losses(given, frame, [])
     # Untrained, all of the error is left, whatever its size.
     assert float(terms["error"].detach()) == pytest.approx(1, abs=0.01)
+    assert float(terms["slopes"].detach()) == pytest.approx(SLOPES, abs=0.01)
 
 
 def test_the_shipped_renderer_leaves_less_error_on_scenes_it_never_saw():
@@ -154,3 +159,37 @@ def test_the_shipped_renderer_leaves_less_error_on_scenes_it_never_saw():
         before, after = ((x - frame).square().mean() for x in (moved.frame, made))
         left.append(float(after / before))
     assert sum(left) / 6 < 0.95 and sorted(left)[2] < 0.97, left
+
+
+def test_a_mistaken_motion_is_nearly_the_motion(rng):
+    scene = make_scene(3, SIZE, "flowers", amplitude_pct=3.0)
+    true, inner = scene.spectrum(), scene.mask[0] > 0.9
+    unlike, masks = [], []
+    for seed in range(12):
+        found = mistaken(true, torch.Generator().manual_seed(seed))
+        masks.append(found.mask)
+        torch.testing.assert_close(
+            found.mean, -found.coeffs.real.sum(1)
+        )  # none at the still's moment
+        away = (found.coeffs - true.coeffs)[..., inner].abs().square().sum()
+        unlike.append(float(away / true.coeffs[..., inner].abs().square().sum()))
+        if found.mask is not None:  # it may be thought to reach farther, never less far
+            assert (found.mask >= true.mask).all()
+    assert all(u > 0 for u in unlike) and max(unlike) < 1 and np.median(unlike) < 0.5
+    assert 1 <= sum(m is None for m in masks) <= 8
+    still = replace(true, coeffs=true.coeffs * 0)
+    assert not mistaken(still, rng).coeffs.any()  # nothing is not mistaken for something
+
+
+def test_grain_comes_along_with_what_it_lies_on():
+    still = torch.full((3, 40, 60), 0.5)
+    noise = grained(still, torch.Generator().manual_seed(1)) - still
+    assert GRAIN[0] * 0.9 < noise.std() < GRAIN[1] * 1.1
+    # The frame that is asked for is as grainy as the still where nothing moves, to the bit.
+    given, frame = Moments(SIZE, count=1).sample(0)
+    calm = given[-1] == 0
+    clean = replace(make_scene(2_000_000, SIZE).film, grain=0.0)
+    scene = replace(make_scene(2_000_000, SIZE), film=clean)
+    assert (given[STILL] - scene.still)[:, calm].std() > GRAIN[0] / 2
+    seen = scene.mask[0] == 0
+    torch.testing.assert_close((frame - given[STILL])[:, calm & seen].abs().mean(), torch.tensor(0.0), atol=2e-3, rtol=0)  # fmt: skip

@@ -14,7 +14,7 @@ def asked(tmp_path, **options):
     given = dict(
         stage="renderer", steps=5, batch=3, rate=1e-3, schedule="cosine", workers=0, precision="no",
         seed=2, save_every=7, begin=None, preset=None, layout=None, normalization=None, bands=None,
-        scenes=4, scenes_weight=1.0, cache=None, photographs=None, photographs_weight=0.5, clips=None,
+        scenes=4, scenes_weight=1.0, cache=None, perceptual=None, photographs=None, photographs_weight=0.5, clips=None,
         clips_weight=0.25, out=tmp_path,
     )  # fmt: skip
     return Namespace(**given | options)
@@ -48,6 +48,10 @@ def test_a_motion_model_learns_from_scenes(tmp_path):
     [
         ({"layout": "volume"}, "Expected no --layout here: the stage renderer has none"),
         ({"bands": 3}, "Expected no --bands here"),
+        (
+            {"stage": "encoder", "perceptual": "vgg"},
+            "Expected no --perceptual here: only a renderer's",
+        ),
         ({"stage": "bands"}, "Train autoencoder and encoder first"),
     ],
 )

@@ -5,6 +5,8 @@ Law: sample n is the same on every machine and in every run, and needs no sample
 Convention: a sample is (given, frame): what `RenderModel` is given, GIVEN h w (still, weightless frame,
 uncovered, displacement, importance, how far things moved), and the frame that should come of it. The
 weightless frame is made as in use, from the motion on its grid, so that what is learned is what is left.
+Motions in use are not exact and pictures have grain: half of the moments have a motion as it might be
+read or drawn, and the frame that should come of a grainy still has its grain, carried along.
 """
 
 import hashlib
@@ -12,6 +14,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
+from einops import rearrange
 from safetensors import safe_open
 from safetensors.torch import save_file
 
@@ -26,10 +30,19 @@ from ..separation import Moved, moved_frames
 from ..shapes import Float, Tensor
 from ..spectrum import Displacement, SpectralVolume, with_trend
 from ..synthetic import make_scene
+from ..textures import blur, normal
 from .data import GENERATION, covering, generator_of
 
-WEIGHTLESS = 1  # version of `separation`, whose frames are kept in caches
+RECIPE = 2  # of moments in caches: how they are made here, and by `separation`
 MOMENTS = 4  # of a scene or a clip
+LOUDEST = 3.0  # times the motion of a scene
+GRAIN, GRAIN_PX = (0.002, 0.03), (0.1, 1.5)  # deviation, and how far it is out of focus
+SMEAR_PX, SPREAD_PX = (0.3, 4.0), 6  # of a motion over edges, and of what it is thought to move
+OFF_PX, OFF_SIZE_PX = (
+    (0.03, 0.3),
+    (4.0, 40.0),
+)  # deviation of a motion that is off, and the size of its errors
+EVERYTHING = 0.3  # share of mistaken motions that come without a mask
 MOST_S, SHORTEST = 6.0, 8  # s and frames of a clip that is read
 CLIPS = (".mp4", ".mov", ".webm", ".mkv", ".avi", ".gif")
 CLIP_TIMES = 24  # over which importance is a mean
@@ -56,7 +69,7 @@ class Moments:
         made = lambda: _moments(seed, self.size)
         return _kept(
             self.cache,
-            f"moments_{GENERATION}_{WEIGHTLESS}_{seed}",
+            f"moments_{GENERATION}_{RECIPE}_{seed}",
             self.size,
             made,
             number % MOMENTS,
@@ -81,19 +94,66 @@ def _kept(cache, name, size, make, moment):
 
 
 def _moments(seed, size):
-    scene = make_scene(seed, size)
-    # Without grain: that of another moment is another, and cannot be learned.
-    scene = replace(scene, film=replace(scene.film, grain=0.0))
     generator = generator_of(seed, 0)
+    scene = make_scene(seed, size)
+    gain = LOUDEST ** max(0.0, _between(-1, 1, generator))
+    # Without grain: that of another moment is another, and cannot be learned.
+    film = replace(scene.film, grain=0.0)
+    scene = replace(scene, film=film, shift=scene.shift * gain, strain=scene.strain * gain)
     duration_s = 1 / float(scene.frequencies_hz[0])
     pairs = []
     for moment in range(MOMENTS):
-        t_s = duration_s * float(torch.rand((), generator=generator))
-        coarse = COARSEST ** (float(torch.rand((), generator=generator)) * (moment % 2))
-        grid = grid_size(*size, round(max(size) / coarse))
-        moved = moved_at(scene.still, scene.spectrum(grid), t_s)
-        pairs.append((given_of(moved), scene.image_at(t_s)))
+        t_s = _between(0, duration_s, generator)
+        coarse = COARSEST ** (_between(0, 1, generator) * (moment % 2))
+        spectrum = scene.spectrum(grid_size(*size, round(max(size) / coarse)))
+        if moment >= MOMENTS // 2:
+            spectrum = mistaken(spectrum, generator)
+        moved, frame = moved_at(scene.still, spectrum, t_s), scene.image_at(t_s)
+        grainy = moved_at(grained(scene.still, generator), spectrum, t_s)
+        pairs.append((given_of(grainy), (frame + grainy.frame - moved.frame).clamp(0, 1)))
     return pairs
+
+
+def grained(still: Float[Tensor, "3 h w"], generator: torch.Generator) -> Float[Tensor, "3 h w"]:
+    """A still as cameras give them."""
+    noise = blur(normal(generator, *still.shape), _likely(GRAIN_PX, generator))
+    return (still + _likely(GRAIN, generator) / noise.std() * noise).clamp(0, 1)
+
+
+def mistaken(spectrum: SpectralVolume, generator: torch.Generator) -> SpectralVolume:
+    """A motion as it might be read from a clip or drawn: over edges, on what stands still, a little off."""
+    exact, mask = torch.view_as_real(spectrum.coeffs[0]), spectrum.mask
+    k, _, height, width = spectrum.coeffs.shape[1:]
+    px = spectrum.reference_size[1] / width  # of the picture, to one of the grid
+    channels = rearrange(exact, "k xy h w part -> (k xy part) h w")
+    channels = blur(channels, _likely(SMEAR_PX, generator) / px)
+    off = blur(normal(generator, *channels.shape), _likely(OFF_SIZE_PX, generator) / px)
+    off = off / off.square().mean((1, 2), keepdim=True).sqrt()
+    # As strong in a band as the motion is.
+    size = channels.unflatten(0, (k, 4)).square().mean((1, 2, 3)).sqrt().repeat_interleave(4)
+    off = off * size.view(-1, 1, 1)
+    # Deviation of a coordinate over time; of what is off no more than there is motion to be wrong about.
+    rms = px * (channels.square().sum(0).mean() / 4).sqrt()
+    strength = (_likely(OFF_PX, generator) / rms.clamp(min=1e-9)).clamp(max=0.5)
+    reach = round(_between(0, SPREAD_PX, generator))
+    mask = F.max_pool2d(mask, 2 * reach + 1, 1, reach)
+    where = F.interpolate(mask, (height, width), mode="area")[0]
+    channels = where * (channels + strength * off)
+    if _between(0, 1, generator) < EVERYTHING:
+        mask = None
+    coeffs = rearrange(channels, "(k xy part) h w -> k xy h w part", k=k, xy=2).contiguous()
+    coeffs = torch.view_as_complex(coeffs)[None]
+    return replace(spectrum, coeffs=coeffs, mask=mask, mean=-coeffs.real.sum(1))
+
+
+def _between(low, high, generator):
+    return low + (high - low) * float(torch.rand((), generator=generator))
+
+
+def _likely(bounds, generator):
+    """A size between two, each factor as likely."""
+    low, high = bounds
+    return low * (high / low) ** _between(0, 1, generator)
 
 
 @dataclass(frozen=True)
@@ -131,7 +191,7 @@ class Recordings:
         path = self.paths[number // MOMENTS % len(self.paths)]
         made = lambda: _recorded(path, self.size, self.flow)
         stat = path.stat()
-        what = (str(path.resolve()), stat.st_size, stat.st_mtime_ns, self.flow, WEIGHTLESS)
+        what = (str(path.resolve()), stat.st_size, stat.st_mtime_ns, self.flow, RECIPE)
         name = hashlib.sha256(repr(what).encode()).hexdigest()[:16]
         return _kept(self.cache, f"clip_{name}", self.size, made, number % MOMENTS)
 
@@ -211,6 +271,10 @@ def augmented(given, frame, generator):
     if float(torch.rand((), generator=generator)) < 0.5 and frame.shape[-1] == frame.shape[-2]:
         given, frame = given.mT.clone(), frame.mT
         given[DISPLACEMENT] = given[DISPLACEMENT].flip(0).clone()
+    if float(torch.rand((), generator=generator)) < 0.3:  # through a worse lens
+        pictures = torch.cat([given[: FRAME.stop], frame])[None]
+        pictures = F.avg_pool2d(F.pad(pictures, (1,) * 4, mode="reflect"), 3, 1)[0]
+        given[: FRAME.stop], frame = pictures[:-3], pictures[-3:]
     # Mixing by colour and brightness commutes with mixing by place.
     hues = torch.randperm(3, generator=generator)
     gain = 1 - 0.4 * torch.rand(3, 1, 1, generator=generator)

@@ -66,6 +66,7 @@ def train(
     notes: dict | None = None,
     picture: Callable[[nn.Module, Path], None] | None = None,
     callback: Callable[[int, int, float], None] = lambda step, of, loss: None,
+    perception: nn.Module | None = None,
 ) -> nn.Module:
     """Train one stage of a model, or go on with it; the averaged model, on the CPU.
 
@@ -73,6 +74,7 @@ def train(
         data: Items are tuples of tensors, as the stage's losses take them; `described` goes on record.
         picture: Called with the averaged model and a path, to draw what it can do by now.
         callback: (steps done, of so many, loss). May raise: what was saved stays.
+        perception: By which a renderer's looks are judged, besides its errors.
 
     Raises:
         ValueError: If accelerate is missing, the folder is another run's, or the loss is not finite.
@@ -89,7 +91,8 @@ def train(
     ranks, rank = accelerator.num_processes, accelerator.process_index
     if config.batch % ranks:
         raise ValueError(f"Expected a batch that {ranks} processes can share, got {config.batch}.")
-    run = _Run(out, model, data, config, accelerator.is_main_process)
+    looks = {} if perception is None else {"perception": True}
+    run = _Run(out, model, data, config, accelerator.is_main_process, looks)
     first = run.load(model)
     begun_at = accelerator.gather(torch.tensor([first], device=accelerator.device))
     if (begun_at != first).any():
@@ -97,7 +100,8 @@ def train(
             f"Expected one state for all processes, got steps {begun_at.tolist()}. The run's folder has "
             "to lie on a disk that every host sees."
         )
-    objective = objective_of(config.stage, model)
+    perception = perception and perception.to(accelerator.device)
+    objective = objective_of(config.stage, model, perception)
     learning = objective.learning()
     for parameter in model.parameters():
         parameter.requires_grad_(False)
@@ -210,12 +214,12 @@ def _with(model, values, work) -> None:
 class _Run:
     """What a run keeps on disk. Only one process writes."""
 
-    def __init__(self, out: Path, model, data: Dataset, config: TrainConfig, writes: bool):
+    def __init__(self, out: Path, model, data: Dataset, config: TrainConfig, writes: bool, more):
         self.out, self.writes, self.average, self.moments = out, writes, None, {}
         self._log, self.seconds = out / "log.csv", 0.0
         settings = ("stage", "batch", "rate", "schedule", "precision", "seed")
         what = {name: getattr(config, name) for name in settings}
-        what |= {"model": asdict(model.config), "data": data.described}
+        what |= {"model": asdict(model.config), "data": data.described} | more
         self.what = json.loads(json.dumps(what))
         try:
             out.mkdir(parents=True, exist_ok=True)
@@ -239,7 +243,7 @@ class _Run:
                 f"{str(self._state)!r} is damaged: {error}. Delete it to begin the run anew."
             ) from error
         run = json.loads(header.get("run", "{}"))
-        odd = sorted(n for n in self.what if run.get(n) != self.what[n])
+        odd = sorted(n for n in {*self.what, *run} if run.get(n) != self.what.get(n))
         if odd:
             raise ValueError(
                 f"{str(self.out)!r} holds another run: its {odd[0]} differs. Use another folder, or the "

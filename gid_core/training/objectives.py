@@ -24,6 +24,7 @@ from ..denoiser import across_bands
 from ..motion_model import MotionModel, save_model
 from ..renderer import RenderModel, save_renderer
 from ..shapes import Float, Tensor
+from .perception import Perception
 
 STAGES = ("autoencoder", "encoder", "bands", "coordination")  # of a motion model, in this order
 RENDERER = "renderer"
@@ -36,6 +37,8 @@ BANDS_AT_A_TIME = 4  # of a motion, in stage 1
 RIM = 8  # px at the sides of a crop
 UNCOVERED = 2.0  # weight of what was uncovered, beside what is seen
 HAIR = 0.01  # of the range of colours: an error that is as good as none
+SLOPES, LOOKS = 0.3, 0.3  # weights against the error of colours
+ALIKE = 0.01  # of features: pictures that look the same
 
 
 @dataclass(frozen=True)
@@ -151,9 +154,13 @@ class Objective:
 
 @dataclass(frozen=True)
 class Painting:
-    """Training of a renderer: what it makes of a frame is to be the frame."""
+    """Training of a renderer: what it makes of a frame is to be the frame.
+
+    perception: By which the looks of it count too; without one its slopes stand in for them.
+    """
 
     model: RenderModel
+    perception: Perception | None = None
 
     def learning(self) -> list[torch.nn.Parameter]:
         return list(self.model.parameters())
@@ -164,20 +171,29 @@ class Painting:
         frame: Float[Tensor, "b 3 h w"],
         generators: list[torch.Generator],
     ) -> dict[str, Float[Tensor, ""]]:
-        """What is left of the weightless frame's squared error.
+        """What is left of the weightless frame's errors: of colours, of slopes at some scales, of looks.
 
-        Over what moved, as a share, item by item: so a scene in which little goes wrong counts nearly as much
+        Squares over what moved, as a share, item by item: so a scene in which little goes wrong counts nearly as much
         as one in which much does, unless what goes wrong is a hair. (Absolute errors were tried: where two layers mix
         their median is the frame as it is, and nothing was learned.)
         """
         made = self.model.finished(given)
         moved, uncovered, by = given[:, 3:6], given[:, 6:7], given[:, 10:]
         # The sides of a crop lack what comes in from beyond them.
-        weight = F.pad(torch.ones_like(by)[..., RIM:-RIM, RIM:-RIM], (RIM,) * 4) * (by > 0)
-        weight = (weight * (1 + UNCOVERED * uncovered)).sqrt()
+        counts = F.pad(torch.ones_like(by)[..., RIM:-RIM, RIM:-RIM], (RIM,) * 4) * (by > 0)
+        weight = (counts * (1 + UNCOVERED * uncovered)).sqrt()
         left, was = ((x - frame) * weight for x in (made, moved))
         squares = lambda x: x.square().mean((1, 2, 3))
-        return {"error": (squares(left) / (squares(was) + HAIR**2)).mean()}
+        terms = {
+            "error": (squares(left) / (squares(was) + HAIR**2)).mean(),
+            "slopes": SLOPES * (slopes(left) / (slopes(was) + HAIR**2)).mean(),
+        }
+        if self.perception is not None:
+            # What does not count looks as it should.
+            seen = (torch.where(counts > 0, x, frame) for x in (made, moved))
+            left, was = (self.perception(x, frame) for x in seen)
+            terms["looks"] = LOOKS * (left / (was + ALIKE)).mean()
+        return terms
 
     def finish(self, data: Dataset) -> None:
         """Nothing is left to do."""
@@ -186,13 +202,15 @@ class Painting:
         save_renderer(self.model, path, notes)
 
 
-def objective_of(stage: str, model: torch.nn.Module) -> Objective | Painting:
-    """What a stage asks of a model.
+def objective_of(
+    stage: str, model: torch.nn.Module, perception: Perception | None = None
+) -> Objective | Painting:
+    """What a stage asks of a model; `perception` is for a renderer.
 
     Raises:
         ValueError: For an unknown stage.
     """
-    return Painting(model) if stage == RENDERER else Objective(stage, model)
+    return Painting(model, perception) if stage == RENDERER else Objective(stage, model)
 
 
 def _chosen(channels, generators):
@@ -222,6 +240,15 @@ def multiscale_gradient(
     total, error = 0.0, found - wanted
     for _ in range(SCALES):
         total = total + error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
+        error = F.avg_pool2d(error, 2)
+    return total / SCALES
+
+
+def slopes(error: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
+    """Mean square of an error's slopes, at full, half and quarter size, item by item."""
+    total = 0.0
+    for _ in range(SCALES):
+        total = total + sum(error.diff(dim=d).square().mean((1, 2, 3)) for d in (-1, -2))
         error = F.avg_pool2d(error, 2)
     return total / SCALES
 

@@ -4,9 +4,8 @@ Law: what does not fit together is refused before anything is learned.
 """
 
 from argparse import Namespace
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -15,10 +14,13 @@ from ..config import PRESETS, RENDERERS, MotionModelConfig
 from . import data, frames, pictures
 from .loop import TrainConfig
 from .objectives import RENDERER
+from .perception import load_perception
 
 FRAME_SIZE = (160, 256)  # of the scenes that rendering is learned from
 
-Run = tuple[nn.Module, data.Mixture, TrainConfig, Callable[[nn.Module, Path], None]]
+Run = tuple[
+    nn.Module, data.Mixture, TrainConfig, dict[str, Any]
+]  # the last: what else `train` takes
 
 
 def prepared(args: Namespace) -> Run:
@@ -35,6 +37,7 @@ def prepared(args: Namespace) -> Run:
 
 
 def _of_motion(args, how) -> Run:
+    _refuse(args, ("perceptual",), "only a renderer's frames have looks")
     begun = None if args.begin is None else motion_model.load_model(args.begin)
     config = _configuration(args, begun)
     size = (config.longest_side * 5 // 8, config.longest_side)
@@ -55,7 +58,7 @@ def _of_motion(args, how) -> Run:
         kept = {n: t for n, t in begun.state_dict().items() if n in wanted}
         kept = {n: t for n, t in kept.items() if t.shape == wanted[n].shape}
         model.load_state_dict(kept, strict=False)
-    return model, mixture, how, pictures.draw(args.out, args.stage, scenes)
+    return model, mixture, how, {"picture": pictures.draw(args.out, args.stage, scenes)}
 
 
 def _of_renderer(args, how) -> Run:
@@ -70,7 +73,9 @@ def _of_renderer(args, how) -> Run:
     found = [(frames.Moments(FRAME_SIZE, args.scenes, cache=args.cache), args.scenes_weight)]
     if args.clips is not None:
         found.append((frames.Recordings(FRAME_SIZE, args.clips, args.cache), args.clips_weight))
-    return model, _mixture(found, args, frames.anew), how, pictures.draw_frames(args.out)
+    looks = args.perceptual and load_perception(args.perceptual)
+    rest = {"picture": pictures.draw_frames(args.out), "perception": looks}
+    return model, _mixture(found, args, frames.anew), how, rest
 
 
 def _mixture(found, args, augment):
