@@ -1,18 +1,23 @@
 """Measure what renderers make of known frames.
 
-    python benchmarks/rendering.py synthetic [--size 256x160] [--scenes 40] [--gain 1] [--picture P]
+    python benchmarks/rendering.py synthetic [--size 256x160] [--scenes 40] [--gain 1] [--grain] [--picture P]
     python benchmarks/rendering.py real FOLDER OUT [--picture P]
     python benchmarks/rendering.py speed [--sizes 512x288 1024x576 1920x1080]
+    python benchmarks/rendering.py memory
 
 All of them get the same motion at every pixel. remap reads the still backwards, average and softmax
-splat its pixels and fill holes with the plate, weightless is `separation`, learned is `renderer`.
---weights takes other weights than those that came along. OUT keeps the motion that was read from
+splat its pixels and fill holes with the plate, weightless is `separation`, learned is `renderer`, exact is the
+truth itself. Scenes have no grain, which is another in every frame and nobody's to foresee, unless --grain asks
+for it. --weights takes other weights than those that came along. OUT keeps the motion that was read from
 clips; nothing of it is for the repository.
 """
 
 import argparse
+import multiprocessing
+import resource
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +42,8 @@ from gid_core.synthetic import make_scene
 HELD_BACK = 1_000_000_000  # seeds of scenes that nothing was tuned or trained on
 MOMENTS = (0.9, 1.0, 2.6, 4.1)  # s; the first two for what changes from frame to frame
 METHODS = ("still", "remap", "average", "softmax", "weightless", "learned")
+LENGTHS, AREAS = (12, 48, 192), ((512, 288), (1024, 576), (1920, 1080), (3840, 2160))
+TILES = (256, 512, 1024, 4096)
 STEP = 1 / 30  # s between the frames that flicker is measured on
 RENDERED = 512  # longer side of clips
 
@@ -50,6 +57,7 @@ def main():
     command.add_argument("--size", type=a_size, default=(256, 160))
     command.add_argument("--scenes", type=int, default=40)
     command.add_argument("--gain", type=float, default=1.0)
+    command.add_argument("--grain", action="store_true")
     command.add_argument("--picture", type=Path)
     command = commands.add_parser("real")
     command.set_defaults(run=real)
@@ -59,6 +67,8 @@ def main():
     command = commands.add_parser("speed")
     command.set_defaults(run=speed)
     command.add_argument("--sizes", type=a_size, nargs="+", default=[(512, 288), (1024, 576), (1920, 1080)])  # fmt: skip
+    command = commands.add_parser("memory")
+    command.set_defaults(run=memory)
     args = parser.parse_args()
     args.run(args, load_renderer(args.weights))
 
@@ -93,18 +103,21 @@ def synthetic(args, model):
         scene = make_scene(HELD_BACK + seed, args.size[::-1])
         if args.gain != 1:
             scene = louder(scene, args.gain)
+        if not args.grain:
+            scene = replace(scene, film=replace(scene.film, grain=0.0))
         spectrum, still = scene.spectrum(), scene.still
         times = torch.tensor([*torch.arange(24) * 5 / 24, *MOMENTS, *(t + STEP for t in MOMENTS)])
         coeffs, coords = with_trend(spectrum, times.double())
         motion = Displacement(coeffs, coords.to(coeffs.dtype), 30.0, spectrum.reference_size, spectrum.mask)  # fmt: skip
         moved = list(moved_frames(still, motion, frames=range(24, 32)))
-        row = {name: [] for name in METHODS}
+        row = {name: [] for name in (*METHODS, "exact")}
         for now, then, t in zip(moved[:4], moved[4:], MOMENTS):
             truth, after = scene.frame(t), scene.frame(t + STEP)
             made, next_made = frames_by(still, now, model), frames_by(still, then, model)
+            made["exact"], next_made["exact"] = truth.image, after.image
             bare, moves = uncovered_by(truth), now.fields[3] > 0
             step = after.displacement - truth.displacement
-            for name in METHODS:
+            for name in row:
                 error = (made[name] - truth.image).square().mean(0)
                 row[name].append(
                     {
@@ -115,6 +128,7 @@ def synthetic(args, model):
                         "gmsd": float(metrics.gradient_deviation(made[name][None], truth.image[None])[0]),
                         "sharp": sharpness(made[name], moves) / max(1e-9, sharpness(truth.image, moves)),
                         "flicker": unsteady(made[name], next_made[name], truth, step),
+                        "change": off_change(made[name], next_made[name], truth.image, after.image, moves),
                     }
                 )  # fmt: skip
             if args.picture and t == MOMENTS[2] and len(pictures) < 12:
@@ -126,7 +140,7 @@ def synthetic(args, model):
         f"\n{args.scenes} scenes, {args.size[0]}x{args.size[1]}, motion x {args.gain:g}: means over scenes"
     )
     print("| | " + " | ".join(columns) + " |\n|" + "---|" * (len(columns) + 1))
-    for name in METHODS:
+    for name in rows[0]:
         means = [np.nanmean([r[name][c] for r in rows]) for c in columns]
         print(
             f"| {name} | "
@@ -134,7 +148,7 @@ def synthetic(args, model):
             + " |"
         )
     for other in ("average", "softmax", "weightless"):
-        for column in ("all", "moving", "uncovered", "flicker"):
+        for column in ("all", "moving", "uncovered", "ssim", "gmsd", "flicker", "change"):
             told(
                 f"learned - {other}, {column}",
                 [r["learned"][column] - r[other][column] for r in rows],
@@ -144,8 +158,6 @@ def synthetic(args, model):
 
 
 def louder(scene, gain):
-    from dataclasses import replace
-
     return replace(scene, shift=scene.shift * gain, strain=scene.strain * gain)
 
 
@@ -161,6 +173,12 @@ def unsteady(frame, after, truth, step) -> float:
         if seen.any()
         else np.nan
     )
+
+
+def off_change(frame, after, truth, true_after, where) -> float:
+    """Root-mean-square error of what changes at a pixel from a frame to the next, where something moves."""
+    error = ((after - frame) - (true_after - truth)).square().mean(0)
+    return float(error[where].mean().sqrt()) if where.any() else np.nan
 
 
 def sharpness(picture, where) -> float:
@@ -253,6 +271,50 @@ def speed(args, model):
                 spent[kind] = float(np.median(times[1:]))
             rates = ", ".join(f"{k} {1 / s:.2f} frames/s" for k, s in spent.items())
             print(f"{width}x{height}, {name}: {rates}; learned takes {spent['learned'] / spent['splat']:.2f} x", flush=True)  # fmt: skip
+
+
+def enlarged(width, height, frames):
+    """A still of any size, and a motion of it; what moves takes a tenth of it."""
+    scene = make_scene(HELD_BACK, (160, 256), amplitude_pct=1.5)
+    still = F.interpolate(scene.still[None], (height, width), mode="bicubic")[0].clamp(0, 1)
+    mask = F.interpolate(scene.mask[None], (height, width), mode="bilinear")
+    times = torch.arange(frames, dtype=torch.float64) / 30
+    coeffs, coords = with_trend(scene.spectrum(), times)
+    return still, Displacement(coeffs, coords.to(coeffs.dtype), 30.0, (height, width), mask)
+
+
+def peak(weights, width, height, frames, tile) -> tuple[float, float, torch.Tensor]:
+    """(MB of the whole process at most, s a frame, last frame); of a process of its own."""
+    still, motion = enlarged(width, height, frames)
+    finisher, last, spent = painter(load_renderer(weights), still, tile), None, []
+    start = time.perf_counter()
+    for moved in moved_frames(still, motion):
+        last = finisher.finish(moved)
+        spent.append(time.perf_counter() - start)
+        start = time.perf_counter()
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+    return used, float(np.median(spent[1:])), (last * 65535).round().to(torch.int32).numpy()
+
+
+def memory(args, model):
+    """Peak memory against length, pixels and tiles, each in a process of its own."""
+    alone = multiprocessing.get_context("spawn")
+
+    def row(what, width, height, frames, tile=1024):
+        with alone.Pool(1) as pool:
+            used, spent, last = pool.apply(peak, (args.weights, width, height, frames, tile))
+        print(f"| {what} | {used:.0f} MB | {spent:.2f} s a frame |", flush=True)
+        return last
+
+    for frames in LENGTHS:
+        row(f"512x288, {frames} frames", 512, 288, frames)
+    for width, height in AREAS:
+        row(f"{width}x{height}, {width * height / 1e6:.2f} Mpx", width, height, 4)
+    whole = None
+    for tile in reversed(TILES):
+        last = row(f"1920x1080, tiles of {tile} px", 1920, 1080, 4, tile)
+        whole = last if whole is None else whole
+        print(f"  largest difference from the whole: {np.abs(last - whole).max() / 257:.3f} of 255")
 
 
 def decibels(error) -> float:
