@@ -283,7 +283,7 @@ def enlarged(width, height, frames):
     return still, Displacement(coeffs, coords.to(coeffs.dtype), 30.0, (height, width), mask)
 
 
-def peak(weights, width, height, frames, tile) -> tuple[float, float, torch.Tensor]:
+def peak(weights, width, height, frames, tile) -> tuple[float, float, np.ndarray]:
     """(MB of the whole process at most, s a frame, last frame); of a process of its own."""
     still, motion = enlarged(width, height, frames)
     finisher, last, spent = painter(load_renderer(weights), still, tile), None, []

@@ -21,7 +21,6 @@ from ..shapes import Float, Tensor
 # Widths of the convolutions, and "M" where the picture is halved; features are taken before that.
 PLAN = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512)
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
-SMALLEST = 8  # px to a side, of which the coarsest features have one
 
 
 class Perception(nn.Module):
