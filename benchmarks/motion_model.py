@@ -13,6 +13,7 @@ the flow of clips, so that a second run is quick; nothing of it is for the repos
 """
 
 import argparse
+import json
 import resource
 import sys
 import time
@@ -22,7 +23,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
+from PIL import Image, ImageDraw
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -39,12 +40,14 @@ from gid_core.metrics import area_under_curve
 from gid_core.motion_model import LearnedMotion, fresh, load_model
 from gid_core.synthetic import make_scene
 from gid_core.training.objectives import STAGES, Objective
-from gid_core.video import to_bytes
+from gid_core.video import read_still, to_bytes
 
 HELD_BACK = 2_000_000_000  # seeds of scenes that nothing was tuned or trained on
 SIZE = (80, 128)
 WIDTH = 256  # of the grid that moving areas are compared on
 LEAST_PX, SHARE = 0.2, 0.8
+TEXTURED = 1.5 / 255  # slope, in every direction, from which flow can be trusted
+OUTLINES = Path(__file__).with_name("outlines.json")
 HERTZ = torch.arange(1, 17) / 5
 QUICK = SamplingConfig(steps=10)  # where many are sampled
 
@@ -60,6 +63,7 @@ def main():
             command.add_argument(place, type=Path)
         command.add_argument("--seeds", type=int, default=4)
         command.add_argument("--scenes", type=int, default=24)
+        command.add_argument("--masks", type=Path, help="of the paper's stills, NAME_mask.png")
     args = parser.parse_args()
     args.run(args)
 
@@ -99,7 +103,7 @@ def measured_clips(folder, out):
             size = torch.zeros(frames.shape[-2:])
             if found.displacement is not None:
                 size = found.displacement.var(0, correction=0).sum(0).sqrt()
-            torch.save({"still": frames[found.report.start_frame], "size": size}, kept)
+            torch.save({"still": frames[found.report.start_frame].clone(), "size": size}, kept)
         row = torch.load(kept)
         yield path.name, row["still"].float(), row["size"]
 
@@ -121,6 +125,33 @@ def maps(still):
     }
 
 
+def by_hand(name, size, masks):
+    """What a person says will move, who has seen the clip: outlines of recorded clips, masks of the others."""
+    for key, outlines in json.loads(OUTLINES.read_text()).items():
+        if name.startswith(key):
+            canvas = Image.new("L", (4 * size[1], 4 * size[0]))
+            for outline in outlines:  # in tenths of the picture
+                corners = [(x * canvas.width / 10, y * canvas.height / 10) for x, y in outline]
+                ImageDraw.Draw(canvas).polygon(corners, fill=255)
+            drawn = torch.from_numpy(np.array(canvas)).float() / 255
+            return F.avg_pool2d(drawn[None], 4)[0]
+    stem = name.removeprefix("paper_").rsplit(".", 1)[0].replace("paper_loop", "notes_loop")
+    path = masks and masks / f"{stem}_mask.png"
+    if path and path.exists():
+        return at(read_still(path)[0], size)
+    return torch.full(size, float("nan"))
+
+
+def textured(still):
+    """Where slopes in every direction hold flow fast: the structure tensor's smaller eigenvalue."""
+    smooth = lambda x, n: F.avg_pool2d(F.pad(x[None], (n // 2,) * 4, mode="replicate"), n, 1)[0]
+    grey = smooth(still.mean(0, keepdim=True), 3)
+    x, y = F.pad(grey.diff(dim=-1), (0, 1)), F.pad(grey.diff(dim=-2), (0, 0, 0, 1))
+    xx, xy, yy = (smooth(p, 9)[0] for p in (x * x, x * y, y * y))
+    least = (xx + yy) / 2 - (((xx - yy) / 2).square() + xy.square()).sqrt()
+    return least > TEXTURED**2
+
+
 def at(field, size):
     return F.interpolate(field[None, None].float(), tuple(size), mode="bilinear")[0, 0]
 
@@ -132,29 +163,31 @@ def auc(args):
     for number in range(200):
         coeffs = make_scene(1_000_000 + number, SIZE, cells=2).spectrum().coeffs
         mean += energy(of_unit_size(coeffs)) / 200
-    groups = {"scenes": [], "real": [], "paper": []}
+    groups = {"scenes": [], "real": [], "paper": [], "real, textured": [], "paper, textured": []}
 
     def compare(name, group, still, size):
         label = moving(size)
         learned = sum(energy(sampled(model, still, s)) for s in range(args.seeds)) / args.seeds
         expected = expectation(model, still)
         found = {"learned": learned, "its encoder": expected, "training mean": mean} | maps(still)
-        row = {
-            k: area_under_curve(at(v, size.shape).flatten(), label.flatten())
-            for k, v in found.items()
-        }
+        found = {k: at(v, size.shape) for k, v in found.items()}
+        if group != "scenes":
+            found["by hand"] = by_hand(name, tuple(size.shape), args.masks)
+        score = lambda v, where: area_under_curve(v[where], label[where]) if v.isfinite().all() else np.nan  # fmt: skip
+        row = {k: score(v, torch.ones_like(label)) for k, v in found.items()}
         groups[group].append(row)
         if group != "scenes":
-            print(f"| {name} | {row['learned']:.3f} | {row['its encoder']:.3f} |", flush=True)
+            sure = textured(still)
+            groups[f"{group}, textured"].append({k: score(v, sure) for k, v in found.items()})
+            print(f"| {name} | {row['learned']:.3f} | {row['its encoder']:.3f} | {row['by hand']:.3f} |", flush=True)  # fmt: skip
 
     for number, (still, coeffs) in enumerate(scenes(args.scenes)):
         compare(number, "scenes", still, 2 * energy(coeffs))  # px at 256 wide
     for name, still, size in measured_clips(args.clips, args.out):
         compare(name, "paper" if name.startswith("paper") else "real", still, size)
-    names = list(groups["scenes"][0])
     print("\n| median AUC | " + " | ".join(groups) + " |\n|---|" + "---|" * len(groups))
-    for name in names:
-        cells = [f"{np.nanmedian([row[name] for row in rows]):.3f}" for rows in groups.values()]
+    for name in groups["real"][0]:
+        cells = [f"{np.nanmedian([row.get(name, np.nan) for row in rows]):.3f}" for rows in groups.values()]  # fmt: skip
         print(f"| {name} | " + " | ".join(cells) + " |")
     print("count:", {group: sum(not np.isnan(r["learned"]) for r in rows) for group, rows in groups.items()})  # fmt: skip
 

@@ -6,7 +6,7 @@ so a run goes on exactly where it stopped, and processes can share a batch in an
 Convention: a sample is (still, coefficients in channels), at the training size; motions are of unit size.
 What turns a picture turns its vectors.
 
-Source: augmentation as in Li et al. 2024, supplement: colour, flip, scale, rotation up to 5 degrees, crop.
+Source: augmentation as in Li et al. 2024, supplement: flip, scale, rotation up to 5 degrees, crop; colour in looks.py.
 """
 
 import bisect
@@ -33,6 +33,7 @@ from ..matte import flexibility, refine_mask
 from ..shapes import Float, Tensor
 from ..synthetic import make_scene
 from ..video import read_still
+from . import looks
 
 GENERATION = 3  # of scenes: a seed means another scene when their maker changes
 SCENE_CELLS = 2  # per pixel and axis: stills for networks need no more
@@ -239,13 +240,14 @@ def anew(
 ) -> tuple[Float[Tensor, "3 h w"], Float[Tensor, "k 4 h w"]]:
     """Another view of unit size: what was calm in the whole may be all there is in a part of it."""
     still, channels = augmented(still, channels, generator)
+    still = looks.in_other_light(looks.disguised(still, generator), generator)
     return still, as_channels(of_unit_size(as_complex(channels[None])))[0]
 
 
 def augmented(
     still: Float[Tensor, "3 h w"], channels: Float[Tensor, "k 4 h w"], generator: torch.Generator
 ) -> tuple[Float[Tensor, "3 h w"], Float[Tensor, "k 4 h w"]]:
-    """Another view of the same: nearer, turned, mirrored, in other light, through another lens."""
+    """Another view of the same: nearer, turned, mirrored."""
     draw = lambda low, high: low + (high - low) * float(torch.rand((), generator=generator))
     angle = math.radians(draw(-TURN_DEG, TURN_DEG))
     zoom = CLOSEST ** draw(0, 1) if draw(0, 1) < 0.6 else 1.0
@@ -270,20 +272,7 @@ def augmented(
     )
     # Vectors turn and flip as the picture does; of unit size they stay.
     turned = torch.einsum("ij,kjphw->kiphw", torch.linalg.inv(back) / zoom, fields)
-    return _in_other_light(still, draw, generator), turned.flatten(1, 2)
-
-
-def _in_other_light(still, draw, generator):
-    still = still.clamp(1e-3, 1).pow(0.6 * 2.8 ** draw(0, 1)) * draw(0.7, 1.3)
-    still = still * (1 + 0.12 * torch.randn(3, 1, 1, generator=generator))
-    grey = still.mean(0, keepdim=True)
-    still = grey + (still - grey) * draw(0.0, 1.4)
-    if draw(0, 1) < 0.2:  # other hues
-        still = still[torch.randperm(3, generator=generator)]
-    if draw(0, 1) < 0.4:
-        still = F.avg_pool2d(F.pad(still[None], (1, 1, 1, 1), mode="reflect"), 3, 1)[0]
-    still = still + draw(0, 0.04) * torch.randn(still.shape, generator=generator)
-    return still.clamp(0, 1)
+    return still, turned.flatten(1, 2)
 
 
 def covering(
