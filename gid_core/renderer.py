@@ -36,7 +36,9 @@ log = logging.getLogger("gid")
 KIND = "renderer"  # of weights
 MOST_LEVELS, MOST_BLOCKS = 6, 16  # of a configuration that a file may ask for
 LEAST_SHARE = 0.05  # of what is painted, where the network would rather leave the frame as it is
-NO_MEMORY = ("out of memory", "allocate memory", "not enough memory", "alloc_failed")
+# What allocators say; the last two are oneDNN's and the C++ library's.
+NO_MEMORY = ("out of memory", "allocate memory", "not enough memory", "alloc_failed", "could not create a primitive", "bad_alloc")  # fmt: skip
+SMALLER = "Free some, or render a smaller picture."
 REMEDY = "Free some, render a smaller picture, or choose the renderer without weights."
 GATE_PX = 0.25  # motion from which a pixel may be painted over entirely
 GIVEN = 11  # still, weightless frame, uncovered, displacement, importance, how far things moved
@@ -298,6 +300,9 @@ def render_frames(
 
     Returns:
         Frames, and how much of each pixel was uncovered (1 = all of it is invented).
+
+    Raises:
+        ValueError: If there is too little memory for a frame.
     """
     finisher = None if model is None else painter(model, still)
     moments = 1
@@ -306,12 +311,13 @@ def render_frames(
     wanted = range(motion.frames // moments) if frames is None else frames
     single = [t * moments + i for t in wanted for i in range(moments)]
     shown = []
-    for moved in moved_frames(still, motion, item, matte, single, near):
-        frame = moved.frame if finisher is None else finisher.finish(moved)
-        shown.append((frame, moved.uncovered))
-        if len(shown) == moments:
-            yield shown[0] if moments == 1 else _mean(shown, still)
-            shown = []
+    with _memory_for("a frame", SMALLER):
+        for moved in moved_frames(still, motion, item, matte, single, near):
+            frame = moved.frame if finisher is None else finisher.finish(moved)
+            shown.append((frame, moved.uncovered))
+            if len(shown) == moments:
+                yield shown[0] if moments == 1 else _mean(shown, still)
+                shown = []
 
 
 def _mean(shown, still):
@@ -354,7 +360,7 @@ def load_renderer(path: str | Path) -> RenderModel:
 
 
 @contextmanager
-def _memory_for(what):
+def _memory_for(what, remedy=REMEDY):
     """What cannot be had in parts: without memory for it there is a sentence.
 
     Raises:
@@ -365,7 +371,7 @@ def _memory_for(what):
     except RuntimeError as error:
         if not _out_of_memory(error):
             raise
-        raise ValueError(f"There is too little memory for {what}. {REMEDY}") from error
+        raise ValueError(f"There is too little memory for {what}. {remedy}") from error
 
 
 def _out_of_memory(error) -> bool:

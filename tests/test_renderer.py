@@ -339,6 +339,16 @@ def test_no_memory_for_what_cannot_be_had_in_parts_is_a_sentence(rng, model, sti
         painter(model, still)
 
 
+@pytest.mark.parametrize("said", ["could not create a primitive", "std::bad_alloc"])
+def test_no_memory_for_a_frame_is_a_sentence_without_a_network_too(rng, still, monkeypatch, said):
+    def full(*_):
+        raise RuntimeError(said)
+
+    monkeypatch.setattr("gid_core.renderer.moved_frames", full)
+    with pytest.raises(ValueError, match="too little memory for a frame. .* smaller picture.$"):
+        next(render_frames(still, motion(rng, 3)))
+
+
 def test_what_is_no_number_leaves_the_shutter_open(rng, still):
     moving = motion(rng, 3)
     moving.coeffs[0, 0, 0, 0, 0] = float("nan")

@@ -122,10 +122,21 @@ class Host:
             self._hello = self._answer(START_S)
         return self._hello
 
-    def run(self, prompt: dict, interrupt: dict | None = None, limit_s: float = 240) -> dict:
-        """What became of an API graph. `interrupt` names a node and seconds after its start."""
+    def run(
+        self,
+        prompt: dict,
+        interrupt: dict | None = None,
+        limit_s: float = 240,
+        memory: dict | None = None,
+    ) -> dict:
+        """What became of an API graph. `interrupt` names a node and seconds after its start, `memory` one
+        from whose start on the process may have so many MB more."""
         assert self.hello["loaded"], self.hello["warnings"]
-        request = {"prompt": for_host(prompt, self.install), "interrupt": interrupt}
+        request = {
+            "prompt": for_host(prompt, self.install),
+            "interrupt": interrupt,
+            "memory": memory,
+        }
         with suppress(OSError):  # a dead host does not answer: that is said below
             self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()

@@ -3,7 +3,8 @@
     python in_host.py HOST PACK WORK
 
 One JSON object a line comes in on standard input, one a line goes out on standard output:
-{"prompt": API graph, "interrupt": {"node": id, "after": s}} is answered by what became of it.
+{"prompt": API graph, "interrupt": {"node": id, "after": s}, "memory": {"node": id, "more_mb": m}} is
+answered by what became of it.
 Logs and prints go to standard error. Law: the pack is loaded by its path, as the host does it, and
 its root never is on `sys.path`.
 """
@@ -40,11 +41,14 @@ class Server:
         self.sockets_metadata = {}
         self.sent = []
         self.started = {}  # node id: threading.Event, set when the node starts
+        self.budgets = {}  # node id: MB that it and what follows may take
 
     def send_sync(self, event, data, sid=None):
         self.sent.append((event, data))
         if event == "executing" and data.get("node") in self.started:
             self.started[data["node"]].set()
+        if event == "executing" and data.get("node") in self.budgets:
+            _limit_memory(self.budgets[data["node"]])
 
     def send_progress_text(self, text, node_id, sid=None):
         pass
@@ -131,7 +135,7 @@ class Host:
             "nodes": {name: node.GET_NODE_INFO_V1() for name, node in ours.items()},
         }
 
-    def run(self, prompt: dict, interrupt: dict | None = None) -> dict:
+    def run(self, prompt: dict, interrupt: dict | None = None, memory: dict | None = None) -> dict:
         """Validate and execute one prompt, nothing cached; what became of it, in plain JSON."""
         self.server.sent.clear()
         self.server.started.clear()
@@ -144,7 +148,12 @@ class Host:
         stopped = _Interrupt(self, **interrupt) if interrupt else None
         begun = time.monotonic()
         extra = {"client_id": "tests", "extra_pnginfo": {"workflow": {"named": "by the tests"}}}
-        self.executor.execute(prompt, "prompt", extra, outputs)
+        self.server.budgets = {memory["node"]: memory["more_mb"]} if memory else {}
+        try:
+            self.executor.execute(prompt, "prompt", extra, outputs)
+        finally:
+            if memory:
+                _limit_memory(None)
         ended = time.monotonic()
         if stopped:
             stopped.over = True
@@ -305,6 +314,18 @@ class Probed:
         return {"ui": {"answers": [json.dumps(answers)]}}
 
 
+def _limit_memory(more_mb):
+    """Let this process have so much more address space than it has now, or as much as it wants; Linux."""
+    import resource
+
+    limit = resource.RLIM_INFINITY
+    if more_mb is not None:
+        with open("/proc/self/statm") as file:
+            have = int(file.read().split()[0]) * resource.getpagesize()
+        limit = have + more_mb * 2**20
+    resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
+
+
 def _peak_mb():
     """The most memory this process ever had, where the system counts it."""
     if sys.platform == "win32":
@@ -325,6 +346,7 @@ def main():
     os.dup2(2, 1)  # what the host prints must not get between the answers
     folder, pack, work = sys.argv[1:]
     host = Host(folder, work)
+    logging.getLogger("gid").setLevel(logging.INFO)  # as the host's main script does for all
     hello = host.load(pack)
     requests = (json.loads(line) for line in sys.stdin)
     for answer in _answers(host, hello, requests):

@@ -1,7 +1,11 @@
 """The network that finishes frames, in a real host: a choice, and never where nothing moves."""
 
+import sys
+
+import hosts
 import numpy as np
-from graphs import Graph, painted, refusal, still
+import pytest
+from graphs import Graph, assert_ran, painted, refusal, still
 from scipy import ndimage
 from test_host_cancel import assert_cancelled, assert_still_works, slow
 
@@ -62,3 +66,35 @@ def test_rendering_with_an_open_shutter_stops(host, tmp_path):
     graph = slow(tmp_path, renderer=SHIPPED, motion_blur=0.5).keep(frames=("render", 0))
     assert_cancelled(graph.run(host, interrupt={"node": "render", "after": 1.0}))
     assert_still_works(host, tmp_path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits a process's memory")
+def test_with_little_memory_tiles_get_smaller_and_with_too_little_a_sentence_says_so(
+    host, tmp_path
+):
+    if host.install != hosts.FOUND[0]:
+        return  # measured in a process of its own: once is enough
+    size, said = (512, 768), "Out of memory with tiles of"
+    alone = hosts.Host(host.install, tmp_path / "work")
+    try:
+        graph = Graph(tmp_path).animate(
+            still(size),
+            np.ones((1, *size), np.float32),
+            motion={"frames": 2},
+            render={"renderer": SHIPPED},
+        )
+        whole = graph.frames(alone)
+        assert said not in alone.log()
+        refused = []
+        for more_mb in range(40, 1000, 20):
+            ran = graph.run(alone, memory={"node": "render", "more_mb": more_mb})
+            if ran["success"]:
+                break
+            refused.append(refusal(ran))
+        assert_ran(ran)
+        assert said in alone.log()
+        assert np.array_equal(graph.kept("frames"), whole)
+        assert any("too little memory" in sentence for sentence in refused)
+        assert np.array_equal(graph.frames(alone), whole)  # and it goes on as before
+    finally:
+        alone.close()
