@@ -1,6 +1,6 @@
 """Measure the learned motion model.
 
-    python benchmarks/motion_model.py auc WEIGHTS CLIPS OUT [--seeds 4]    where things move, against all else
+    python benchmarks/motion_model.py auc WEIGHTS CLIPS OUT [--seeds 4] [--masks M]   where things move, against all else
     python benchmarks/motion_model.py motion WEIGHTS [--scenes 24]         spectra, coherence, diversity
     python benchmarks/motion_model.py steps WEIGHTS [--scenes 12]          samplers and steps
     python benchmarks/motion_model.py loop WEIGHTS [--scenes 6]            guidance and projection
@@ -126,15 +126,18 @@ def maps(still):
 
 
 def by_hand(name, size, masks):
-    """What a person says will move, who has seen the clip: outlines of recorded clips, masks of the others."""
-    for key, outlines in json.loads(OUTLINES.read_text()).items():
-        if name.startswith(key):
-            canvas = Image.new("L", (4 * size[1], 4 * size[0]))
-            for outline in outlines:  # in tenths of the picture
-                corners = [(x * canvas.width / 10, y * canvas.height / 10) for x, y in outline]
-                ImageDraw.Draw(canvas).polygon(corners, fill=255)
-            drawn = torch.from_numpy(np.array(canvas)).float() / 255
-            return F.avg_pool2d(drawn[None], 4)[0]
+    """What moves, by the eye: outlines, drawn with clip and measured motion in view, or masks of a folder.
+
+    No guess from a still: it shows how far measured motion can be told at all.
+    """
+    outlines = json.loads(OUTLINES.read_text()).get(name.rsplit(".", 1)[0])
+    if outlines:
+        canvas = Image.new("L", (4 * size[1], 4 * size[0]))
+        for outline in outlines:  # in tenths of the picture
+            corners = [(x * canvas.width / 10, y * canvas.height / 10) for x, y in outline]
+            ImageDraw.Draw(canvas).polygon(corners, fill=255)
+        drawn = torch.from_numpy(np.array(canvas)).float() / 255
+        return F.avg_pool2d(drawn[None], 4)[0]
     stem = name.removeprefix("paper_").rsplit(".", 1)[0].replace("paper_loop", "notes_loop")
     path = masks and masks / f"{stem}_mask.png"
     if path and path.exists():
@@ -186,10 +189,12 @@ def auc(args):
     for name, still, size in measured_clips(args.clips, args.out):
         compare(name, "paper" if name.startswith("paper") else "real", still, size)
     print("\n| median AUC | " + " | ".join(groups) + " |\n|---|" + "---|" * len(groups))
-    for name in groups["real"][0]:
+    for name in dict.fromkeys(n for rows in groups.values() for row in rows for n in row):
         cells = [f"{np.nanmedian([row.get(name, np.nan) for row in rows]):.3f}" for rows in groups.values()]  # fmt: skip
         print(f"| {name} | " + " | ".join(cells) + " |")
-    print("count:", {group: sum(not np.isnan(r["learned"]) for r in rows) for group, rows in groups.items()})  # fmt: skip
+    for name in ("learned", "by hand"):
+        counts = {g: sum(not np.isnan(r.get(name, np.nan)) for r in rows) for g, rows in groups.items()}  # fmt: skip
+        print(f"count, {name}:", counts)
 
 
 @torch.no_grad()

@@ -36,7 +36,7 @@ log = logging.getLogger("gid")
 KIND = "renderer"  # of weights
 MOST_LEVELS, MOST_BLOCKS = 6, 16  # of a configuration that a file may ask for
 LEAST_SHARE = 0.05  # of what is painted, where the network would rather leave the frame as it is
-# What allocators say; the last two are oneDNN's and the C++ library's.
+# What allocators say. The last but one is oneDNN's, which says it of kernels that it lacks too.
 NO_MEMORY = ("out of memory", "allocate memory", "not enough memory", "alloc_failed", "could not create a primitive", "bad_alloc")  # fmt: skip
 SMALLER = "Free some, or render a smaller picture."
 REMEDY = "Free some, render a smaller picture, or choose the renderer without weights."
@@ -184,7 +184,8 @@ class Painter:
         """A frame that was moved without weights, painted over where that left something undone.
 
         Raises:
-            ValueError: If there is too little memory for the smallest of tiles.
+            ValueError: If there is too little memory for the smallest of tiles; on graphics cards, torch's
+            own error with that sentence.
         """
         if len(moved.at) == 0:
             return moved.frame
@@ -194,14 +195,14 @@ class Painter:
         while True:
             try:
                 return self._finished(moved, fields, levels)
-            except RuntimeError as error:
+            except (RuntimeError, MemoryError) as error:
                 if not _out_of_memory(error):
                     raise
-            half = self.tile // 2 // self.model.multiple * self.model.multiple
-            if half < SMALLEST_TILE:
-                raise ValueError(
-                    f"There is too little memory to finish a frame, even {self.tile} px at a time. {REMEDY}"
-                )
+                half = self.tile // 2 // self.model.multiple * self.model.multiple
+                if half < SMALLEST_TILE:
+                    raise _said(
+                        error, f"to finish a frame, even {self.tile} px at a time", REMEDY
+                    ) from error
             log.info("Out of memory with tiles of %d px: going on with %d px.", self.tile, half)
             self.tile = half
 
@@ -368,16 +369,23 @@ def _memory_for(what, remedy=REMEDY):
     """
     try:
         yield
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
         if not _out_of_memory(error):
             raise
-        raise ValueError(f"There is too little memory for {what}. {remedy}") from error
+        raise _said(error, f"for {what}", remedy) from error
+
+
+def _said(error, what, remedy):
+    """The sentence, of torch's own type on graphics cards: by that a host knows to free its models."""
+    kind = torch.cuda.OutOfMemoryError
+    kind = kind if isinstance(error, kind) else ValueError
+    return kind(f"There is too little memory {what}. {remedy}")
 
 
 def _out_of_memory(error) -> bool:
     """Whether an error says so: its type on graphics cards, since torch 2.5; its words elsewhere."""
     text = str(error).lower()
-    return any(words in text for words in NO_MEMORY)
+    return isinstance(error, MemoryError) or any(words in text for words in NO_MEMORY)
 
 
 def _sensible(config: RendererConfig) -> bool:

@@ -240,6 +240,19 @@ def test_less_memory_gives_the_same_frame_in_smaller_tiles(rng, model):
         painter(model, still).finish(moved)
 
 
+@pytest.mark.parametrize(
+    "error, kind",
+    [
+        (torch.cuda.OutOfMemoryError("CUDA out of memory."), torch.cuda.OutOfMemoryError),
+        (MemoryError(), ValueError),
+    ],
+)
+def test_a_host_knows_a_graphics_card_without_memory_by_its_type(rng, model, still, error, kind):
+    model.encode[0].register_forward_pre_hook(lambda *_: (_ for _ in ()).throw(error))
+    with pytest.raises(kind, match="There is too little memory for the features"):
+        painter(model, still)
+
+
 def test_other_errors_are_no_lack_of_memory(rng, model, still):
     moved = next(moved_frames(still, motion(rng, 1)))
     model.register_forward_pre_hook(lambda *_: (_ for _ in ()).throw(RuntimeError("shapes differ")))

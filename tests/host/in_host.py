@@ -318,12 +318,12 @@ def _limit_memory(more_mb):
     """Let this process have so much more address space than it has now, or as much as it wants; Linux."""
     import resource
 
-    limit = resource.RLIM_INFINITY
+    limit = hard = resource.getrlimit(resource.RLIMIT_AS)[1]
     if more_mb is not None:
         with open("/proc/self/statm") as file:
             have = int(file.read().split()[0]) * resource.getpagesize()
         limit = have + more_mb * 2**20
-    resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
 
 
 def _peak_mb():
