@@ -226,11 +226,13 @@ def motion(args):
     rows = {"truth": [], "sampled": []}
     near = {"truth": [], "sampled": []}
     unlike, over, through = [], [], []
-    for still, true in scenes(args.scenes):
+    for number, (still, true) in enumerate(scenes(args.scenes)):
         true = of_unit_size(true)
         if not true.any():
             continue
-        several = [sampled(model, still, s) for s in range(args.seeds)]
+        # Other noise for every scene: what one noise makes loud would be loud in the mean.
+        seeds = range(number * args.seeds, (number + 1) * args.seeds)
+        several = [sampled(model, still, seed) for seed in seeds]
         over.append(float(np.mean([unit_size(c) for c in several])))
         several = [of_unit_size(c) for c in several]
         for name, coeffs in (("truth", true), ("sampled", several[0])):

@@ -76,6 +76,11 @@ def load_weights(
             stored = {n: file.get_slice(n).get_shape() for n in file.keys()}
             if stored != wanted:
                 odd = sorted(n for n in {*stored, *wanted} if stored.get(n) != wanted.get(n))
+                if set(stored) != set(wanted):
+                    raise ValueError(
+                        f"{path.name!r} is of another release: only one of the two knows of {odd[0]}. Update "
+                        "Image Dynamics, or train again."
+                    )
                 raise ValueError(
                     f"{path.name!r} is damaged: {odd[0]} has shape {stored.get(odd[0])}, expected "
                     f"{wanted.get(odd[0])}. Get the file again."

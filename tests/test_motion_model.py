@@ -8,11 +8,13 @@ from safetensors.torch import save_file
 
 from gid_core.config import PRESETS, SamplingConfig, SpectrumConfig
 from gid_core.encoding import Encoding
+from gid_core.layers import FrequencyAttention
 from gid_core.motion_model import (
     LearnedMotion,
     MotionModel,
     load_model,
     save_model,
+    shipped,
     what_moves,
 )
 from gid_core.spectrum import SpectralVolume, amplitude_pct, moving_points, one_period
@@ -163,6 +165,14 @@ def test_saved_and_read_again_it_samples_the_same(model, tmp_path):
     assert (one - other).abs().mean() < 0.01 * one.abs().mean()  # half precision
 
 
+def test_the_shipped_weights_are_of_this_release():
+    read = load_model(shipped())
+    assert read.config == PRESETS["small"]
+    # Stage 2 is trained: what attention across bands adds begins as zero.
+    layers = [m for m in read.denoiser.modules() if isinstance(m, FrequencyAttention)]
+    assert layers and all(float(layer.out.weight.abs().max()) > 0 for layer in layers)
+
+
 def spoiled(model, path, change_header=None, change=None):
     tensors = {n: t.clone() for n, t in model.state_dict().items()}
     header = {"version": 1, "config": asdict(model.config), "notes": {}}
@@ -182,6 +192,10 @@ BAD = {
     "frequencies_hz holds impossible": (None, lambda t: t["frequencies_hz"].fill_(0.2)),
     "contradicts itself": (lambda h: h["config"].update(normalization="magic"), None),
     "scale has shape": (None, lambda t: t.update(scale=torch.ones(3))),
+    "of another release: only one of the two knows of encoder.stem.bias": (
+        None,
+        lambda t: t.pop("encoder.stem.bias"),
+    ),
     "impossible values": (None, lambda t: t["scale"].zero_()),
     "encoder.stem.weight holds impossible": (
         None,

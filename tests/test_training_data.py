@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 
 from gid_core.checkpoint import save_spectrum
-from gid_core.encoding import as_complex, unit_size
+from gid_core.encoding import as_channels, as_complex, of_unit_size, unit_size
 from gid_core.grid import pixel_grid
 from gid_core.spectrum import SpectralVolume
 from gid_core.training import data
@@ -87,6 +87,17 @@ def test_a_mixture_is_numbered_and_mixed_by_weight():
     whole = Mixture((Constant(),), (1.0,), seed=4, length=9, augment=data.anew)
     other = Mixture((Constant(),), (1.0,), seed=5, length=9, augment=data.anew)
     assert torch.equal(whole[3][0], whole[3][0]) and not torch.equal(whole[3][0], other[3][0])
+
+
+def test_a_view_is_in_disguise_and_its_motion_is_not(monkeypatch):
+    generator = lambda: torch.Generator().manual_seed(3)
+    still, channels = torch.rand(3, *SIZE, generator=generator()), torch.zeros(3, 4, *SIZE)
+    channels[:, 0] = torch.linspace(0, 2, SIZE[1])
+    seen, moved = data.anew(still, channels, generator())
+    turned = as_complex(augmented(still, channels, generator())[1][None])
+    assert torch.equal(moved, as_channels(of_unit_size(turned))[0])
+    monkeypatch.setattr(data.looks, "disguised", lambda still, generator: 0 * still)
+    assert not torch.allclose(data.anew(still, channels, generator())[0], seen, atol=0.1)
 
 
 def test_what_turns_a_picture_turns_its_vectors():

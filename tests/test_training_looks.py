@@ -30,7 +30,7 @@ def test_a_look_is_drawn_by_its_generator_alone(look):
 
 
 def test_stuff_changes_and_shapes_stay():
-    """Where the disc ends there is an edge in nearly every disguise; which side is brighter is anybody's guess."""
+    """Where the disc ends there is an edge in nearly every disguise; now and then the dark side is the brighter."""
     still, disc = scene()
     ring = (disc[:, 1:] != disc[:, :-1]).float()
     brighter, edges = 0, 0
@@ -40,7 +40,7 @@ def test_stuff_changes_and_shapes_stay():
         edges += float((slope * ring).sum() / ring.sum()) > float(slope.mean())
         brighter += float(seen[:, disc].mean()) > float(seen[:, ~disc].mean())
     assert edges >= 48
-    assert 0 < brighter < 60  # never a rule
+    assert 4 <= brighter <= 56
 
 
 def test_a_filter_keeps_brightness_and_contrast():

@@ -88,6 +88,13 @@ def test_a_damaged_state_is_said_to_be(tmp_path):
         run(tmp_path, steps=2)
 
 
+def test_a_run_of_another_recipe_does_not_go_on(tmp_path, monkeypatch):
+    run(tmp_path, steps=2)
+    monkeypatch.setattr("gid_core.training.loop.RECIPE", 0)
+    with pytest.raises(ValueError, match="holds another run: its recipe differs"):
+        run(tmp_path, steps=3)
+
+
 def test_a_finished_run_has_nothing_to_do(tmp_path):
     first = run(tmp_path)
     assert torch.equal(run(tmp_path).denoiser.enter.weight, first.denoiser.enter.weight)

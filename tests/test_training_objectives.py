@@ -59,7 +59,7 @@ def test_a_stage_moves_what_it_trains_and_nothing_else(stage):
     wanted = {
         "autoencoder": ({"autoencoder"}, {False}),
         "encoder": ({"encoder"}, {False}),
-        "bands": ({"encoder", "denoiser"}, {False}),
+        "bands": ({"denoiser"}, {False}),
         "coordination": ({"denoiser"}, {True}),
     }
     assert (moved, across) == wanted[stage]

@@ -248,7 +248,7 @@ def augmented(
     still: Float[Tensor, "3 h w"], channels: Float[Tensor, "k 4 h w"], generator: torch.Generator
 ) -> tuple[Float[Tensor, "3 h w"], Float[Tensor, "k 4 h w"]]:
     """Another view of the same: nearer, turned, mirrored."""
-    draw = lambda low, high: low + (high - low) * float(torch.rand((), generator=generator))
+    draw = looks.drawing(generator)
     angle = math.radians(draw(-TURN_DEG, TURN_DEG))
     zoom = CLOSEST ** draw(0, 1) if draw(0, 1) < 0.6 else 1.0
     zoom = max(zoom, 1 + 1.7 * abs(math.sin(angle)))  # no corners that show nothing

@@ -9,6 +9,8 @@ Source: random convolutions after Xu et al., "Robust and Generalizable Visual Re
 Random Convolutions", ICLR 2021; the rest is the usual randomization of domains (Tobin et al. 2017).
 """
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 
@@ -22,7 +24,7 @@ def in_other_light(
     still: Float[Tensor, "3 h w"], generator: torch.Generator
 ) -> Float[Tensor, "3 h w"]:
     """Another exposure, contrast, white and grain; sometimes other hues, or a soft lens."""
-    draw = _drawing(generator)
+    draw = drawing(generator)
     still = still.clamp(1e-3, 1).pow(0.6 * 2.8 ** draw(0, 1)) * draw(0.7, 1.3)
     still = still * (1 + 0.12 * torch.randn(3, 1, 1, generator=generator))
     grey = still.mean(0, keepdim=True)
@@ -37,7 +39,7 @@ def in_other_light(
 
 def disguised(still: Float[Tensor, "3 h w"], generator: torch.Generator) -> Float[Tensor, "3 h w"]:
     """The same things of other stuff, in other weather: each change at random, often several."""
-    draw = _drawing(generator)
+    draw = drawing(generator)
     if draw(0, 1) < 0.8:
         still = _through_a_filter(still, draw(0, 1), generator)
     if draw(0, 1) < 0.4:
@@ -59,7 +61,8 @@ def disguised(still: Float[Tensor, "3 h w"], generator: torch.Generator) -> Floa
     return still
 
 
-def _drawing(generator):
+def drawing(generator: torch.Generator) -> Callable[[float, float], float]:
+    """Numbers between two."""
     return lambda low, high: low + (high - low) * float(torch.rand((), generator=generator))
 
 

@@ -29,6 +29,7 @@ from .data import generator_of
 from .objectives import objective_of
 
 RATES = ("cosine", "constant")
+RECIPE = 1  # to be raised when losses, looks or layers change: no run goes on in another way
 NOISE = 1  # a stream of random numbers apart from that of the data
 
 
@@ -219,7 +220,7 @@ class _Run:
         self._log, self.seconds = out / "log.csv", 0.0
         settings = ("stage", "batch", "rate", "schedule", "precision", "seed")
         what = {name: getattr(config, name) for name in settings}
-        what |= {"model": asdict(model.config), "data": data.described} | more
+        what |= {"recipe": RECIPE, "model": asdict(model.config), "data": data.described} | more
         self.what = json.loads(json.dumps(what))
         try:
             out.mkdir(parents=True, exist_ok=True)

@@ -32,7 +32,6 @@ WHITENED_ON = 512  # samples; of 16 the deviations were off by a quarter
 GRADIENT, KL = 0.2, 1e-6  # weights against L1
 SCALES = 3  # of the multi-scale gradient
 UNTOLD = 0.1  # share of stills left out, so that a model can be asked what it thinks without one
-AMPLITUDES = 0.3  # weight of the encoder's task while bands are cleaned
 BANDS_AT_A_TIME = 4  # of a motion, in stage 1
 RIM = 8  # px at the sides of a crop
 UNCOVERED = 2.0  # weight of what was uncovered, beside what is seen
@@ -71,9 +70,9 @@ class Objective:
             return list(model.autoencoder.parameters())
         if self.stage == "encoder":
             return list(model.encoder.parameters())
+        # The encoder stays: trained on with the denoiser it comes to know scenes and forgets photographs.
         across = {id(p) for p in across_bands(model.denoiser)}
-        parts = [*model.encoder.parameters(), *model.denoiser.parameters()]
-        return [p for p in parts if id(p) not in across]
+        return [p for p in model.denoiser.parameters() if id(p) not in across]
 
     def losses(
         self,
@@ -104,9 +103,10 @@ class Objective:
             0, 1
         )
         autoencoder = self.model.autoencoder
-        mean, log_variance = autoencoder.posterior(encoded)
+        # Losses are float32, whatever the networks compute in.
+        mean, log_variance = (x.float() for x in autoencoder.posterior(encoded))
         noise = _noise(mean.unflatten(0, (len(generators), -1)), generators).flatten(0, 1)
-        back = autoencoder.reconstruct(mean + (0.5 * log_variance).exp() * noise)
+        back = autoencoder.reconstruct(mean + (0.5 * log_variance).exp() * noise).float()
         kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
         return {
             "l1": (back - encoded).abs().mean(),
@@ -115,33 +115,27 @@ class Objective:
         }
 
     def _encoder(self, still, channels, generators):
-        return {"amplitudes": self._amplitudes(self.model.encoder(still), channels)}
-
-    def _amplitudes(self, features, channels):
         size = amplitudes(channels, self.model.encoding.scale_at(self.frequencies_hz))
-        return F.smooth_l1_loss(self.model.encoder.amplitudes(features), size, beta=0.2)
+        read = self.model.encoder.amplitudes(self.model.encoder(still))
+        return {"amplitudes": F.smooth_l1_loss(read, size, beta=0.2)}
 
     def _bands(self, still, channels, generators):
         volume = self.model.config.denoiser.layout == "volume"
         chosen = [torch.arange(channels.shape[1])] * len(still) if volume else _chosen(channels, generators)  # fmt: skip
-        features = self.model.encoder(still)
-        cleaned = self._cleaned(features, channels, chosen, generators)
-        return cleaned | {"amplitudes": AMPLITUDES * self._amplitudes(features, channels)}
+        return self._cleaned(still, channels, chosen, generators)
 
     def _coordination(self, still, channels, generators):
-        with torch.no_grad():
-            features = self.model.encoder(still)
         every = [torch.arange(channels.shape[1])] * len(still)
-        return self._cleaned(features, channels, every, generators)
+        return self._cleaned(still, channels, every, generators)
 
     def _squash(self, channels, chosen):
         return self.model.encoding.squash(channels[None, chosen], self.frequencies_hz[chosen])[0]
 
-    def _cleaned(self, features, channels, chosen, generators):
+    def _cleaned(self, still, channels, chosen, generators):
         model = self.model
         encoded = torch.stack([self._squash(c, k) for c, k in zip(channels, chosen)])
         with torch.no_grad():
-            clean = model.autoencoder.to_latent(encoded)
+            clean, features = model.autoencoder.to_latent(encoded), model.encoder(still)
         told = [float(torch.rand((), generator=g)) >= UNTOLD for g in generators]
         features = features * features.new_tensor(told).view(-1, 1, 1, 1)
         # Levels spread evenly over the batch would tie items together: each draws its own.
