@@ -190,7 +190,8 @@ def auc(args):
         compare(name, "paper" if name.startswith("paper") else "real", still, size)
     print("\n| median AUC | " + " | ".join(groups) + " |\n|---|" + "---|" * len(groups))
     for name in dict.fromkeys(n for rows in groups.values() for row in rows for n in row):
-        cells = [f"{np.nanmedian([row.get(name, np.nan) for row in rows]):.3f}" for rows in groups.values()]  # fmt: skip
+        columns = ([r[name] for r in rows if np.isfinite(r.get(name, np.nan))] for rows in groups.values())  # fmt: skip
+        cells = [f"{np.median(column):.3f}" if column else "" for column in columns]
         print(f"| {name} | " + " | ".join(cells) + " |")
     for name in ("learned", "by hand"):
         counts = {g: sum(not np.isnan(r.get(name, np.nan)) for r in rows) for g, rows in groups.items()}  # fmt: skip
