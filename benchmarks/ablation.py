@@ -3,7 +3,8 @@
     python benchmarks/ablation.py OUT [--seeds 3] [--steps 400] [--only full independent ...]
 
 Every model has the same scenes (64x40, 24 bands to compare by), the same number of steps and batch, and seeds of
-its own; `full` spends the last fifth of its steps on attention across bands. Samples for held-back stills
+its own; autoencoder and image encoder have half as many steps before, and `full` spends the last fifth of its steps on attention
+across bands. Samples for held-back stills
 are compared with the truth by the distance of temporal spectra (root mean square of log ratios by band) and by the
 Frechet distance of motion descriptors. Bands that a model lacks count as still. OUT keeps scenes and results,
 so that a second run goes on; nothing of it is for the repository.
@@ -37,7 +38,7 @@ BANDS, SIZE = 24, (40, 64)
 HELD_BACK = 2_000_000_000  # seeds of scenes that nothing was tuned or trained on
 SCENES, SAMPLES = 1500, 64
 AMPLITUDE_PX = 2.0  # at 256 px, that all motions are compared at
-BATCH = {"autoencoder": 8, "bands": 12, "coordination": 12}
+BATCH = {"autoencoder": 8, "encoder": 16, "bands": 12, "coordination": 12}
 MODELS = {
     "full": {},
     "independent": {"layout": "independent"},
@@ -83,7 +84,7 @@ def trained(scenes, seed, steps, out, layout="coordinated", normalization="adapt
     mixture = data.Mixture((Lowest(scenes, bands),), (1.0,), seed, 10**9, data.anew)
     model = fresh(config, data.statistics(replace(mixture, length=256), normalization), seed)
     last = steps // 5 if layout == "coordinated" else 0
-    stages = {"autoencoder": steps // 2, "bands": steps - last, "coordination": last}
+    stages = {"autoencoder": steps // 2, "encoder": steps // 2, "bands": steps - last, "coordination": last}  # fmt: skip
     for stage, count in stages.items():
         if count:
             how = TrainConfig(stage, count, BATCH[stage], 2e-3, warm_up=20, save_every=10**9, average=0.99, seed=seed)  # fmt: skip

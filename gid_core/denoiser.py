@@ -45,6 +45,11 @@ class ImageEncoder(nn.Module):
         """What the sides of a still are multiples of."""
         return STEM * 2 ** (len(self.down) - 1)
 
+    @property
+    def trained(self) -> bool:
+        """Whether its blocks say anything: they begin as nothing."""
+        return any(bool(m.second.weight.any()) for m in self.modules() if isinstance(m, ResBlock))
+
     def forward(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b f hl wl"]:
         x = self.stem(F.pixel_unshuffle(2 * image - 1, STEM))
         kept = []

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from gid_core.config import PRESETS, RENDERERS
-from gid_core.motion_model import MotionModel
+from gid_core.encoding import Encoding
+from gid_core.motion_model import MotionModel, fresh, save_model
 from gid_core.renderer import RenderModel, fresh_renderer, save_renderer
 from gid_core.training import data, frames
 from gid_core.training.runs import prepared
@@ -41,6 +42,18 @@ def test_a_motion_model_learns_from_scenes(tmp_path):
     assert isinstance(model, MotionModel) and model.config.bands == 3
     assert isinstance(mixture.sources[0], data.Scenes) and mixture.augment is data.anew
     assert mixture.sources[0].size[1] == PRESETS["tiny"].longest_side
+
+
+@pytest.mark.parametrize("stage", ["bands", "coordination"])
+def test_bands_are_not_learned_on_an_encoder_that_says_nothing(tmp_path, stage):
+    begun = fresh(PRESETS["tiny"], Encoding(torch.arange(1, 17) / 5, torch.ones(16)))
+    asks = asked(tmp_path, stage=stage, begin=tmp_path / "m.safetensors", scenes=2)
+    save_model(begun, asks.begin)
+    with pytest.raises(ValueError, match="image encoder is trained, got 'm.safetensors'.* encoder first"):  # fmt: skip
+        prepared(asks)
+    torch.nn.init.ones_(begun.encoder.up[0].second.weight)
+    save_model(begun, asks.begin)
+    assert prepared(asks)[0].encoder.trained
 
 
 @pytest.mark.parametrize(

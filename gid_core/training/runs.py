@@ -104,6 +104,11 @@ def _configuration(args, begun) -> MotionModelConfig:
     else:
         _refuse(args, ("preset", "bands", "normalization"), f"the weights {args.begin.name!r} have theirs")  # fmt: skip
         config = begun.config
+        if args.stage in ("bands", "coordination") and not begun.encoder.trained:
+            raise ValueError(
+                f"Expected weights whose image encoder is trained, got {args.begin.name!r}, whose is as it was "
+                "made. It rests from here on: train encoder first."
+            )
     if args.layout is not None:
         config = replace(config, denoiser=replace(config.denoiser, layout=args.layout))
     return config
