@@ -1,0 +1,80 @@
+"""Measure what disguising stills is worth to the image encoder (`gid_core/training/looks.py`).
+
+    python benchmarks/looks.py CLIPS OUT [--seeds 2] [--steps 300]
+
+Image encoders of preset small from nothing, on the same scenes, steps and seeds, with parts of the disguise taken out: how
+well each tells what moves, as `motion_model.py auc` has it. OUT keeps scenes, the flow of clips and runs, so that a
+second run goes on; nothing of it is for the repository.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from motion_model import SIZE, at, energy, expectation, measured_clips, moving, scenes
+
+from gid_core.config import PRESETS
+from gid_core.metrics import area_under_curve
+from gid_core.motion_model import fresh
+from gid_core.training import data, looks
+from gid_core.training.loop import TrainConfig, train
+
+COUNT, BATCH = 2500, 16  # scenes; stills a step
+SAME = {
+    "_through_a_filter": lambda still, share, generator: still,
+    "_in_fog": lambda still, draw, generator: still,
+    "disguised": lambda still, generator: still,
+}
+VARIANTS = {
+    "disguised": (),
+    "without random convolutions": ("_through_a_filter",),
+    "without fog": ("_in_fog",),
+    "other light alone": ("disguised",),
+}
+
+
+def trained(out, variant, seed, steps):
+    source = data.Scenes(SIZE, COUNT, cache=out / "scenes")
+    mixture = data.Mixture((source,), (1.0,), seed, steps * BATCH, data.anew)
+    model = fresh(PRESETS["small"], data.statistics(mixture), seed)
+    how = TrainConfig("encoder", steps, BATCH, 1e-3, save_every=steps, average=0.99, seed=seed)
+    with mock.patch.multiple(looks, **{name: SAME[name] for name in VARIANTS[variant]}):
+        return train(model, mixture, how, out / f"{steps}_{variant.replace(' ', '_')}_{seed}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("clips", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--steps", type=int, default=300)
+    args = parser.parse_args()
+    (args.out / "scenes").mkdir(parents=True, exist_ok=True)
+    shown = [("scenes", still, 2 * energy(c)) for still, c in scenes(24)]  # px at 256 wide
+    for name, still, size in measured_clips(args.clips, args.out):
+        shown.append(("paper" if name.startswith("paper") else "real", still, size))
+    groups = ("scenes", "real", "paper")
+    print("| median AUC (mean), seed by seed | " + " | ".join(groups) + " |\n|---|---|---|---|")
+    for variant in VARIANTS:
+        cells = {group: [] for group in groups}
+        for seed in range(args.seeds):
+            model = trained(args.out, variant, seed, args.steps).requires_grad_(False)
+            found = {group: [] for group in groups}
+            for group, still, size in shown:
+                label = moving(size).flatten()
+                guess = at(expectation(model, still), size.shape).flatten()
+                found[group].append(float(area_under_curve(guess, label)))
+            for group, values in found.items():
+                cells[group].append(f"{np.nanmedian(values):.3f} ({np.nanmean(values):.3f})")
+        print(f"| {variant} | " + " | ".join(", ".join(cells[g]) for g in groups) + " |", flush=True)  # fmt: skip
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(2)
+    main()
