@@ -44,7 +44,9 @@ def trained(out, variant, seed, steps):
     mixture = data.Mixture((source,), (1.0,), seed, steps * BATCH, data.anew)
     model = fresh(PRESETS["small"], data.statistics(mixture), seed)
     how = TrainConfig("encoder", steps, BATCH, 1e-3, save_every=steps, average=0.99, seed=seed)
-    with mock.patch.multiple(looks, **{name: SAME[name] for name in VARIANTS[variant]}):
+    out_of_it = VARIANTS[variant]
+    parts = {n: same if n in out_of_it else getattr(looks, n) for n, same in SAME.items()}
+    with mock.patch.multiple(looks, **parts):
         return train(model, mixture, how, out / f"{steps}_{variant.replace(' ', '_')}_{seed}")
 
 
