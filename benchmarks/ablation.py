@@ -94,7 +94,7 @@ def trained(scenes, seed, steps, out, layout="coordinated", normalization="adapt
 
 def compared(model, truth, stills):
     """(distance of temporal spectra, Frechet distance of descriptors) of samples."""
-    hertz, how = model.frequencies_hz, SamplingConfig(steps=16)
+    hertz, how = model.frequencies_hz, SamplingConfig(steps=16, evened=False)
     found = []
     for number, still in enumerate(stills):
         generator = torch.Generator().manual_seed(number)

@@ -50,6 +50,7 @@ TEXTURED = 1.5 / 255  # slope, in every direction, from which flow can be truste
 OUTLINES = Path(__file__).with_name("outlines.json")
 HERTZ = torch.arange(1, 17) / 5
 QUICK = SamplingConfig(steps=10)  # where many are sampled
+UNEVEN = replace(QUICK, evened=False)
 
 
 def main():
@@ -172,7 +173,15 @@ def auc(args):
         label = moving(size)
         learned = sum(energy(sampled(model, still, s)) for s in range(args.seeds)) / args.seeds
         expected = expectation(model, still)
-        found = {"learned": learned, "its encoder": expected, "training mean": mean} | maps(still)
+        plain = (
+            sum(energy(sampled(model, still, s, UNEVEN)) for s in range(args.seeds)) / args.seeds
+        )
+        found = {
+            "learned": learned,
+            "not evened": plain,
+            "its encoder": expected,
+            "training mean": mean,
+        } | maps(still)
         found = {k: at(v, size.shape) for k, v in found.items()}
         if group != "scenes":
             found["by hand"] = by_hand(name, tuple(size.shape), args.masks)
@@ -206,9 +215,8 @@ def expectation(model, still):
     size = [round(n * scale) for n in still.shape[-2:]]
     small = F.interpolate(still[None], size, mode="bilinear", antialias=True).clamp(0, 1)
     padded = F.pad(small, (0, -size[1] % multiple, 0, -size[0] % multiple), mode="replicate")
-    root = model.encoder.amplitudes(model.encoder(padded)).clamp(min=0)
-    size_of = (root.square() * model.encoding.scale_at(HERTZ).view(-1, 1, 1)).square().sum(1).sqrt()
-    full = F.interpolate(size_of[:, None], padded.shape[-2:], mode="bilinear")
+    size_of = model.amplitudes(model.encoder(padded)).square().sum(1, keepdim=True).sqrt()
+    full = F.interpolate(size_of, padded.shape[-2:], mode="bilinear")
     return full[0, 0, : size[0], : size[1]]
 
 

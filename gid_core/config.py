@@ -132,6 +132,7 @@ class SamplingConfig:
     loop_strength: float = 0.0  # u of loop guidance (Li et al. 2024: 200)
     loop_s: float = 5.0  # the length of the loop that it closes
     repeats: int = 1  # of a step, where a guide works (Li et al. 2024: 2)
+    evened: bool = True  # as strong everywhere as the image encoder expects (not in the paper)
 
 
 PRESETS = {

@@ -1,7 +1,8 @@
 """The learned motion model: a still in, a plausible motion out, with no mask and no hint.
 
 Law: the same still, seed and settings give the same motion on every device, to its arithmetic; noise is
-drawn on the CPU. Motion is sampled at unit size and then given the amplitude asked for.
+drawn on the CPU. Motion is sampled at unit size, evened by what the still lets expect, and then given the
+amplitude asked for.
 
 Source: Li et al., "Generative Image Dynamics", CVPR 2024, Sec. 4.
 """
@@ -29,6 +30,7 @@ from .spectrum import SpectralVolume, amplitude_pct, moving_points, one_period, 
 from .weights import load_weights, save_weights
 
 KIND = "motion model"  # of weights
+FAINT = 0.02  # of unit size: strength that counts as none when places are evened
 STILL = 0.12  # of the amplitude: what moves less belongs to what stands still
 MOST_BLOCKS, MOST_BANDS = 16, 128  # of a configuration that a file may ask for
 PARTS = ("autoencoder", "encoder", "denoiser")
@@ -59,6 +61,11 @@ class MotionModel(nn.Module):
     def multiple(self) -> int:
         """What the sides of a still are multiples of, so that every layer halves them evenly."""
         return math.lcm(self.encoder.multiple, REDUCTION * self.denoiser.multiple)
+
+    def amplitudes(self, features: Float[Tensor, "b f hl wl"]) -> Float[Tensor, "b k hl wl"]:
+        """What the still alone lets expect of every place's bands, for a motion of unit size."""
+        root = self.encoder.amplitudes(features).float().clamp(min=0)
+        return root.square() * self.encoding.scale_at(self.frequencies_hz).view(-1, 1, 1)
 
 
 def fresh(config: MotionModelConfig, encoding: Encoding, seed: int = 0) -> MotionModel:
@@ -137,6 +144,8 @@ class LearnedMotion:
         still = F.pad(still, (0, right, 0, below), mode="replicate").to(like)
         with torch.no_grad():
             features = model.encoder(still)
+            known = how.evened and model.encoder.trained
+            expected = model.amplitudes(features) if known else None
         height, width = features.shape[-2:]
         latent = model.config.autoencoder.latent
         noise = torch.randn(1, len(hertz), latent, height, width, generator=generator)
@@ -153,10 +162,13 @@ class LearnedMotion:
             channels = model.encoding.stretch(channels, frequencies_hz)
             return channels[..., : grid[0], : grid[1]]
 
+        def finished(code):
+            return bands(code) if expected is None else evened(bands(code), expected)
+
         def step(done, clean):
             poll()
             if self.preview is not None:
-                self.preview(bands(clean))
+                self.preview(finished(clean))
 
         guide = None
         if how.loop_strength:
@@ -166,8 +178,28 @@ class LearnedMotion:
                 diffusion.guided(cleaned(features), cleaned(torch.zeros_like(features)), how.guidance),
                 noise, model.noise.steps(how.steps), how.sampler, guide, how.repeats, generator, step,
             )  # fmt: skip
-            channels = bands(code).cpu()
+            channels = finished(code).cpu()
         return as_complex(channels)
+
+
+def evened(
+    channels: Float[Tensor, "b k 4 h w"], expected: Float[Tensor, "b _ hl wl"]
+) -> Float[Tensor, "b k 4 h w"]:
+    """The motion, around every code as strong as the amplitudes of all bands expected there.
+
+    Samples are blotchy: how strong a place is depends on its noise, more than in motions they learned
+    from. All bands of a place have one gain: phases, directions and closed loops stay.
+    """
+    height, width = channels.shape[-2:]
+    whole = [REDUCTION * n for n in expected.shape[-2:]]
+    energy = channels.square().sum((1, 2))[:, None]
+    energy = F.pad(energy, (0, whole[1] - width, 0, whole[0] - height), mode="replicate")
+    energy = F.avg_pool2d(energy, REDUCTION)
+    energy = F.avg_pool2d(F.pad(energy, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    wanted = expected.square().sum(1, keepdim=True).sqrt()
+    gain = (wanted + FAINT) / (energy.sqrt() + FAINT)
+    gain = F.interpolate(gain, whole, mode="bilinear")[..., :height, :width]
+    return channels * gain[:, None]
 
 
 def shipped() -> Path:

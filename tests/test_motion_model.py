@@ -3,15 +3,19 @@ from dataclasses import asdict, replace
 
 import pytest
 import torch
+import torch.nn.functional as F
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from gid_core.autoencoder import REDUCTION
 from gid_core.config import PRESETS, SamplingConfig, SpectrumConfig
 from gid_core.encoding import Encoding
 from gid_core.layers import FrequencyAttention
 from gid_core.motion_model import (
     LearnedMotion,
     MotionModel,
+    evened,
+    fresh,
     load_model,
     save_model,
     shipped,
@@ -51,6 +55,45 @@ def test_a_seed_is_a_motion_and_another_is_another(model):
     one, again, other = (sampled(model, still(), seed=seed) for seed in (1, 1, 2))
     assert torch.equal(one.coeffs, again.coeffs)
     assert not torch.allclose(one.coeffs, other.coeffs)
+
+
+def places(field):
+    """The energy around every code, as `evened` sees it."""
+    pooled = F.avg_pool2d(field, REDUCTION)
+    return F.avg_pool2d(F.pad(pooled, (1, 1, 1, 1), mode="replicate"), 3, 1)
+
+
+def test_evened_a_motion_is_as_strong_everywhere_as_expected():
+    generator = torch.Generator().manual_seed(0)
+    blotches = 0.1 + torch.rand(2, 1, 3, 5, generator=generator)
+    blotches = F.interpolate(blotches, (36, 60), mode="bilinear")
+    channels = torch.randn(2, 5, 4, 36, 60, generator=generator) * blotches[:, None]
+    even = evened(channels, torch.ones(2, 5, 9, 15))
+    before, after = (places(x.square().sum((1, 2))[:, None]).sqrt() for x in (channels, even))
+    far = lambda size: float((size / 5**0.5).log().abs().mean())  # from what is expected
+    assert far(after) < 0.25 * far(before)
+
+
+def test_evening_has_one_gain_for_all_bands_of_a_place():
+    generator = torch.Generator().manual_seed(0)
+    channels = torch.randn(1, 3, 4, 34, 57, generator=generator)
+    gain = evened(channels, torch.rand(1, 3, 9, 15, generator=generator)) / channels
+    assert (gain > 0).all() and torch.allclose(gain, gain[:, :1, :1].expand_as(gain), rtol=1e-4)
+    same = evened(channels * 1e-9, torch.zeros(1, 3, 9, 15))
+    assert torch.allclose(same, channels * 1e-9)  # nothing expected, nothing there: nothing is made
+
+
+def test_a_sample_is_evened_by_a_trained_encoder_only(model):
+    plain = SamplingConfig(steps=3, evened=False)
+    assert not torch.allclose(
+        sampled(model, still()).coeffs, sampled(model, still(), sampling=plain).coeffs
+    )
+    silent = fresh(TINY, model.encoding)
+    torch.nn.init.normal_(silent.denoiser.leave[-1].weight)
+    one, other = (
+        sampled(silent, still(), sampling=how) for how in (plain, replace(plain, evened=True))
+    )
+    assert one.coeffs.abs().sum() > 0 and torch.equal(one.coeffs, other.coeffs)
 
 
 @pytest.mark.parametrize("size", [(37, 58), (58, 37), (20, 300), (64, 64)])

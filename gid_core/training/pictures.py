@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from ..checkpoint import written_whole
+from ..config import SamplingConfig
 from ..encoding import as_complex
 from ..motion_model import LearnedMotion, MotionModel
 from ..renderer import RenderModel
@@ -76,13 +77,14 @@ def _by_network(model, stage, still, channels) -> Complex[Tensor, "1 k 2 h w"]:
     hertz = model.frequencies_hz
     if stage in ("bands", "coordination"):
         generator = torch.Generator().manual_seed(0)
-        return LearnedMotion(model).coefficients(still[None], hertz.cpu(), generator)
+        return LearnedMotion(model, SamplingConfig(evened=False)).coefficients(
+            still[None], hertz.cpu(), generator
+        )
     if stage == "autoencoder":
         encoded = model.encoding.squash(channels[None].to(like), hertz)
         code = model.autoencoder.to_latent(encoded)
         return as_complex(model.encoding.stretch(model.autoencoder.from_latent(code), hertz).cpu())
-    root = model.encoder.amplitudes(model.encoder(still[None].to(like))).clamp(min=0)
-    size = root.square() * model.encoding.scale_at(hertz).view(-1, 1, 1)
+    size = model.amplitudes(model.encoder(still[None].to(like)))
     wide = F.interpolate(size, still.shape[-2:], mode="bilinear").cpu()
     return torch.stack([wide, 0 * wide], 2).to(torch.complex64)
 
