@@ -12,7 +12,7 @@ $(VENV)/.runtime: constraints.txt
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime pyproject.toml
-	$(BIN)/python -m pip install --quiet -c constraints.txt pytest pytest-xdist hypothesis jaxtyping beartype ruff playwright opencv-python-headless ray webdataset requests accelerate
+	$(BIN)/python -m pip install --quiet -c constraints.txt pytest pytest-xdist hypothesis jaxtyping beartype ruff playwright opencv-python-headless ray webdataset requests accelerate 'triton; platform_system == "Linux"'
 	$(BIN)/python -m pip install --quiet -c constraints.txt --no-deps torchvision torch-fidelity cd-fvd
 	touch $@
 

@@ -2,7 +2,7 @@
 
     python benchmarks/bench.py [part ...]
 
-Parts: import, elastic, splat, frame, linear, animate, memory. All by default. Medians over repeats
+Parts: import, elastic, splat, card, frame, linear, animate, memory. All by default. Medians over repeats
 after a warm-up; what is compared is timed in turns in one run.
 """
 
@@ -107,6 +107,27 @@ def part_splat() -> None:
             f"{whole_ms:.1f} ({whole_ms / base:.1f}x) | {index_ms:.1f} ({index_ms / base:.1f}x)"
         )
     table("size | grid_sample 3 ch, ms | splat 4 ch, grid at hand | splat() | by index", rows)
+
+
+def part_card(device: str = "cuda", sizes=((512, 512), (1080, 1920)), channels=(4, 18, 34)) -> None:
+    """What splats on a graphics card, against the bytes that must move: all read once, the target twice."""
+    if device == "cuda" and not torch.cuda.is_available():
+        return print("No graphics card is here: card is left out.")
+    rows = []
+    for height, width in sizes:
+        for count in channels:
+            generator = torch.Generator().manual_seed(0)
+            values = torch.rand(1, count, height, width, generator=generator).to(device)
+            motion = 5 * torch.randn(1, 2, height // 8, width // 8, generator=generator)
+            motion = torch.nn.functional.interpolate(motion, (height, width), mode="bilinear")
+            motion, calls = motion.to(device), []
+            for impl in ("native", "index", "triton"):
+                calls.append(lambda impl=impl: splat.splat(values, motion, impl).sum().item())
+            moved = 4 * height * width * (3 * count + 2)
+            spent = median_ms(*calls)
+            cells = " | ".join(f"{ms:.2f} ({moved / ms / 1e6:.0f} GB/s)" for ms in spent)
+            rows.append(f"{width}x{height}, {count} | {cells}")
+    table("size, channels | torch's kernel, ms | by index | triton", rows)
 
 
 def demo(height: int, width: int, frames: int):

@@ -36,7 +36,11 @@ def splat_points(
         size: (height, width) of the target.
         impl: "native" is torch's adjoint of `grid_sample`; "index" adds four times with `index_add_`,
             which also runs where the native kernel is missing (MPS) or refuses (CUDA under
-            `torch.use_deterministic_algorithms`); "auto" chooses.
+            `torch.use_deterministic_algorithms`); "triton" has kernels of its own (`splat_triton`);
+            "auto" chooses among the first two.
+
+    Raises:
+        ValueError: For "triton" where it is not installed, or not deterministic and should be.
     """
     finite = positions.isfinite().all(1, keepdim=True)
     positions = torch.where(finite, positions, OUTSIDE)
@@ -47,6 +51,8 @@ def splat_points(
         impl = "native" if native else "index"
     if impl == "index":
         return _splat_by_index(values, positions, size)
+    if impl == "triton":
+        return _triton()(values, positions, size)
     return _NativeSplat.apply(values, positions, size)
 
 
@@ -124,6 +130,25 @@ def normalize_splat(
     landed = share > COVERED
     average = torch.where(landed, values / torch.where(landed, weight, 1.0), 0.0)
     return average, torch.where(landed, weight, 0.0)
+
+
+def _triton():
+    """Its splat.
+
+    Raises:
+        ValueError: If there is none, or its sums are not to be had in a fixed order.
+    """
+    if torch.are_deterministic_algorithms_enabled():
+        raise ValueError(
+            'Expected impl="index" under deterministic algorithms: Triton adds in any order.'
+        )
+    try:
+        from .splat_triton import TritonSplat
+    except ImportError as error:
+        raise ValueError(
+            'Expected Triton to be installed for impl="triton", got none: leave impl at "auto".'
+        ) from error
+    return TritonSplat.apply
 
 
 class _NativeSplat(torch.autograd.Function):

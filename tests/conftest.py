@@ -8,6 +8,8 @@ from hypothesis import settings
 # The suite runs as several processes. SciPy is imported later, and asks then.
 torch.set_num_threads(1)
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# Triton's kernels run without a graphics card: its interpreter takes them step by step.
+os.environ.setdefault("TRITON_INTERPRET", "1")
 settings.register_profile("core", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("core")
 

@@ -11,7 +11,7 @@ OURS = [p for d in ("gid_core", "nodes", "tests", "benchmarks") for p in (ROOT /
 HOST = {"comfy", "comfy_api", "comfy_execution", "comfy_extras", "folder_paths", "nodes", "server"}
 LAYERS = [
     {"shapes"},
-    {"config", "grid", "gestures"},
+    {"config", "grid", "gestures", "splat_triton"},
     {"dynamics", "splat", "matte", "modes", "flow", "camera", "shots", "clips", "textures"},
     {"layers", "diffusion", "encoding", "guidance"},
     {"spectrum", "stage", "autoencoder", "denoiser"},
@@ -36,8 +36,8 @@ LAYERS = [
 RUN_TIME = {"torch", "numpy", "scipy", "einops", "safetensors", "av", "PIL", "tqdm", "jaxtyping"}
 RUN_TIME |= {"cv2"}  # the [data] extra: flow.py names what to install without it
 # The extras of pyproject.toml: imported inside the one function that needs them, which says what to
-# install where they are missing. FID and KID; FVD; clusters; training.
-OPTIONAL = {"torch_fidelity", "cdfvd", "ray", "accelerate"}
+# install where they are missing. FID and KID; FVD; clusters; training; kernels for graphics cards.
+OPTIONAL = {"torch_fidelity", "cdfvd", "ray", "accelerate", "triton"}
 FORBIDDEN = {
     "eval", "exec", "compile", "__import__", "print", "torch.load", "torch.manual_seed", "os.system"
 }  # fmt: skip
@@ -121,12 +121,14 @@ def test_nothing_is_needed_that_the_host_does_not_bring(path):
 
 @core
 def test_importing_the_core_needs_neither_video_nor_plots(path):
-    # What is heavy or seldom needed is imported where it is used.
+    # What is heavy or seldom needed is imported where it is used. Kernels are a file of their own.
+    heavy = {"av", "PIL", "scipy", "tqdm"} | OPTIONAL
+    heavy -= {"triton"} if module_of(path) == "splat_triton" else set()
     for node in ast.parse(path.read_text()).body:
         if isinstance(node, ast.Import | ast.ImportFrom):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             first = {name.split(".")[0] for name in [*names, getattr(node, "module", None) or ""]}
-            assert not first & ({"av", "PIL", "scipy", "tqdm"} | OPTIONAL)
+            assert not first & heavy
 
 
 @pytest.mark.parametrize("path", [*CORE, *NODES], ids=lambda p: f"{p.parent.name}-{p.stem}")

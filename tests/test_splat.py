@@ -1,3 +1,5 @@
+import sys
+
 import oracles
 import pytest
 import torch
@@ -6,7 +8,8 @@ from hypothesis import given, strategies as st
 from gid_core.grid import backward_warp
 from gid_core.splat import IMPORTANCE_RANGE, softmax_splat, splat, splat_points, weighted_splat
 
-IMPLS = ("native", "index")
+# Triton is made for Linux.
+IMPLS = ("native", "index", "triton") if sys.platform == "linux" else ("native", "index")
 impls = pytest.mark.parametrize("impl", IMPLS)
 
 
@@ -31,11 +34,12 @@ def test_splat_is_the_adjoint_of_backward_warp(shape, reach, seed, impl):
 
 
 @given(seed=st.integers(0, 2**32), reach=st.sampled_from([0.0, 0.4, 3.0, 50.0]))
-def test_the_two_implementations_agree(seed, reach):
+def test_the_implementations_agree(seed, reach):
     rng = torch.Generator().manual_seed(seed)
     values, displacement = randn(rng, 2, 4, 5, 7), reach * randn(rng, 2, 2, 5, 7)
-    native, index = (splat(values, displacement, impl) for impl in IMPLS)
-    torch.testing.assert_close(native, index, rtol=0, atol=1e-12)
+    native, *others = (splat(values, displacement, impl) for impl in IMPLS)
+    for other in others:
+        torch.testing.assert_close(native, other, rtol=0, atol=1e-12)
 
 
 @impls
