@@ -215,7 +215,7 @@ def expectation(model, still):
     size = [round(n * scale) for n in still.shape[-2:]]
     small = F.interpolate(still[None], size, mode="bilinear", antialias=True).clamp(0, 1)
     padded = F.pad(small, (0, -size[1] % multiple, 0, -size[0] % multiple), mode="replicate")
-    size_of = model.amplitudes(model.encoder(padded)).square().sum(1, keepdim=True).sqrt()
+    size_of = model.amplitudes(model.encoder(padded), HERTZ).square().sum(1, keepdim=True).sqrt()
     full = F.interpolate(size_of, padded.shape[-2:], mode="bilinear")
     return full[0, 0, : size[0], : size[1]]
 

@@ -33,7 +33,7 @@ from gid_core.extraction import extract
 from gid_core.flow import estimator
 from gid_core.grid import backward_warp
 from gid_core.options import size as a_size
-from gid_core.renderer import load_renderer, painter, render_frames, shipped_renderer
+from gid_core.renderer import finisher, load_renderer, render_frames, shipped_renderer
 from gid_core.separation import moved_frames
 from gid_core.spectrum import Displacement, with_trend
 from gid_core.splat import softmax_splat, weighted_splat
@@ -84,7 +84,7 @@ def frames_by(still, moved, model) -> dict:
     ):
         found[name] = torch.where(weight > 0, frame, plate)
     found["weightless"] = moved.frame[None]
-    found["learned"] = painter(model, still).finish(moved)[None]
+    found["learned"] = finisher(model, still).finish(moved)[None]
     return {name: found[name][0] for name in METHODS}
 
 
@@ -286,10 +286,10 @@ def enlarged(width, height, frames):
 def peak(weights, width, height, frames, tile) -> tuple[float, float, np.ndarray]:
     """(MB of the whole process at most, s a frame, last frame); of a process of its own."""
     still, motion = enlarged(width, height, frames)
-    finisher, last, spent = painter(load_renderer(weights), still, tile), None, []
+    at_work, last, spent = finisher(load_renderer(weights), still, tile), None, []
     start = time.perf_counter()
     for moved in moved_frames(still, motion):
-        last = finisher.finish(moved)
+        last = at_work.finish(moved)
         spent.append(time.perf_counter() - start)
         start = time.perf_counter()
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10

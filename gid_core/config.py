@@ -117,7 +117,7 @@ class RendererConfig:
 
 RENDERERS = {
     "tiny": RendererConfig((8, 12, 16), (12, 16, 24), 1),
-    "small": RendererConfig((24, 32, 48), (32, 48, 64), 1),
+    "small": RendererConfig((12, 24, 32), (16, 32, 48), 1),
     "paper": RendererConfig(),
 }
 

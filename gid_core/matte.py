@@ -23,6 +23,7 @@ AREA_EXPONENT = 0.35  # 0: a colour belongs to the side that has more of it; 1: 
 TELLING = 0.2  # log odds from which a colour is taken to tell the sides apart
 LOST = 0.15  # a painted part of which less than this remains is taken as painted
 ROUNDS = 3
+SURMISED = 1e-12  # weight of what is not known, so that there is always something; halving a side adds four
 AWAY = 2  # px from the matte where the plate starts to take its colours
 GUIDE_RADIUS = 0.006  # window of the final fit to the image, of the longer side
 GUIDE_EPS = 1e-4  # edges fainter than the root of this are not followed
@@ -137,6 +138,25 @@ def complete(
     plate = plate.view_as(image)
     # Sources of neighbours can lie apart: soften what was filled, more than texture, less than edges.
     return torch.where(moving, _box(_box(plate[None], 1), 1)[0], plate)
+
+
+def filled(
+    picture: Float[Tensor, "b c h w"], known: Float[Tensor, "b 1 h w"]
+) -> Float[Tensor, "b c h w"]:
+    """What is not known (0, against 1) smoothly from what is around it, however far: pull and push.
+
+    Where nothing is known at all, the mean of the picture. Source: Gortler et al., "The Lumigraph", SIGGRAPH
+    1996, Sec. 5.
+    """
+    height, width = picture.shape[-2:]
+    if max(height, width) == 1:
+        return picture
+    weight = known.clamp(min=SURMISED)
+    even = (0, width % 2, 0, height % 2)
+    pulled = F.avg_pool2d(F.pad(torch.cat([picture * weight, weight], 1), even), 2)
+    coarse = filled(pulled[:, :-1] / pulled[:, -1:], (4 * pulled[:, -1:]).clamp(max=1))
+    pushed = F.interpolate(coarse, scale_factor=2.0, mode="bilinear")[..., :height, :width]
+    return picture * known + pushed * (1 - known)
 
 
 def guided_filter(

@@ -25,7 +25,7 @@ from .encoding import NORMALIZATIONS, Encoding, as_complex
 from .grid import grid_size
 from .guidance import loop_guide
 from .matte import refine_mask
-from .shapes import Complex, Float, Tensor
+from .shapes import Complex, Float, Int, Tensor
 from .spectrum import SpectralVolume, amplitude_pct, moving_points, one_period, scale
 from .weights import load_weights, save_weights
 
@@ -62,10 +62,13 @@ class MotionModel(nn.Module):
         """What the sides of a still are multiples of, so that every layer halves them evenly."""
         return math.lcm(self.encoder.multiple, REDUCTION * self.denoiser.multiple)
 
-    def amplitudes(self, features: Float[Tensor, "b f hl wl"]) -> Float[Tensor, "b k hl wl"]:
+    def amplitudes(
+        self, features: Float[Tensor, "b f hl wl"], frequencies_hz: Float[Tensor, " k"]
+    ) -> Float[Tensor, "b k hl wl"]:
         """What the still alone lets expect of every place's bands, for a motion of unit size."""
         root = self.encoder.amplitudes(features).float().clamp(min=0)
-        return root.square() * self.encoding.scale_at(self.frequencies_hz).view(-1, 1, 1)
+        root = root[:, nearest(self.frequencies_hz, frequencies_hz)]
+        return root.square() * self.encoding.scale_at(frequencies_hz).view(-1, 1, 1)
 
 
 def fresh(config: MotionModelConfig, encoding: Encoding, seed: int = 0) -> MotionModel:
@@ -145,7 +148,7 @@ class LearnedMotion:
         with torch.no_grad():
             features = model.encoder(still)
             known = how.evened and model.encoder.trained
-            expected = model.amplitudes(features) if known else None
+            expected = model.amplitudes(features, hertz) if known else None
         height, width = features.shape[-2:]
         latent = model.config.autoencoder.latent
         noise = torch.randn(1, len(hertz), latent, height, width, generator=generator)
@@ -180,6 +183,13 @@ class LearnedMotion:
             )  # fmt: skip
             channels = finished(code).cpu()
         return as_complex(channels)
+
+
+def nearest(
+    known_hz: Float[Tensor, " n"], frequencies_hz: Float[Tensor, " k"]
+) -> Int[Tensor, " k"]:
+    """Which of the known bands lies nearest to each frequency."""
+    return (known_hz[None, :] - frequencies_hz[:, None].to(known_hz)).abs().argmin(1)
 
 
 def evened(

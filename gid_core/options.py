@@ -178,7 +178,7 @@ def _add_clip_options(command):
     add("--seed", type=number(int, 0, 2**63 - 1), default=0, metavar="N", help="which wind (default: %(default)s)")  # fmt: skip
     add("--speed", type=number(float, 0, 100, True), default=1.0, metavar="X", help="2 = twice as fast (default: %(default)s)")  # fmt: skip
     add("--pose", choices=pipeline.POSES, default=pipeline.POSES[0], help="what the still is to the motion (default: %(default)s)")  # fmt: skip
-    add("--renderer", default="splat", metavar="R", help="what finishes frames: splat, nothing, which is fast; learned, the network that came along, four to nine times slower; or a file of weights (default: %(default)s)")  # fmt: skip
+    add("--renderer", default="learned", metavar="R", help="what finishes frames: learned, the network that came along; splat, which needs no network and is three to eight times as fast; or a file of weights (default: %(default)s)")  # fmt: skip
     add("--shutter", type=number(float, 0, 1), default=0.0, metavar="X", help="motion blur: how long the shutter is open, of the time between frames (default: %(default)s)")  # fmt: skip
     add("--depth", type=Path, metavar="M", help="picture of the still, white what is in front where things meet (default: what moves more)")  # fmt: skip
     add("--loop", action=argparse.BooleanOptionalAction, help="close a loop, or play as sampled or recorded (default: a loop, unless read from a clip)")  # fmt: skip

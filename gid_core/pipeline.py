@@ -16,7 +16,8 @@ from .dynamics import harmonic_coords
 from .elastic import ElasticPrior
 from .loop import LoopReport, close_loop
 from .matte import flexibility, refine_mask
-from .renderer import RenderModel, render_frames
+from .render_model import RenderModel
+from .renderer import render_frames
 from .shapes import Float, Tensor
 from .spectrum import (
     Displacement,

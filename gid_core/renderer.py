@@ -1,16 +1,10 @@
-"""From a still and a displacement to frames: a network that finishes what splatting leaves undone.
-
-Features of the still are splatted at some sizes and decoded into a painting; how much of it is laid
-over the weightless frame of `separation` the network says itself, pixel by pixel, and motion gates it.
+"""From a still and a displacement to frames, as they are splatted or finished by a network.
 
 Law: where nothing moves and nothing lands, the frame is the still, bit for bit, trained or not; as a
-motion goes to zero the frame goes to the still; before training every frame is the weightless one. Tiles
-that begin on whole multiples, with a margin of `RenderModel.halo`, give what the whole gives.
+motion goes to zero the frame goes to the still. Tiles that begin on whole multiples, with a margin of
+`RenderModel.halo`, give what the whole gives.
 
-Source: Li et al., "Generative Image Dynamics", CVPR 2024, Sec. 5: pyramid, importance by motion;
-Niklaus & Liu 2020 for softmax splatting. Nothing is normalized, after Lim et al. 2017 (EDSR): over pixels
-it would tie tiles, and frames, to what lies far away, and over channels take the contrast that a change
-has to be in proportion to (tried: nothing was learned).
+Source: Li et al., "Generative Image Dynamics", CVPR 2024, Sec. 5.
 """
 
 import logging
@@ -20,168 +14,40 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
-from torch import nn
 
 from .config import RendererConfig
-from .grid import resize_displacement
-from .layers import zeroed
+from .render_model import RenderModel, mixed, others_of
 from .separation import Moved, moved_frames, premultiplied, straight
 from .shapes import Float, Tensor
 from .spectrum import Displacement, exposed
-from .splat import normalize_splat, softmax_weight, splat
 from .weights import load_weights, save_weights
 
 log = logging.getLogger("gid")
 KIND = "renderer"  # of weights
 MOST_LEVELS, MOST_BLOCKS = 6, 16  # of a configuration that a file may ask for
-LEAST_SHARE = 0.05  # of what is painted, where the network would rather leave the frame as it is
 # What allocators say. The last but one is oneDNN's, which says it of kernels that it lacks too.
 NO_MEMORY = ("out of memory", "allocate memory", "not enough memory", "alloc_failed", "could not create a primitive", "bad_alloc")  # fmt: skip
 SMALLER = "Free some, or render a smaller picture."
 REMEDY = "Free some, render a smaller picture, or choose the renderer without weights."
-GATE_PX = 0.25  # motion from which a pixel may be painted over entirely
-GIVEN = 11  # still, weightless frame, uncovered, displacement, importance, how far things moved
 TILE, SMALLEST_TILE = 1024, 64  # px to a side that is decoded at once, and a margin
 
 
-class _Block(nn.Module):
-    """Two convolutions, added to what comes in; nothing at the start."""
-
-    def __init__(self, width: int):
-        super().__init__()
-        self.first = nn.Conv2d(width, width, 3, padding=1)
-        self.second = zeroed(nn.Conv2d(width, width, 3, padding=1))
-
-    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
-        return x + self.second(F.silu(self.first(F.silu(x))))
-
-
-class RenderModel(nn.Module):
-    """Encoder of a still, and decoder of what was splatted of it. Level i has 1 / 2^(i + 1) of the size."""
-
-    def __init__(self, config: RendererConfig):
-        super().__init__()
-        self.config = config
-        features, widths = config.features, config.widths
-        levels = range(len(widths))
-        into = [12, *features[:-1]]
-        self.encode = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(into[i], features[i], 3, 1 if i == 0 else 2, 1), _Block(features[i]))
-            for i in levels
-        )  # fmt: skip
-        # What a level decodes: the splatted features, where they landed, and what the finer one found.
-        finer = [4 * (GIVEN - 3), *widths[:-1]]
-        self.down = nn.ModuleList(
-            nn.Conv2d(finer[i], widths[i], 3, 1 if i == 0 else 2, 1) for i in levels
-        )
-        self.join = nn.ModuleList(nn.Conv2d(features[i] + 1, widths[i], 3, 1, 1) for i in levels)
-        blocks = lambda i: nn.Sequential(*(_Block(widths[i]) for _ in range(config.blocks)))
-        self.before = nn.ModuleList(blocks(i) for i in levels)
-        self.after = nn.ModuleList(blocks(i) for i in levels[:-1])
-        self.up = nn.ModuleList(nn.Conv2d(widths[i + 1], widths[i], 1) for i in levels[:-1])
-        self.head = zeroed(nn.Conv2d(widths[0], 16, 3, padding=1))
-
-    @property
-    def multiple(self) -> int:
-        """What the sides of a picture are multiples of."""
-        return 2 ** len(self.config.widths)
-
-    @property
-    def halo(self) -> int:
-        """How far the decoder looks beyond a tile that lies on whole multiples, px, in whole multiples."""
-        levels, block = len(self.config.widths), 2 * self.config.blocks
-        far = 1  # the head's; in px of a level, from the finest to the coarsest and back
-        for _ in range(levels - 1):
-            far = (far + block + 1) // 2
-        for _ in range(levels - 1):
-            far = 2 * (far + block) + 1
-        far = 2 * (far + block + 1) + 1
-        return -(-far // self.multiple) * self.multiple
-
-    def pyramid(self, still: Float[Tensor, "b 3 h w"]) -> list[Float[Tensor, "b _ _ _"]]:
-        """Features of a still, finest first. Once for all its frames."""
-        levels, x = [], F.pixel_unshuffle(still, 2)
-        for layer in self.encode:
-            levels.append(x := layer(x))
-        return levels
-
-    def splatted(
-        self,
-        pyramid: Sequence[Float[Tensor, "b _ _ _"]],
-        displacement: Float[Tensor, "b 2 h w"],
-        importance: Float[Tensor, "b 1 h w"],
-    ) -> list[Float[Tensor, "b _ _ _"]]:
-        """Every level moved, with how much of each pixel something landed on as last channel."""
-        moved = []
-        for level in pyramid:
-            size = tuple(level.shape[-2:])
-            field = resize_displacement(displacement, size)
-            weight = softmax_weight(F.interpolate(importance, size, mode="area")).float()
-            carried = torch.cat([level.float() * weight, weight, torch.ones_like(weight)], 1)
-            fallen = splat(carried, field.float())
-            features, _ = normalize_splat(fallen)
-            moved.append(torch.cat([features, fallen[:, -1:].clamp(max=1)], 1).to(level))
-        return moved
-
-    def forward(
-        self,
-        splatted: Sequence[Float[Tensor, "b _ _ _"]],
-        still: Float[Tensor, "b 3 h w"],
-        frame: Float[Tensor, "b 3 h w"],
-        uncovered: Float[Tensor, "b 1 h w"],
-        by: Float[Tensor, "b 1 h w"],
-    ) -> Float[Tensor, "b 3 h w"]:
-        """The frame, finished.
-
-        Args:
-            frame: Without weights.
-            by: How far what left a pixel or came to it has moved, px.
-        """
-        gate = (by / GATE_PX).clamp(max=1)
-        given = torch.cat([still, frame, uncovered, gate], 1).to(self.head.weight)
-        x, skips = F.pixel_unshuffle(given, 2), []
-        for i, level in enumerate(splatted):
-            x = self.before[i](self.down[i](x) + self.join[i](level))
-            skips.append(x)
-        for i in reversed(range(len(self.up))):
-            x = skips[i] + F.interpolate(self.up[i](x), scale_factor=2.0)
-            x = self.after[i](x)
-        change, share = F.pixel_shuffle(self.head(F.silu(x)), 2).float().split((3, 1), 1)
-        # A share that could close altogether would learn nothing more from then on.
-        share = LEAST_SHARE + (1 - LEAST_SHARE) * torch.sigmoid(share)
-        # Zero where nothing moves, by construction: what is added there is exactly nothing.
-        return (frame + gate * share * change).clamp(0, 1)
-
-    def finished(self, given: Float[Tensor, "b g h w"]) -> Float[Tensor, "b 3 h w"]:
-        """The frame, finished, of what `given_of` puts together; any size."""
-        height, width = given.shape[-2:]
-        given = F.pad(given, (0, -width % self.multiple, 0, -height % self.multiple))
-        still, frame, uncovered, displacement, importance, by = given.split((3, 3, 1, 2, 1, 1), 1)
-        levels = self.splatted(self.pyramid(still), displacement, importance)
-        return self(levels, still, frame, uncovered, by)[..., :height, :width]
-
-
-def given_of(moved: Moved) -> Float[Tensor, "g h w"]:
-    """What a `RenderModel` is given of a frame in colour: GIVEN channels."""
-    return torch.cat([moved.layers.still, moved.frame, moved.uncovered, moved.fields])
-
-
 @dataclass
-class Painter:
+class Finisher:
     """A model at work on one still.
 
+    still: To whole multiples, its colours premultiplied if it has alpha.
     tile: Longest side that is decoded at once, px, a multiple of the model's; halved where memory runs
     out.
     """
 
     model: RenderModel
-    still: Float[Tensor, "1 3 h w"]
+    still: Float[Tensor, "1 c h w"]
     pyramid: list[Float[Tensor, "1 _ _ _"]]
     tile: int = TILE
 
     def finish(self, moved: Moved) -> Float[Tensor, "c h w"]:
-        """A frame that was moved without weights, painted over where that left something undone.
+        """A frame that was moved without weights, finished where that left something undone.
 
         Raises:
             ValueError: If there is too little memory for the smallest of tiles; on graphics cards, torch's
@@ -189,12 +55,17 @@ class Painter:
         """
         if len(moved.at) == 0:
             return moved.frame
-        with _memory_for("the features of a whole frame"), torch.no_grad():
-            fields = self._padded(moved.fields[None])
-            levels = self.model.splatted(self.pyramid, fields[:, :2], fields[:, 2:3])
+        padded = self.model.padded
+        with _memory_for("what a whole frame could show"), torch.no_grad():
+            frame = padded(premultiplied(moved.frame)[None], "replicate")
+            uncovered = padded(moved.uncovered[None], "replicate")
+            fields, by = padded(moved.fields[None]).split((3, 1), 1)
+            field, importance = fields.split((2, 1), 1)
+            others = others_of(self.still, frame, uncovered, field, importance)
+            levels = self.model.splatted(self.pyramid, field, importance)
         while True:
             try:
-                return self._finished(moved, fields, levels)
+                return self._finished(moved, levels, (self.still, frame, uncovered, by, others))
             except (RuntimeError, MemoryError) as error:
                 if not _out_of_memory(error):
                     raise
@@ -207,35 +78,29 @@ class Painter:
             self.tile = half
 
     @torch.no_grad()
-    def _finished(self, moved, fields, levels):
-        frame = moved.frame
-        height, width = frame.shape[-2:]
-        colour = self._padded(_in_colour(frame), "replicate")
-        uncovered = self._padded(moved.uncovered[None])
-        painted, by = colour.clone(), fields[:, 3:]
+    def _finished(self, moved, levels, whole):
+        made, by = whole[1].clone(), whole[3]
         for inner, outer in self._tiles(by):
-            cut = lambda x, of=outer: x[..., of[0], of[1]]
+            still, frame, uncovered, far, others = (x[..., outer[0], outer[1]] for x in whole)
             parts = []
             for i, level in enumerate(levels):
                 reduced = tuple(slice(s.start >> i + 1, s.stop >> i + 1) for s in outer)
                 parts.append(level[..., reduced[0], reduced[1]])
-            tile = self.model(parts, cut(self.still), cut(colour), cut(uncovered), cut(by))
+            share = self.model(parts, _in_colour(still), _in_colour(frame), uncovered, far)
+            tile = mixed(frame, still, others, share)
             at = tuple(slice(i.start - o.start, i.stop - o.start) for i, o in zip(inner, outer))
-            painted[..., inner[0], inner[1]] = tile[..., at[0], at[1]].to(colour)
-        painted = painted[0, :, :height, :width]
-        if len(frame) == 1:
-            painted = painted.mean(0, keepdim=True)
-        elif len(frame) == 4:
-            painted = painted / frame[3:].clamp(min=1e-6)
-            painted = torch.where(frame[3:] > 0, painted.clamp(max=1), frame[:3])
-        # A mean of three equal numbers may differ from them in the last bit: only what moved is taken. And
-        # no weights, however wild, put into a picture what is no number.
-        touched = (moved.fields[3:] > 0) & painted.isfinite()
-        return torch.cat([torch.where(touched, painted, frame[:3]), frame[3:]])
-
-    def _padded(self, x, mode="constant"):
-        right, below = (-n % self.model.multiple for n in reversed(x.shape[-2:]))
-        return F.pad(x, (0, right, 0, below), mode)
+            made[..., inner[0], inner[1]] = tile[..., at[0], at[1]]
+        frame = moved.frame
+        made = straight(made[0, :, : frame.shape[-2], : frame.shape[-1]])
+        # What did not move goes through no rounding. And no weights, however wild, put into a picture what is
+        # no number.
+        touched = (moved.fields[3:] > 0) & made.isfinite()
+        if (
+            len(frame) == 4
+        ):  # alpha is that of the layers, and what is seen through has no colour to mend
+            touched = touched & (frame[3:] > 0)
+            touched[3] = False
+        return torch.where(touched, made, frame)
 
     def _tiles(self, by):
         """(rows and columns of a tile, the same with a margin), where anything moves."""
@@ -266,16 +131,16 @@ class Painter:
         return tuple(bounds)
 
 
-def painter(model: RenderModel, still: Float[Tensor, "c h w"], tile: int = TILE) -> Painter:
+def finisher(model: RenderModel, still: Float[Tensor, "c h w"], tile: int = TILE) -> Finisher:
     """Set a model to work on a still: its features are computed here, once.
 
     Raises:
         ValueError: If there is too little memory for them.
     """
-    right, below = (-n % model.multiple for n in reversed(still.shape[-2:]))
-    colour = F.pad(_in_colour(still), (0, right, 0, below), "replicate").to(model.head.weight)
+    still = model.padded(premultiplied(still)[None], "replicate")
     with _memory_for("the features of a whole still"), torch.no_grad():
-        return Painter(model, colour, model.pyramid(colour), tile)
+        pyramid = model.pyramid(_in_colour(still).to(model.shares.weight))
+        return Finisher(model, still, pyramid, tile)
 
 
 def render_frames(
@@ -305,7 +170,7 @@ def render_frames(
     Raises:
         ValueError: If there is too little memory for a frame.
     """
-    finisher = None if model is None else painter(model, still)
+    at_work = None if model is None else finisher(model, still)
     moments = 1
     if shutter > 0:
         motion, moments = exposed(motion, item, shutter, tuple(still.shape[-2:]))
@@ -314,7 +179,7 @@ def render_frames(
     shown = []
     with _memory_for("a frame", SMALLER):
         for moved in moved_frames(still, motion, item, matte, single, near):
-            frame = moved.frame if finisher is None else finisher.finish(moved)
+            frame = moved.frame if at_work is None else at_work.finish(moved)
             shown.append((frame, moved.uncovered))
             if len(shown) == moments:
                 yield shown[0] if moments == 1 else _mean(shown, still)
@@ -330,15 +195,8 @@ def _mean(shown, still):
 
 
 def _in_colour(picture):
-    """A batch of one, of three channels: grey three times, colours by how far they are opaque."""
-    return premultiplied(picture)[None, :3].expand(1, 3, *picture.shape[-2:])
-
-
-def fresh_renderer(config: RendererConfig, seed: int = 0) -> RenderModel:
-    """An untrained model, the same for a seed, that leaves the host's random numbers alone."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        return RenderModel(config)
+    """Three channels, as the network sees pictures: grey three times, no alpha."""
+    return picture[:, :3].expand(-1, 3, -1, -1)
 
 
 def shipped_renderer() -> Path:

@@ -40,7 +40,8 @@ def splat_points(
             "auto" chooses among the first two.
 
     Raises:
-        ValueError: For "triton" where it is not installed, or not deterministic and should be.
+        ValueError: For "triton" where it is not installed, not on a graphics card, or not deterministic and
+            should be.
     """
     finite = positions.isfinite().all(1, keepdim=True)
     positions = torch.where(finite, positions, OUTSIDE)
@@ -52,7 +53,7 @@ def splat_points(
     if impl == "index":
         return _splat_by_index(values, positions, size)
     if impl == "triton":
-        return _triton()(values, positions, size)
+        return _triton(values)(values, positions, size)
     return _NativeSplat.apply(values, positions, size)
 
 
@@ -132,22 +133,27 @@ def normalize_splat(
     return average, torch.where(landed, weight, 0.0)
 
 
-def _triton():
+def _triton(values):
     """Its splat.
 
     Raises:
-        ValueError: If there is none, or its sums are not to be had in a fixed order.
+        ValueError: If there is none, or not there, or its sums are not to be had in a fixed order.
     """
     if torch.are_deterministic_algorithms_enabled():
         raise ValueError(
             'Expected impl="index" under deterministic algorithms: Triton adds in any order.'
         )
     try:
-        from .splat_triton import TritonSplat
+        from .splat_triton import INTERPRETED, TritonSplat
     except ImportError as error:
         raise ValueError(
             'Expected Triton to be installed for impl="triton", got none: leave impl at "auto".'
         ) from error
+    if not (values.is_cuda or INTERPRETED):
+        raise ValueError(
+            f'Expected tensors on a graphics card for impl="triton", got them on {values.device}: leave impl '
+            'at "auto".'
+        )
     return TritonSplat.apply
 
 

@@ -95,6 +95,9 @@ def _read(
     tl.store(by_positions + (2 * b + 1) * n + point, by_y, mask=there)
 
 
+INTERPRETED = not isinstance(_drop, triton.JITFunction)  # step by step, on any device: for tests
+
+
 class TritonSplat(torch.autograd.Function):
     """`splat_points` of finite points; differentiable once."""
 
@@ -110,7 +113,8 @@ class TritonSplat(torch.autograd.Function):
         target = rows.new_zeros(b, *size, c)
         channels = min(CHANNELS, triton.next_power_of_2(c))
         blocks = triton.cdiv(n, POINTS), b, triton.cdiv(c, channels)
-        _drop[blocks](rows, positions, target, n, c, *size, points=POINTS, channels=channels)
+        with torch.cuda.device_of(rows):  # else it would be launched on the current one
+            _drop[blocks](rows, positions, target, n, c, *size, points=POINTS, channels=channels)
         ctx.save_for_backward(rows, positions)
         return rearrange(target, "b h w c -> b c h w")
 
@@ -122,8 +126,9 @@ class TritonSplat(torch.autograd.Function):
         grad = rearrange(grad, "b c h w -> b h w c").contiguous()
         by_values, by_positions = torch.empty_like(rows), torch.empty_like(positions)
         channels = min(CHANNELS, triton.next_power_of_2(c))
-        _read[triton.cdiv(n, POINTS), b](
-            grad, rows, positions, by_values, by_positions, n, c, *grad.shape[1:3],
-            points=POINTS, channels=channels,
-        )  # fmt: skip
+        with torch.cuda.device_of(rows):
+            _read[triton.cdiv(n, POINTS), b](
+                grad, rows, positions, by_values, by_positions, n, c, *grad.shape[1:3],
+                points=POINTS, channels=channels,
+            )  # fmt: skip
         return rearrange(by_values, "b n c -> b c n"), by_positions, None

@@ -10,7 +10,7 @@ from ..gid_core import pipeline, video
 from . import sockets
 
 OUTPUTS = ["frames and video", "video only"]
-SPLAT = "splat only"
+SPLAT = "splat only"  # and that of graphs from before there was a choice
 
 
 class FeatureSplatRender(io.ComfyNode):
@@ -23,7 +23,7 @@ class FeatureSplatRender(io.ComfyNode):
             ["animate", "splat", "warp", "still to video", "cinemagraph"],
             node_id="FeatureSplatRender",
             display_name="Feature Splat Render",
-            description="Renders frames: what moves is splatted over what lies behind it; if asked, a "
+            description="Renders frames: what moves is splatted over what lies behind it, and a small "
             "network finishes edges and what was uncovered. Pixels that nothing moves or covers stay "
             "identical to the still.",
             inputs=[
@@ -44,11 +44,11 @@ class FeatureSplatRender(io.ComfyNode):
                     tooltip="What may move. Empty: the motion's own refined mask.",
                 ),
                 io.Combo.Input(
-                    "renderer", options=[SPLAT, *renderers], default=SPLAT,
+                    "renderer", options=[SPLAT, *renderers], default=next(iter(renderers), SPLAT),
                     optional=True,
-                    tooltip="Splat only needs no network and is fast. A network finishes edges and what was "
-                    "uncovered, a little, and takes four to nine times as long: the one that came with Image "
-                    "Dynamics, or one of yours in models/gid.",
+                    tooltip="A network finishes edges and what was uncovered: the one that came with Image "
+                    "Dynamics, or one of yours in models/gid. Splat only needs none, and is three to eight times as "
+                    "fast.",
                 ),
                 io.Float.Input(
                     "motion_blur", default=0.0, min=0.0, max=1.0, step=0.05, optional=True,

@@ -312,3 +312,12 @@ def modal_response() -> dict[str, dict]:
             "im": coords.imag.T.tolist(),
         }
     return cases
+
+
+def stirred(model, seed=1):
+    """Weights as after some training: nothing that begins at zero is left at it."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.02 * torch.randn(parameter.shape, generator=generator))
+    return model.eval()

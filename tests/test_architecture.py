@@ -19,7 +19,7 @@ LAYERS = [
     {"hangings"},
     {"synthetic"},
     {"loop", "elastic", "separation", "checkpoint", "viz", "transfer", "poke"},
-    {"video", "metrics", "weights"},
+    {"video", "metrics", "weights", "render_model"},
     {"motion_model", "renderer"},
     {"fidelity", "workers", "comparison"},
     {"pipeline", "extraction", "packing"},
@@ -36,7 +36,8 @@ LAYERS = [
 RUN_TIME = {"torch", "numpy", "scipy", "einops", "safetensors", "av", "PIL", "tqdm", "jaxtyping"}
 RUN_TIME |= {"cv2"}  # the [data] extra: flow.py names what to install without it
 # The extras of pyproject.toml: imported inside the one function that needs them, which says what to
-# install where they are missing. FID and KID; FVD; clusters; training; kernels for graphics cards.
+# install where they are missing. FID and KID; FVD; clusters; training. And kernels for graphics cards, which
+# torch brings along for those.
 OPTIONAL = {"torch_fidelity", "cdfvd", "ray", "accelerate", "triton"}
 FORBIDDEN = {
     "eval", "exec", "compile", "__import__", "print", "torch.load", "torch.manual_seed", "os.system"

@@ -2,7 +2,7 @@ import oracles
 import pytest
 import torch
 
-from gid_core.matte import complete, flexibility, guided_filter, refine_mask
+from gid_core.matte import complete, filled, flexibility, guided_filter, refine_mask
 
 
 def colour(*rgb):
@@ -261,3 +261,31 @@ def test_over_a_flat_guide_the_filter_is_two_box_means(rng):
     found = guided_filter(torch.full((1, 3, 9, 11), 0.5).double(), values, 2, 1e-3)
     expected = oracles.box(oracles.box(values[0], 2), 2)[None]
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+
+
+def test_filled_keeps_what_is_known_and_lies_within_it(rng):
+    picture, known = torch.rand(2, 3, 150, 270, generator=rng), torch.ones(2, 1, 150, 270)
+    known[..., 10:139, 60:201] = 0  # however large
+    made = filled(torch.where(known > 0, picture, 7.0), known)
+    assert torch.equal(made[:, :, known[0, 0] > 0], picture[:, :, known[0, 0] > 0])
+    hole = made[:, :, known[0, 0] == 0]
+    assert (hole >= 0).all() and (hole <= 1 + 1e-5).all() and hole.std() > 0.01
+
+
+def test_filled_goes_on_with_what_is_near():
+    picture = torch.linspace(0, 1, 64).expand(1, 1, 24, 64)
+    known = torch.ones(1, 1, 24, 64)
+    known[..., 20:36] = 0
+    made = filled(picture * known, known)
+    assert (made - picture).abs().max() < 0.15
+    torch.testing.assert_close(filled(0.3 + 0 * picture, known), 0.3 + 0 * picture)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (9, 1), (3, 2), (130, 256)])
+def test_filled_where_nothing_is_known_is_near_the_mean(rng, size):
+    picture = torch.rand(1, 2, *size, generator=rng)
+    none = filled(picture, torch.zeros(1, 1, *size))
+    # Pads weigh nothing, but the last of an odd count of pixels weighs as much as two.
+    assert (none - picture.mean((2, 3), keepdim=True)).abs().max() < 0.1 + 0.4 * (min(size) < 4)
+    assert none.std((2, 3), correction=0).max() < 1e-3 + 0.3 * (min(size) < 4)
+    assert torch.equal(filled(picture, torch.ones(1, 1, *size)), picture)

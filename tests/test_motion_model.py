@@ -17,6 +17,7 @@ from gid_core.motion_model import (
     evened,
     fresh,
     load_model,
+    nearest,
     save_model,
     shipped,
     what_moves,
@@ -81,6 +82,13 @@ def test_evening_has_one_gain_for_all_bands_of_a_place():
     assert (gain > 0).all() and torch.allclose(gain, gain[:, :1, :1].expand_as(gain), rtol=1e-4)
     same = evened(channels * 1e-9, torch.zeros(1, 3, 9, 15))
     assert torch.allclose(same, channels * 1e-9)  # nothing expected, nothing there: nothing is made
+
+
+def test_a_motion_of_few_bands_is_as_strong_as_these_are_expected(model):
+    features = model.encoder(F.pad(still(32, 48), (0, 0)))
+    every, few = model.amplitudes(features, HERTZ), model.amplitudes(features, HERTZ[4::5])
+    torch.testing.assert_close(few, every[:, 4::5])
+    assert nearest(HERTZ, torch.tensor([0.01, 0.29, 0.31, 99.0])).tolist() == [0, 0, 1, 15]
 
 
 def test_a_sample_is_evened_by_a_trained_encoder_only(model):

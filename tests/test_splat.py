@@ -1,4 +1,4 @@
-import sys
+from importlib.util import find_spec
 
 import oracles
 import pytest
@@ -8,8 +8,7 @@ from hypothesis import given, strategies as st
 from gid_core.grid import backward_warp
 from gid_core.splat import IMPORTANCE_RANGE, softmax_splat, splat, splat_points, weighted_splat
 
-# Triton is made for Linux.
-IMPLS = ("native", "index", "triton") if sys.platform == "linux" else ("native", "index")
+IMPLS = ("native", "index", "triton") if find_spec("triton") else ("native", "index")
 impls = pytest.mark.parametrize("impl", IMPLS)
 
 

@@ -4,16 +4,12 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from gid_core.config import RENDERERS
 from gid_core.grid import backward_warp
-from gid_core.renderer import (
-    GIVEN,
-    fresh_renderer,
-    given_of,
-    load_renderer,
-    shipped_renderer,
-)
+from gid_core.render_model import GIVEN, fresh_renderer, given_of
+from gid_core.renderer import load_renderer, shipped_renderer
 from gid_core.splat import weighted_splat
 from gid_core.synthetic import make_scene
 from gid_core.training.data import Mixture
@@ -33,7 +29,7 @@ from gid_core.training.frames import (
     mistaken,
     moved_at,
 )
-from gid_core.training.objectives import SLOPES, Painting
+from gid_core.training.objectives import SLOPES, Finishing, unsharp
 from gid_core.video import write_clip
 
 SIZE = (48, 72)
@@ -137,15 +133,31 @@ def test_the_loss_is_zero_for_the_frame_itself_and_heeds_only_what_moved(rng):
     given[:, DISPLACEMENT] = 0
     given[:, -1:, :, :24] = 0
     frame = given[:, FRAME].clone()
-    terms = Painting(model).losses(given, frame, [])
-    assert set(terms) == {"error", "slopes"} and sum(terms.values()) == 0
+    terms = Finishing(model).losses(given, frame, [])
+    assert set(terms) == {"error", "slopes", "sharpness"}
+    assert sum(terms.values()) == 0
     frame[..., :24] = 0  # nothing moves there
-    assert sum(Painting(model).losses(given, frame, []).values()) == 0
+    assert sum(Finishing(model).losses(given, frame, []).values()) == 0
     frame[..., 24:] = 0
-    terms = Painting(model).losses(given, frame, [])
+    terms = Finishing(model).losses(given, frame, [])
     # Untrained, all of the error is left, whatever its size.
     assert float(terms["error"].detach()) == pytest.approx(1, abs=0.01)
     assert float(terms["slopes"].detach()) == pytest.approx(SLOPES, abs=0.01)
+
+
+def test_sharpness_is_asked_for_wherever_it_counts_whatever_is_shown(rng):
+    frame, other = torch.rand(2, 2, 3, 40, 60, generator=rng)
+    counts = torch.zeros(2, 1, 40, 60)
+    counts[..., :30] = 1
+    dull = F.avg_pool2d(F.pad(frame, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    assert not unsharp(frame, frame, counts).any()
+    blurred, replaced = unsharp(dull, frame, counts), unsharp(other, frame, counts)
+    assert (blurred > 0.5).all() and (replaced < 0.2).all()
+    away = torch.where(counts > 0, frame, dull)
+    away[..., 29:] = frame[..., 29:]  # slopes reach one px on
+    assert not unsharp(away, frame, counts).any()
+    one = unsharp(torch.stack([dull[0], frame[1]]), frame, counts)
+    assert one[0] > 0.5 and one[1] == 0  # item by item
 
 
 def test_the_shipped_renderer_leaves_less_error_on_scenes_it_never_saw():

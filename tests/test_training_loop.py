@@ -10,11 +10,12 @@ import torch
 from gid_core.config import PRESETS, RENDERERS
 from gid_core.encoding import Encoding
 from gid_core.motion_model import fresh, load_model
-from gid_core.renderer import fresh_renderer, load_renderer
+from gid_core.render_model import fresh_renderer
+from gid_core.renderer import load_renderer
 from gid_core.training.data import Mixture
 from gid_core.training.frames import Moments
 from gid_core.training.loop import TrainConfig, train
-from gid_core.training.objectives import Painting
+from gid_core.training.objectives import Finishing
 
 accelerate = pytest.importorskip("accelerate", reason="training needs accelerate: image-dynamics[train]")  # fmt: skip
 HERTZ = torch.arange(1, 4) / 5
@@ -175,12 +176,12 @@ def test_a_renderer_learns_in_the_same_loop(tmp_path):
     trained = train(fresh_renderer(RENDERERS["tiny"]), data, config, tmp_path / "run")
     batch = [torch.stack(x) for x in zip(*(moments.sample(n) for n in range(8)))]
     before, after = (
-        float(sum(Painting(m).losses(*batch, []).values()).detach())
+        float(sum(Finishing(m).losses(*batch, []).values()).detach())
         for m in (fresh_renderer(RENDERERS["tiny"]), trained)
     )
     assert after < 0.9 * before
     read = load_renderer(tmp_path / "run/model.safetensors")
-    assert torch.allclose(read.head.weight, trained.head.weight, atol=1e-3)
+    assert torch.allclose(read.shares.weight, trained.shares.weight, atol=1e-3)
     other = replace(data, sources=(replace(moments, count=3),))
     with pytest.raises(ValueError, match="its data differs"):
         train(fresh_renderer(RENDERERS["tiny"]), other, config, tmp_path / "run")

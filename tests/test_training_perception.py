@@ -3,8 +3,8 @@ import torch
 from safetensors.torch import save_file
 
 from gid_core.config import RENDERERS
-from gid_core.renderer import GIVEN, fresh_renderer
-from gid_core.training.objectives import LOOKS, Painting
+from gid_core.render_model import GIVEN, fresh_renderer
+from gid_core.training.objectives import LOOKS, Finishing
 from gid_core.training.perception import Perception, load_perception
 
 
@@ -61,9 +61,9 @@ def test_looks_count_where_something_moved(network, rng):
     model = fresh_renderer(RENDERERS["tiny"])
     given = torch.rand(2, GIVEN, 32, 48, generator=rng)
     frame = torch.rand(2, 3, 32, 48, generator=rng)
-    terms = Painting(model, network).losses(given, frame, [])
+    terms = Finishing(model, network).losses(given, frame, [])
     assert float(terms["looks"].detach()) == pytest.approx(LOOKS, rel=0.1)  # untrained, all is left
     terms["looks"].backward()
-    assert model.head.weight.grad.abs().sum() > 0
+    assert model.shares.weight.grad.abs().sum() > 0
     given[:, -1] = 0
-    assert Painting(model, network).losses(given, frame, [])["looks"] == 0
+    assert Finishing(model, network).losses(given, frame, [])["looks"] == 0

@@ -6,7 +6,7 @@ from PIL import Image
 from gid_core.config import PRESETS, RENDERERS, RendererConfig
 from gid_core.encoding import Encoding
 from gid_core.motion_model import fresh
-from gid_core.renderer import fresh_renderer
+from gid_core.render_model import fresh_renderer
 from gid_core.training.data import Scenes
 from gid_core.training.objectives import STAGES
 from gid_core.training.pictures import HEIGHT, SCENE, SHOWN, curve, draw, draw_frames

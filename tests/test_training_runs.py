@@ -6,7 +6,8 @@ import torch
 from gid_core.config import PRESETS, RENDERERS
 from gid_core.encoding import Encoding
 from gid_core.motion_model import MotionModel, fresh, save_model
-from gid_core.renderer import RenderModel, fresh_renderer, save_renderer
+from gid_core.render_model import RenderModel, fresh_renderer
+from gid_core.renderer import save_renderer
 from gid_core.training import data, frames
 from gid_core.training.runs import prepared
 

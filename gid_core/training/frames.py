@@ -25,7 +25,7 @@ from ..config import ExtractionConfig
 from ..extraction import extract
 from ..flow import estimator
 from ..grid import grid_size
-from ..renderer import given_of
+from ..render_model import given_of
 from ..separation import Moved, moved_frames
 from ..shapes import Float, Tensor
 from ..spectrum import Displacement, SpectralVolume, with_trend

@@ -22,7 +22,8 @@ from .. import diffusion
 from ..autoencoder import REDUCTION
 from ..denoiser import across_bands
 from ..motion_model import MotionModel, save_model
-from ..renderer import RenderModel, save_renderer
+from ..render_model import RenderModel
+from ..renderer import save_renderer
 from ..shapes import Float, Tensor
 from .perception import Perception
 
@@ -36,7 +37,10 @@ BANDS_AT_A_TIME = 4  # of a motion, in stage 1
 RIM = 8  # px at the sides of a crop
 UNCOVERED = 2.0  # weight of what was uncovered, beside what is seen
 HAIR = 0.01  # of the range of colours: an error that is as good as none
-SLOPES, LOOKS = 0.3, 0.3  # weights against the error of colours
+SLOPES, SHARP, LOOKS = 0.3, 1.2, 0.3  # weights against the error of colours
+AROUND = 9  # px to a side, over which a frame is to be as sharp as it should
+FLAT = 1e-3  # of brightness a pixel: a slope that is none
+FADED = 1e-3  # mean slope over a crop that makes for half of the loss of sharpness
 ALIKE = 0.01  # of features: pictures that look the same
 
 
@@ -147,10 +151,10 @@ class Objective:
 
 
 @dataclass(frozen=True)
-class Painting:
+class Finishing:
     """Training of a renderer: what it makes of a frame is to be the frame.
 
-    perception: By which the looks of it count too; without one its slopes stand in for them.
+    perception: By which the looks of it count too; without one its slopes and sharpness have to do.
     """
 
     model: RenderModel
@@ -165,7 +169,7 @@ class Painting:
         frame: Float[Tensor, "b 3 h w"],
         generators: list[torch.Generator],
     ) -> dict[str, Float[Tensor, ""]]:
-        """What is left of the weightless frame's errors: of colours, of slopes at some scales, of looks.
+        """What is left of the weightless frame's errors: of colours, of slopes at some scales, of sharpness, of looks.
 
         Squares over what moved, as a share, item by item: so a scene in which little goes wrong counts nearly as much
         as one in which much does, unless what goes wrong is a hair. (Absolute errors were tried: where two layers mix
@@ -181,6 +185,7 @@ class Painting:
         terms = {
             "error": (squares(left) / (squares(was) + HAIR**2)).mean(),
             "slopes": SLOPES * (slopes(left) / (slopes(was) + HAIR**2)).mean(),
+            "sharpness": SHARP * unsharp(made, frame, counts).mean(),
         }
         if self.perception is not None:
             # What does not count looks as it should.
@@ -198,13 +203,13 @@ class Painting:
 
 def objective_of(
     stage: str, model: torch.nn.Module, perception: Perception | None = None
-) -> Objective | Painting:
+) -> Objective | Finishing:
     """What a stage asks of a model; `perception` is for a renderer.
 
     Raises:
         ValueError: For an unknown stage.
     """
-    return Painting(model, perception) if stage == RENDERER else Objective(stage, model)
+    return Finishing(model, perception) if stage == RENDERER else Objective(stage, model)
 
 
 def _chosen(channels, generators):
@@ -245,6 +250,28 @@ def slopes(error: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
         total = total + sum(error.diff(dim=d).square().mean((1, 2, 3)) for d in (-1, -2))
         error = F.avg_pool2d(error, 2)
     return total / SCALES
+
+
+def unsharp(
+    made: Float[Tensor, "b 3 h w"],
+    frame: Float[Tensor, "b 3 h w"],
+    counts: Float[Tensor, "b 1 h w"],
+) -> Float[Tensor, " b"]:
+    """How far a frame's sharpness, wherever it counts, is from what it should be, as a share; item by item.
+
+    It fades where little counts: of a hundredth of a crop it is 0.4 of what it is of all. Squared errors are least for a mean of all that might be there, which is blurred. This one is for frames as
+    sharp as the truth, whatever they show.
+    """
+    size = lambda x: F.avg_pool2d(counts * steepness(x), AROUND, 1, AROUND // 2)
+    found, wanted = size(made), size(frame)
+    return (found - wanted).abs().mean((1, 2, 3)) / (wanted.mean((1, 2, 3)) + FADED)
+
+
+def steepness(picture: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 1 h w"]:
+    """Length of the slope of brightness."""
+    grey = picture.mean(1, keepdim=True)
+    x, y = F.pad(grey.diff(dim=-1), (0, 1)), F.pad(grey.diff(dim=-2), (0, 0, 0, 1))
+    return (x.square() + y.square() + FLAT**2).sqrt() - FLAT
 
 
 def whiten(model: MotionModel, batches, frequencies_hz: Float[Tensor, " k"]) -> None:

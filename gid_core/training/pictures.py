@@ -15,7 +15,7 @@ from ..checkpoint import written_whole
 from ..config import SamplingConfig
 from ..encoding import as_complex
 from ..motion_model import LearnedMotion, MotionModel
-from ..renderer import RenderModel
+from ..render_model import RenderModel
 from ..shapes import Complex, Tensor
 from ..video import write_picture
 from ..viz import band_picture, heat, resized, tiles
@@ -55,7 +55,7 @@ def draw_frames(out: Path) -> Callable[[RenderModel, Path], None]:
 
     @torch.no_grad()
     def picture(model: RenderModel, path: Path) -> None:
-        like, cells = model.head.weight, []
+        like, cells = model.shares.weight, []
         for given, frame in samples:
             made = model.finished(given[None].to(like))[0].cpu()
             cells += [
@@ -84,7 +84,7 @@ def _by_network(model, stage, still, channels) -> Complex[Tensor, "1 k 2 h w"]:
         encoded = model.encoding.squash(channels[None].to(like), hertz)
         code = model.autoencoder.to_latent(encoded)
         return as_complex(model.encoding.stretch(model.autoencoder.from_latent(code), hertz).cpu())
-    size = model.amplitudes(model.encoder(still[None].to(like)))
+    size = model.amplitudes(model.encoder(still[None].to(like)), hertz)
     wide = F.interpolate(size, still.shape[-2:], mode="bilinear").cpu()
     return torch.stack([wide, 0 * wide], 2).to(torch.complex64)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from .. import motion_model, renderer
+from .. import motion_model, render_model, renderer
 from ..config import PRESETS, RENDERERS, MotionModelConfig
 from . import data, frames, pictures
 from .loop import TrainConfig
@@ -66,7 +66,7 @@ def _of_renderer(args, how) -> Run:
         args, ("photographs", "layout", "normalization", "bands"), "the stage renderer has none"
     )
     if args.begin is None:
-        model = renderer.fresh_renderer(RENDERERS[args.preset or "small"], args.seed)
+        model = render_model.fresh_renderer(RENDERERS[args.preset or "small"], args.seed)
     else:
         _refuse(args, ("preset",), f"the weights {args.begin.name!r} have theirs")
         model = renderer.load_renderer(args.begin)

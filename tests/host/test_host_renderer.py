@@ -24,7 +24,9 @@ def far_off():
     return away
 
 
-def test_splatting_alone_is_the_default_and_the_network_a_choice(host, tmp_path):
+def test_nodes_begin_with_the_network_and_graphs_from_before_it_go_on_without(host, tmp_path):
+    offered = host.hello["nodes"]["FeatureSplatRender"]["input"]["optional"]["renderer"]
+    assert offered[1]["default"] == SHIPPED
     plain, splat, learned = (
         rendered(host, tmp_path / name, **inputs)
         for name, inputs in (("a", {}), ("b", {"renderer": SPLAT}), ("c", {"renderer": SHIPPED}))
