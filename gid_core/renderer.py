@@ -29,6 +29,7 @@ MOST_LEVELS, MOST_BLOCKS = 6, 16  # of a configuration that a file may ask for
 NO_MEMORY = ("out of memory", "allocate memory", "not enough memory", "alloc_failed", "could not create a primitive", "bad_alloc")  # fmt: skip
 SMALLER = "Free some, or render a smaller picture."
 REMEDY = "Free some, render a smaller picture, or choose the renderer without weights."
+SEEN = 1e-3  # alpha from which a colour counts
 TILE, SMALLEST_TILE = 1024, 64  # px to a side that is decoded at once, and a margin
 
 
@@ -63,9 +64,11 @@ class Finisher:
             field, importance = fields.split((2, 1), 1)
             others = others_of(self.still, frame, uncovered, field, importance)
             levels = self.model.splatted(self.pyramid, field, importance)
+            made = frame.clone()
         while True:
             try:
-                return self._finished(moved, levels, (self.still, frame, uncovered, by, others))
+                self._mix_tiles(levels, (self.still, frame, uncovered, by, others), made)
+                break
             except (RuntimeError, MemoryError) as error:
                 if not _out_of_memory(error):
                     raise
@@ -76,31 +79,23 @@ class Finisher:
                     ) from error
             log.info("Out of memory with tiles of %d px: going on with %d px.", self.tile, half)
             self.tile = half
+        with _memory_for("a finished frame"):
+            height, width = moved.frame.shape[-2:]
+            return _where_it_moved(moved, made[0, :, :height, :width])
 
     @torch.no_grad()
-    def _finished(self, moved, levels, whole):
-        made, by = whole[1].clone(), whole[3]
-        for inner, outer in self._tiles(by):
-            still, frame, uncovered, far, others = (x[..., outer[0], outer[1]] for x in whole)
+    def _mix_tiles(self, levels, whole, made):
+        """Into `made`, where anything moves."""
+        for inner, outer in self._tiles(whole[3]):
+            still, frame, uncovered, by, others = (x[..., outer[0], outer[1]] for x in whole)
             parts = []
             for i, level in enumerate(levels):
                 reduced = tuple(slice(s.start >> i + 1, s.stop >> i + 1) for s in outer)
                 parts.append(level[..., reduced[0], reduced[1]])
-            share = self.model(parts, _in_colour(still), _in_colour(frame), uncovered, far)
+            share = self.model(parts, _in_colour(still), _in_colour(frame), uncovered, by)
             tile = mixed(frame, still, others, share)
             at = tuple(slice(i.start - o.start, i.stop - o.start) for i, o in zip(inner, outer))
             made[..., inner[0], inner[1]] = tile[..., at[0], at[1]]
-        frame = moved.frame
-        made = straight(made[0, :, : frame.shape[-2], : frame.shape[-1]])
-        # What did not move goes through no rounding. And no weights, however wild, put into a picture what is
-        # no number.
-        touched = (moved.fields[3:] > 0) & made.isfinite()
-        if (
-            len(frame) == 4
-        ):  # alpha is that of the layers, and what is seen through has no colour to mend
-            touched = touched & (frame[3:] > 0)
-            touched[3] = False
-        return torch.where(touched, made, frame)
 
     def _tiles(self, by):
         """(rows and columns of a tile, the same with a margin), where anything moves."""
@@ -192,6 +187,18 @@ def _mean(shown, still):
     same = (frames == still).all(0)
     mean = straight(torch.stack([premultiplied(frame) for frame in frames]).mean(0))
     return torch.where(same, still, mean), holes.mean(0)
+
+
+def _where_it_moved(moved, mix):
+    """What was mixed, premultiplied, there; elsewhere the frame, which goes through no rounding."""
+    made, frame = straight(mix), moved.frame
+    # No weights, however wild, put into a picture what is no number.
+    touched = (moved.fields[3:] > 0) & made.isfinite()
+    if len(frame) == 4:
+        # Alpha is that of the layers, and a mix of nothing but air has no colour to give.
+        touched = touched & (mix[3:] > SEEN)
+        touched[3] = False
+    return torch.where(touched, made, frame)
 
 
 def _in_colour(picture):

@@ -41,14 +41,18 @@ class Server:
         self.sockets_metadata = {}
         self.sent = []
         self.started = {}  # node id: threading.Event, set when the node starts
-        self.budgets = {}  # node id: MB that it and what follows may take
+        self.budgets = {}  # node id: what it and what follows may take
 
     def send_sync(self, event, data, sid=None):
         self.sent.append((event, data))
         if event == "executing" and data.get("node") in self.started:
             self.started[data["node"]].set()
         if event == "executing" and data.get("node") in self.budgets:
-            _limit_memory(self.budgets[data["node"]])
+            budget = self.budgets[data["node"]]
+            if budget.get("network"):
+                _when_called(budget["network"], lambda: _limit_memory(budget["more_mb"]))
+            else:
+                _limit_memory(budget["more_mb"])
 
     def send_progress_text(self, text, node_id, sid=None):
         pass
@@ -75,6 +79,8 @@ class Host:
             getattr(folder_paths, f"set_{kind}_directory")(os.path.join(work, kind))
         extensions = folder_paths.supported_pt_extensions
         folder_paths.folder_names_and_paths["checkpoints"] = ([work], extensions)
+        # As extra_model_paths.yaml would.
+        folder_paths.add_model_folder_path("gid", os.path.join(work, "gid"))
 
         import comfy.model_management
         import comfy.utils
@@ -148,7 +154,7 @@ class Host:
         stopped = _Interrupt(self, **interrupt) if interrupt else None
         begun = time.monotonic()
         extra = {"client_id": "tests", "extra_pnginfo": {"workflow": {"named": "by the tests"}}}
-        self.server.budgets = {memory["node"]: memory["more_mb"]} if memory else {}
+        self.server.budgets = {memory["node"]: memory} if memory else {}
         try:
             self.executor.execute(prompt, "prompt", extra, outputs)
         finally:
@@ -312,6 +318,18 @@ class Probed:
             "trims": trims,
         }
         return {"ui": {"answers": [json.dumps(answers)]}}
+
+
+def _when_called(network, work):
+    """Do something when a network of that class is called next."""
+    from torch.nn.modules.module import register_module_forward_pre_hook
+
+    def hook(module, inputs):
+        if type(module).__name__ == network:
+            handle.remove()
+            work()
+
+    handle = register_module_forward_pre_hook(hook)
 
 
 def _limit_memory(more_mb):
