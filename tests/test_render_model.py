@@ -23,11 +23,6 @@ def model():
     return oracles.stirred(fresh_renderer(RENDERERS["tiny"]))
 
 
-@pytest.fixture
-def still(rng):
-    return F.interpolate(torch.rand(1, 3, 12, 18, generator=rng), (H, W), mode="bicubic")[0].clamp(0, 1)  # fmt: skip
-
-
 def some_given(rng, size=(24, 32)):
     """Channels as of a moment that moved by a few px, and uncovered something."""
     given = torch.rand(2, GIVEN, *size, generator=rng)
@@ -132,7 +127,8 @@ def test_tiles_see_all_that_they_need_and_little_more(config):
     assert model.halo - model.multiple <= farthest <= model.halo < edge
 
 
-def test_features_are_splatted_as_pictures_are(rng, model, still):
+def test_features_are_splatted_as_pictures_are(rng, model):
+    still = torch.rand(3, H, W, generator=rng)
     # By whole multiples of the coarsest pixel, every level is shifted, and what it leaves is bare.
     pyramid = model.pyramid(F.pad(still, (0, 1, 0, 2))[None])
     field = torch.tensor([8.0, -16.0]).view(1, 2, 1, 1).expand(1, 2, H + 2, W + 1)

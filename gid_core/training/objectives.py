@@ -259,8 +259,9 @@ def unsharp(
 ) -> Float[Tensor, " b"]:
     """How far a frame's sharpness, wherever it counts, is from what it should be, as a share; item by item.
 
-    It fades where little counts: of a hundredth of a crop it is 0.4 of what it is of all. Squared errors are least for a mean of all that might be there, which is blurred. This one is for frames as
-    sharp as the truth, whatever they show.
+    Squared errors are least for a mean of all that might be there, which is blurred. This one is for
+    frames as sharp as the truth, whatever they show. It fades where little counts: of a hundredth of a
+    crop it is 0.4 of what it is of all.
     """
     size = lambda x: F.avg_pool2d(counts * steepness(x), AROUND, 1, AROUND // 2)
     found, wanted = size(made), size(frame)

@@ -4,7 +4,7 @@
 
 One JSON object a line comes in on standard input, one a line goes out on standard output:
 {"prompt": API graph, "interrupt": {"node": id, "after": s}, "memory": {"node": id, "more_mb": m}} is
-answered by what became of it.
+answered by what became of it. Memory with a "network" is limited from its next call on, by the name of its class.
 Logs and prints go to standard error. Law: the pack is loaded by its path, as the host does it, and
 its root never is on `sys.path`.
 """
