@@ -1,8 +1,10 @@
 """Slow twins: loops in float64 that read like the formula, and pictures whose truth is known."""
 
 import base64
+import json
 import math
-from dataclasses import replace
+import struct
+import zlib
 
 import numpy as np
 import torch
@@ -274,9 +276,28 @@ GESTURES = """[
 ]"""
 
 
-def modal_response() -> dict[str, dict]:
-    """What Python makes of some gestures, for what the browser packs: under, over, at critical damping."""
-    from gid_core import gestures, packing, poke
+def packed_body(data: bytes):
+    """What a browser reads: the body that `packing.pack` wrote, its shapes as the bytes say."""
+    from gid_core.poke import Body
+
+    data = zlib.decompress(data)
+    (length,) = struct.unpack("<I", data[:4])
+    header = json.loads(data[4 : 4 + length])
+    parts = 2 if header["complex"] else 1
+    rows = np.frombuffer(data[4 + length :], np.int8).astype(np.int64)
+    rows = rows.reshape(len(header["omega"]), 2, parts, *header["grid"])
+    share = rows.cumsum(-1).astype(np.int8) / 127.0
+    largest = np.array(header["largest"]).reshape(-1, 1, 1, 1, 1)
+    shapes = torch.from_numpy(share * np.abs(share) * largest)
+    imaginary = shapes[:, :, 1] if parts == 2 else torch.zeros_like(shapes[:, :, 0])
+    numbers = (torch.tensor(header[n], dtype=torch.float64) for n in ("give", "omega", "damping"))
+    return Body(
+        torch.complex(shapes[:, :, 0], imaginary), *numbers, header["stiffness"], header["softest"]
+    )
+
+
+def poked_volumes() -> dict:
+    """Two motions to poke: modes under, at and over critical damping; and complex bands."""
     from gid_core.spectrum import SpectralVolume
 
     y, x = torch.meshgrid(torch.linspace(1, 0, 9), torch.linspace(-1, 1, 13), indexing="ij")
@@ -293,17 +314,32 @@ def modal_response() -> dict[str, dict]:
     generator = torch.Generator().manual_seed(5)
     waves = torch.randn(1, 4, 2, 9, 13, generator=generator, dtype=torch.complex64) * y
     bands = SpectralVolume(waves, torch.tensor([0.2, 0.4, 2.0, 4.2]), (90, 130))
+    return {"modes": (modes, "physical"), "bands": (bands, "paper")}
+
+
+def packed_volume(name: str) -> bytes:
+    from gid_core import packing, poke
+
+    volume, rule = poked_volumes()[name]
+    return packing.pack(poke.body_of(volume, rule, stiffness=1.3), volume)
+
+
+def modal_response(packed: dict[str, bytes]) -> dict[str, dict]:
+    """What Python makes of some gestures, of the very bytes that a browser unpacks.
+
+    The bytes are input here: how a machine rounds a shape to steps has no say in the response.
+    """
+    from gid_core import gestures, poke
+
     times = torch.arange(37, dtype=torch.float64) / 12
     cases = {}
-    for name, volume, rule in (("modes", modes, "physical"), ("bands", bands, "paper")):
-        body = poke.body_of(volume, rule, stiffness=1.3)
-        shown = packing.restored(*packing.quantized(body)).unbind(2)
-        shown = torch.complex(shown[0], shown[1] if len(shown) == 2 else 0 * shown[0])
-        body = replace(body, shapes=shown)
+    for name, data in packed.items():
+        volume = poked_volumes()[name][0]
+        body = packed_body(data)
         coords, _ = poke.respond(body, gestures.read_gestures(GESTURES), times, strength=1.1)
         coords = coords + 0.5 * poke.ambient_coords(volume, times)
         cases[name] = {
-            "packed": base64.b64encode(packing.pack(body, volume)).decode(),
+            "packed": base64.b64encode(data).decode(),
             "gestures": GESTURES,
             "strength": 1.1,
             "wind": 0.5,

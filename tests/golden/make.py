@@ -30,5 +30,6 @@ if __name__ == "__main__":
         (HERE / f"help_{command}.txt").write_text(help_of(command))
     statistics = json.dumps(oracles.tiny_pipeline(), indent=1)
     (HERE / "tiny_pipeline.json").write_text(statistics + "\n")
-    responses = json.dumps(oracles.modal_response())
+    packed = {name: oracles.packed_volume(name) for name in oracles.poked_volumes()}
+    responses = json.dumps(oracles.modal_response(packed))
     (HERE / "modal_response.json").write_text(responses + "\n")
