@@ -25,16 +25,16 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from gid_core.config import PRESETS, SamplingConfig
-from gid_core.encoding import as_complex, of_unit_size
-from gid_core.metrics import (
+from gid_core.diffusion.encoding import as_complex, of_unit_size
+from gid_core.diffusion.motion_model import LearnedPrior, fresh
+from gid_core.evaluation.frechet import frechet_distance
+from gid_core.evaluation.motion_metrics import (
     amplitude_spectrum,
-    frechet_distance,
     motion_descriptors,
     temporal_spectrum_distance,
 )
-from gid_core.motion_model import LearnedMotion, fresh
 from gid_core.training import data
-from gid_core.training.loop import TrainConfig, train
+from gid_core.training.train import TrainConfig, train
 
 BANDS, SIZE = 24, (40, 64)
 HELD_BACK = 2_000_000_000  # seeds of scenes that nothing was tuned or trained on
@@ -83,7 +83,7 @@ def trained(scenes, seed, steps, out, layout="coordinated", normalization="adapt
         tiny, bands=bands, normalization=normalization,
         denoiser=replace(tiny.denoiser, bands=bands, layout=layout),
     )  # fmt: skip
-    mixture = data.Mixture((Lowest(scenes, bands),), (1.0,), seed, 10**9, data.anew)
+    mixture = data.Mixture((Lowest(scenes, bands),), (1.0,), seed, 10**9, data.augment)
     model = fresh(config, data.statistics(replace(mixture, length=256), normalization), seed)
     last = steps // 5 if layout == "coordinated" else 0
     stages = {"autoencoder": steps // 2, "encoder": steps // 2, "bands": steps - last, "coordination": last}  # fmt: skip
@@ -111,7 +111,7 @@ def compared(model, truth, stills):
     found = []
     for number, still in enumerate(stills):
         generator = torch.Generator().manual_seed(number)
-        found.append(LearnedMotion(model, how).coefficients(still[None], hertz, generator))
+        found.append(LearnedPrior(model, how).coefficients(still[None], hertz, generator))
     return distances(torch.cat(found), truth[:, : len(hertz)])
 
 

@@ -24,7 +24,11 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from gid_core import elastic, modes, pipeline, renderer, separation, splat, video
+from gid_core import pipeline
+from gid_core.elastic import modes, prior
+from gid_core.files import stills, video
+from gid_core.motion import playback
+from gid_core.render import layers, renderer, splat
 
 STILL, MASK = ROOT / "docs/demo/still.png", ROOT / "docs/demo/still_mask.png"
 
@@ -55,7 +59,7 @@ def part_import() -> None:
         f"s = u.spec_from_file_location('pack', {str(ROOT)!r} + '/__init__.py',"
         f" submodule_search_locations=[{str(ROOT)!r}])\n"
         "m = u.module_from_spec(s); sys.modules['pack'] = m; s.loader.exec_module(m)\n"
-        "import pack.gid_core.pipeline, pack.gid_core.video, pack.gid_core.loop\n"
+        "import pack.gid_core.pipeline, pack.gid_core.files.video\n"
         "print(time.perf_counter() - t)"
     )
     runs = [
@@ -71,10 +75,10 @@ def part_elastic() -> None:
     rows = []
     for height, width in ((50, 101), (90, 168)):
         covered = np.ones((height, width))
-        (cells, nodes), *_ = elastic._connected(covered > 0)
+        (cells, nodes), *_ = prior._connected(covered > 0)
         grid = height + 1, width + 1
         fixed = nodes[nodes >= height * grid[1]]
-        mass = elastic._to_nodes(covered)
+        mass = prior._to_nodes(covered)
         rooting = 5e-4 * mass
         (ms,) = median_ms(
             lambda: modes.modes_of(cells, nodes, grid, covered, mass, rooting, fixed, 64),
@@ -132,10 +136,10 @@ def part_card(device: str = "cuda", sizes=((512, 512), (1080, 1920)), channels=(
 
 def demo(height: int, width: int, frames: int):
     still = torch.nn.functional.interpolate(
-        video.read_still(STILL)[None, :3], (height, width), mode="bilinear", antialias=True
+        stills.read_still(STILL)[None, :3], (height, width), mode="bilinear", antialias=True
     )
-    spectrum = pipeline.sample_motion(still, video.read_mask(MASK)[None])
-    motion, _ = pipeline.play(spectrum, frames, 30)
+    spectrum = pipeline.sample_motion(still, stills.read_mask(MASK)[None])
+    motion, _ = playback.play(spectrum, frames, 30)
     return still[0], motion
 
 
@@ -145,7 +149,7 @@ def part_frame() -> None:
         still, motion = demo(height, width, 30)
         for name, matte in (("demo mask", None), ("all moves", torch.ones(1, height, width))):
             field = motion.at(0) * motion.scaled_to((height, width))
-            layers = separation.separate(
+            parts = layers.separate_layers(
                 still, motion.mask[0] if matte is None else matte, motion.grid, (20, 20)
             )  # fmt: skip
             importance = field.square().sum(1).sqrt().mean(0, keepdim=True)
@@ -156,17 +160,17 @@ def part_frame() -> None:
             image = still[None].contiguous()
             base, whole, follow, put, encode = median_ms(
                 lambda: torch.nn.functional.grid_sample(image, grid, align_corners=False),
-                lambda: separation.move(layers, field[5], importance),
-                lambda: separation.upsample(layers, torch.cat([field[5], importance])),
+                lambda: parts.move(parts, field[5], importance),
+                lambda: parts.upsample(parts, torch.cat([field[5], importance])),
                 lambda: splat.splat_points(
-                    torch.ones(1, 4, len(layers.points)),
-                    torch.stack([layers.points % layers.layer.shape[-1], layers.points // layers.layer.shape[-1]])[None].float(),
-                    tuple(layers.layer.shape[-2:]),
+                    torch.ones(1, 4, len(parts.points)),
+                    torch.stack([parts.points % parts.layer.shape[-1], parts.points // parts.layer.shape[-1]])[None].float(),
+                    tuple(parts.layer.shape[-2:]),
                 ),
                 lambda: video.as_picture(still, "yuv420p"),
                 repeats=5,
             )  # fmt: skip
-            share = len(layers.points) / (height * width)
+            share = len(parts.points) / (height * width)
             rows.append(
                 f"{width}x{height}, {name} ({share:.0%}) | {base:.1f} | {whole:.1f} ({whole / base:.1f}x) | "
                 f"{follow:.1f} | {put:.1f} | {whole - follow - put:.1f} | {encode:.1f}"

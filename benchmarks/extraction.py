@@ -22,14 +22,16 @@ import torch.nn.functional as F
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from gid_core import extraction, pipeline
-from gid_core.clips import read_clip
+from gid_core import pipeline
 from gid_core.config import ExtractionConfig
-from gid_core.extraction import extract
-from gid_core.flow import ESTIMATORS, estimator
-from gid_core.metrics import end_point_error, spectral_error
-from gid_core.spectrum import analyze, displacement_at
-from gid_core.synthetic import make_scene
+from gid_core.evaluation.motion_metrics import end_point_error, spectral_error
+from gid_core.footage import extraction
+from gid_core.footage.clips import read_clip
+from gid_core.footage.extraction import extract
+from gid_core.footage.flow import ESTIMATORS, estimator
+from gid_core.motion import playback
+from gid_core.motion.spectrum import analyze, displacement_at
+from gid_core.scenes.synthetic import make_scene
 
 SIZE, FRAMES, FPS = (160, 256), 150, 30.0
 HELD_BACK = 1_000_000_000  # seeds of scenes that nothing was tuned or trained on
@@ -242,7 +244,7 @@ def explained(path: Path, estimate) -> dict:
         ("gain bands", replace(lowest, mean=None, drift=None), "first frame"),
     ):
         # Played for the amplitude it has: a pose rescales nothing here.
-        played, _ = pipeline.play(
+        played, _ = playback.play(
             replace(spectrum, mask=None if mask is None else spectrum.mask),
             len(taken), fps, loop=False, pose=pose,
         )  # fmt: skip

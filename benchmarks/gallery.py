@@ -16,17 +16,20 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from gid_core import pipeline, video, viz
+from gid_core import pipeline
+from gid_core.evaluation import viz
+from gid_core.files import stills, video
+from gid_core.motion import playback
 
 FRAMES, FPS = 150, 30
 
 
 def write(path: Path, out: Path, seed: int) -> None:
-    still = video.read_still(path)[:3]
+    still = stills.read_still(path)[:3]
     painted = path.with_name(path.stem + "_mask.png")
-    mask = video.read_mask(painted)[None] if painted.exists() else None
+    mask = stills.read_mask(painted)[None] if painted.exists() else None
     spectrum = pipeline.sample_motion(still[None], mask, seed=seed)
-    motion, _ = pipeline.play(spectrum, FRAMES, FPS)
+    motion, _ = playback.play(spectrum, FRAMES, FPS)
     frames = torch.stack([frame for frame, _ in pipeline.render(still[None], motion)])
     video.write_clip(out / f"{path.stem}.mp4", frames, FPS)
     size = tuple(still.shape[-2:])
@@ -40,14 +43,14 @@ def write(path: Path, out: Path, seed: int) -> None:
             frames[FRAMES // 4],
             frames[FRAMES // 2],
             spectrum.mask[0].expand(3, -1, -1),
-            viz.motion_energy(frames),
+            viz.motion_energy_picture(frames),
             marked,
             viz.resized(over_time, size),
         ],
         columns=4,
     )
-    Image.fromarray(video.to_bytes(sheet)).save(out / f"{path.stem}_sheet.jpg", quality=88)
-    Image.fromarray(video.to_bytes(over_time)).save(out / f"{path.stem}_slice.png")
+    Image.fromarray(stills.to_bytes(sheet)).save(out / f"{path.stem}_sheet.jpg", quality=88)
+    Image.fromarray(stills.to_bytes(over_time)).save(out / f"{path.stem}_slice.png")
 
 
 def main() -> None:

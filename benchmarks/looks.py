@@ -20,10 +20,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from motion_model import SIZE, at, energy, expectation, measured_clips, moving, scenes
 
 from gid_core.config import PRESETS
-from gid_core.metrics import area_under_curve
-from gid_core.motion_model import fresh
-from gid_core.training import data, looks
-from gid_core.training.loop import TrainConfig, train
+from gid_core.diffusion.motion_model import fresh
+from gid_core.evaluation.motion_metrics import area_under_curve
+from gid_core.training import augmentation, data
+from gid_core.training.train import TrainConfig, train
 
 COUNT, BATCH = 2500, 16  # scenes; stills a step
 SAME = {
@@ -41,12 +41,12 @@ VARIANTS = {
 
 def trained(out, variant, seed, steps):
     source = data.Scenes(SIZE, COUNT, cache=out / "scenes")
-    mixture = data.Mixture((source,), (1.0,), seed, steps * BATCH, data.anew)
+    mixture = data.Mixture((source,), (1.0,), seed, steps * BATCH, data.augment)
     model = fresh(PRESETS["small"], data.statistics(mixture), seed)
     how = TrainConfig("encoder", steps, BATCH, 1e-3, save_every=steps, average=0.99, seed=seed)
     out_of_it = VARIANTS[variant]
-    parts = {n: same if n in out_of_it else getattr(looks, n) for n, same in SAME.items()}
-    with mock.patch.multiple(looks, **parts):
+    parts = {n: same if n in out_of_it else getattr(augmentation, n) for n, same in SAME.items()}
+    with mock.patch.multiple(augmentation, **parts):
         return train(model, mixture, how, out / f"{steps}_{variant.replace(' ', '_')}_{seed}")
 
 

@@ -27,20 +27,20 @@ from PIL import Image, ImageDraw
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from gid_core import viz
-from gid_core.clips import read_clip
 from gid_core.config import PRESETS, ExtractionConfig, SamplingConfig
-from gid_core.diffusion import SAMPLERS
-from gid_core.encoding import Encoding, as_channels, of_unit_size, unit_size
-from gid_core.extraction import extract
-from gid_core.flow import estimator
-from gid_core.guidance import gaps, project
-from gid_core.matte import flexibility
-from gid_core.metrics import area_under_curve
-from gid_core.motion_model import LearnedMotion, fresh, load_model
-from gid_core.synthetic import make_scene
+from gid_core.diffusion.encoding import Encoding, as_channels, of_unit_size, unit_size
+from gid_core.diffusion.guidance import gaps, project
+from gid_core.diffusion.motion_model import LearnedPrior, fresh, load_model
+from gid_core.diffusion.sampling import SAMPLERS
+from gid_core.evaluation import viz
+from gid_core.evaluation.motion_metrics import area_under_curve
+from gid_core.files.stills import read_still, to_bytes
+from gid_core.footage.clips import read_clip
+from gid_core.footage.extraction import extract
+from gid_core.footage.flow import estimator
+from gid_core.scenes.synthetic import make_scene
+from gid_core.still.matte import flexibility
 from gid_core.training.objectives import STAGES, Objective
-from gid_core.video import read_still, to_bytes
 
 HELD_BACK = 2_000_000_000  # seeds of scenes that nothing was tuned or trained on
 SIZE = (80, 128)
@@ -72,7 +72,7 @@ def main():
 def sampled(model, still, seed=0, how=QUICK):
     """A motion of unit size or so, 1 k 2 h w."""
     generator = torch.Generator().manual_seed(seed)
-    return LearnedMotion(model, how).coefficients(still[None], HERTZ, generator)
+    return LearnedPrior(model, how).coefficients(still[None], HERTZ, generator)
 
 
 def energy(coeffs):

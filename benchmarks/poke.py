@@ -33,9 +33,9 @@ import torch.nn.functional as F
 from bench import MASK, STILL, table
 
 from gid_core.config import SpectrumConfig
-from gid_core.page import save_page
+from gid_core.files.stills import read_mask, read_still
 from gid_core.pipeline import sample_motion
-from gid_core.video import read_mask, read_still
+from gid_core.poke.page import save_page
 
 SIZES = 512, 1024
 HEAD = 0.63, 0.46  # the dandelion's, in the demo still

@@ -27,19 +27,23 @@ import torch.nn.functional as F
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from gid_core import elastic, pipeline, video
+from gid_core import pipeline
 from gid_core.config import ElasticConfig
-from gid_core.spectrum import amplitude_pct, displacement_at, moving_points, peaks
+from gid_core.elastic import prior
+from gid_core.files import stills, video
+from gid_core.motion import playback
+from gid_core.motion.displacement import peaks
+from gid_core.motion.spectrum import amplitude_pct, displacement_at, moving_points
 
 FRAMES, FPS = 150, 30
 COLUMNS = ("still", "slope", "fold", "amp", "parts", "seam D", "wrap", "mp4", "leak")
 
 
 def measure(path: Path, seed: int) -> list[str]:
-    still = video.read_still(path)[:3]
-    mask = video.read_mask(path.with_name(path.stem + "_mask.png"))[None]
+    still = stills.read_still(path)[:3]
+    mask = stills.read_mask(path.with_name(path.stem + "_mask.png"))[None]
     spectrum = pipeline.sample_motion(still[None], mask, seed=seed)
-    motion, _ = pipeline.play(spectrum, FRAMES, FPS)
+    motion, _ = playback.play(spectrum, FRAMES, FPS)
     moving = moving_points(spectrum)
     size = max(still.shape[-2:])
 
@@ -48,10 +52,10 @@ def measure(path: Path, seed: int) -> list[str]:
     slope = np.polyfit(spectrum.frequencies_hz.log(), amplitude.log(), 1)[0]
 
     refined = spectrum.mask
-    sheet = elastic.solve(still[None], refined, config=ElasticConfig())
+    sheet = prior.solve(still[None], refined, config=ElasticConfig())
     material = torch.from_numpy(sheet.material).float()[None, None]
     cells = F.avg_pool2d(material, 2, 1)[0, 0] == 1
-    fold = elastic.least_jacobian(motion.at(0)).amin(0)[cells].min()
+    fold = prior.least_jacobian(motion.at(0)).amin(0)[cells].min()
     peak = peaks(motion, 0).flatten() * size / max(spectrum.grid)
     least = min(float(peak[torch.from_numpy(part.nodes)].max()) for part in sheet.parts)
 

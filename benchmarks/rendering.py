@@ -26,18 +26,20 @@ import torch.nn.functional as F
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from gid_core import checkpoint, metrics, video
-from gid_core.clips import read_clip
 from gid_core.config import ExtractionConfig
-from gid_core.extraction import extract
-from gid_core.flow import estimator
-from gid_core.grid import backward_warp
+from gid_core.evaluation import picture_metrics
+from gid_core.files import spectra, stills
+from gid_core.footage.clips import read_clip
+from gid_core.footage.extraction import extract
+from gid_core.footage.flow import estimator
+from gid_core.motion.displacement import Displacement
+from gid_core.motion.spectrum import with_trend
 from gid_core.options import size as a_size
-from gid_core.renderer import finisher, load_renderer, render_frames, shipped_renderer
-from gid_core.separation import moved_frames
-from gid_core.spectrum import Displacement, with_trend
-from gid_core.splat import softmax_splat, weighted_splat
-from gid_core.synthetic import make_scene
+from gid_core.render.layers import moved_frames
+from gid_core.render.renderer import finisher, load_renderer, render_frames, shipped_renderer
+from gid_core.render.splat import softmax_splat, weighted_splat
+from gid_core.scenes.synthetic import make_scene
+from gid_core.still.grid import backward_warp
 
 HELD_BACK = 1_000_000_000  # seeds of scenes that nothing was tuned or trained on
 MOMENTS = (0.9, 1.0, 2.6, 4.1)  # s; the first two for what changes from frame to frame
@@ -124,8 +126,8 @@ def synthetic(args, model):
                         "all": decibels(error.mean()),
                         "moving": decibels(error[moves].mean()) if moves.any() else np.nan,
                         "uncovered": decibels(error[bare].mean()) if bare.sum() > 20 else np.nan,
-                        "ssim": float(metrics.ssim(made[name][None], truth.image[None])[0]),
-                        "gmsd": float(metrics.gradient_deviation(made[name][None], truth.image[None])[0]),
+                        "ssim": float(picture_metrics.ssim(made[name][None], truth.image[None])[0]),
+                        "gmsd": float(picture_metrics.gradient_deviation(made[name][None], truth.image[None])[0]),
                         "sharp": sharpness(made[name], moves) / max(1e-9, sharpness(truth.image, moves)),
                         "flicker": unsteady(made[name], next_made[name], truth, step),
                         "change": off_change(made[name], next_made[name], truth.image, after.image, moves),
@@ -183,7 +185,7 @@ def off_change(frame, after, truth, true_after, where) -> float:
 
 def sharpness(picture, where) -> float:
     """Mean slope of brightness where something moves."""
-    grey = metrics.luma(picture[None])[0]
+    grey = picture_metrics.luma(picture[None])[0]
     slope = F.pad(grey.diff(dim=0), (0, 0, 0, 1)).abs() + F.pad(grey.diff(dim=1), (0, 1)).abs()
     return float(slope[where].mean()) if where.any() else 0.0
 
@@ -201,12 +203,12 @@ def real(args, model):
             config = ExtractionConfig(window_s=min(5.0, len(frames) / clip.fps))
             found = extract(frames, clip.fps, config, estimator("dis"), clip.size)
             if found.spectrum is not None:
-                checkpoint.save_spectrum(found.spectrum, kept)
+                spectra.save_spectrum(found.spectrum, kept)
             start.write_text(str(found.report.start_frame))
         if not kept.exists():
             print(f"| {path.stem} | refused |")
             continue
-        spectrum, first = checkpoint.load_spectrum(kept), int(start.read_text())
+        spectrum, first = spectra.load_spectrum(kept), int(start.read_text())
         taken = frames[first:]
         numbers = np.linspace(8, min(len(taken), round(5 * clip.fps)) - 1, 12).round().astype(int)
         coeffs, coords = with_trend(
@@ -334,7 +336,7 @@ def save(path, rows):
     fit = lambda x: F.interpolate(x[None], (height, round(height * x.shape[2] / x.shape[1])), mode="nearest")[0]  # fmt: skip
     strips = [torch.cat([fit(x) for x in row], 2) for row in rows]
     width = max(s.shape[2] for s in strips)
-    video.write_picture(
+    stills.write_picture(
         path, torch.cat([F.pad(s, (0, width - s.shape[2])) for s in strips], 1).clamp(0, 1)
     )
 

@@ -23,8 +23,10 @@ os.environ["PYTHONPATH"] = str(ROOT)
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[name] = "1"
 
-from gid_core import shards, synthetic, video
 from gid_core.config import ExtractionConfig, ShardConfig
+from gid_core.files import video
+from gid_core.scenes import synthetic
+from gid_core.training import shards
 
 CONFIG = ShardConfig(samples=4, extraction=ExtractionConfig(training=False))
 

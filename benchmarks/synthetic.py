@@ -22,7 +22,9 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from gid_core import synthetic, video, viz
+from gid_core.evaluation import viz
+from gid_core.files import stills
+from gid_core.scenes import synthetic
 
 TRAINING = {"size": (80, 128), "cells": 2}
 
@@ -110,15 +112,15 @@ def gallery(args) -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     scenes = [synthetic.make_scene(seed, (160, 256)) for seed in range(24)]
     sheet = viz.tiles([scene.still for scene in scenes], 4)
-    Image.fromarray(video.to_bytes(sheet)).save(args.out / "scenes.jpg", quality=82)
+    Image.fromarray(stills.to_bytes(sheet)).save(args.out / "scenes.jpg", quality=82)
     rows = []
     for scene in scenes[:6]:
         frames = torch.stack([scene.image_at(t / 20) for t in range(100)])
         row = viz.busiest_row(frames)
         over_time = viz.resized(viz.slice_xt(frames, row), scene.size)
-        energy = viz.motion_energy(frames)
+        energy = viz.motion_energy_picture(frames)
         rows += [frames[0], frames[25], frames[50], energy, over_time]
-    Image.fromarray(video.to_bytes(viz.tiles(rows, 5))).save(args.out / "motion.jpg", quality=88)
+    Image.fromarray(stills.to_bytes(viz.tiles(rows, 5))).save(args.out / "motion.jpg", quality=88)
     print(f"wrote {args.out}/scenes.jpg and motion.jpg")
 
 

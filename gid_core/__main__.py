@@ -13,21 +13,7 @@ from pathlib import Path
 
 import torch
 
-from . import (
-    checkpoint,
-    clips,
-    evaluation,
-    extraction,
-    fidelity,
-    flow,
-    motion_model,
-    pipeline,
-    renderer,
-    report,
-    shards,
-    synthetic,
-    video,
-)
+from . import pipeline
 from .config import (
     ElasticConfig,
     ExtractionConfig,
@@ -36,10 +22,18 @@ from .config import (
     SpectrumConfig,
     WindConfig,
 )
-from .elastic import ElasticPrior
+from .diffusion import motion_model
+from .elastic.prior import ElasticPrior
+from .evaluation import feature_distances, report, sets
+from .files import spectra, stills, video, whole
+from .footage import clips, extraction, flow
+from .motion import playback
 from .options import MOST_BANDS, parser
-from .page import save_page
-from .training import loop as training, runs
+from .poke.page import save_page
+from .render import renderer
+from .scenes import synthetic
+from .still import inputs
+from .training import setup, shards, train as training
 
 HIGHEST_HZ = 3.2  # of the paper's 16 bands over 5 s
 LONGEST_PERIOD_S = 10.0
@@ -66,7 +60,7 @@ def animate(args) -> None:
     _check_paths(args)
     _renderer(args)  # refused before anything is computed
     still, mask, anchor = _read(args)
-    if args.anchor is not None and mask is not None and not pipeline.overlap(mask, anchor):
+    if args.anchor is not None and mask is not None and not inputs.overlap(mask, anchor):
         _say("note: the anchor mask does not touch the mask; parts are anchored by rule instead")
     model = _model(args)
     # Bands on the clip's own harmonics close its loop unmoved; what is much longer is spread out.
@@ -84,14 +78,14 @@ def animate(args) -> None:
         still[None], mask, anchor, args.seed, model, bands, refine=not args.exact_mask
     )
     if args.save_spectrum is not None:
-        checkpoint.save_spectrum(spectrum, args.save_spectrum)
+        spectra.save_spectrum(spectrum, args.save_spectrum)
         _say(f"wrote {args.save_spectrum}")
     if args.save_modes is not None:
         bands = replace(bands, kind="modes")
         modes = pipeline.sample_motion(
             still[None], mask, anchor, args.seed, model, bands, refine=not args.exact_mask
         )
-        checkpoint.save_spectrum(modes, args.save_modes)
+        spectra.save_spectrum(modes, args.save_modes)
         _say(f"wrote {args.save_modes}")
     _write(args, still, spectrum)
 
@@ -111,7 +105,7 @@ def _model(args):
         )
     path = motion_model.shipped() if args.model == "learned" else Path(args.model)
     how = SamplingConfig(args.steps, args.sampler, args.guidance, args.loop_guidance, args.frames / args.fps * args.speed)  # fmt: skip
-    return motion_model.LearnedMotion(motion_model.load_model(path), how)
+    return motion_model.LearnedPrior(motion_model.load_model(path), how)
 
 
 def _renderer(args):
@@ -126,7 +120,7 @@ def render(args) -> None:
     _check_paths(args)
     _renderer(args)
     still, mask, _ = _read(args)
-    spectrum = checkpoint.load_spectrum(args.spectrum)
+    spectrum = spectra.load_spectrum(args.spectrum)
     _write(args, still, spectrum, mask)
 
 
@@ -136,20 +130,20 @@ def extract(args) -> None:
     if args.out.suffix.lower() != ".safetensors":
         raise ValueError(f"Expected a file name ending in .safetensors, got {args.out.name!r}.")
     for path in filter(None, (args.out, args.report, args.still)):
-        checkpoint.check_folder(path)
+        whole.check_folder(path)
     config = ExtractionConfig(args.bands, args.window, not args.raw, args.size)
     clip = clips.read_clip(args.clip, config.longest_side, args.fps, args.start)
     estimate, bar = flow.estimator(args.flow), _Bar("frame", args.quiet)
     found = extraction.extract(clip.frames, clip.fps, config, estimate, clip.size, bar)
     if args.report is not None:
         record = json.dumps(found.report.as_json() | {"notes": clip.notes}, indent=1)
-        with checkpoint.written_whole(args.report) as temporary:
+        with whole.written_whole(args.report) as temporary:
             temporary.write_text(record + "\n", encoding="utf-8")
     if found.spectrum is None:
         raise ValueError(str(found.report))
-    checkpoint.save_spectrum(found.spectrum, args.out)
+    spectra.save_spectrum(found.spectrum, args.out)
     if args.still is not None:
-        video.write_picture(args.still, clip.still(found.report.start_frame))
+        stills.write_picture(args.still, clip.still(found.report.start_frame))
     _say(" ".join([f"wrote {args.out}: {found.report}", *clip.notes]))
 
 
@@ -187,9 +181,9 @@ def synth(args) -> None:
         frames = (scene.image_at(t / args.fps) for t in range(args.frames))
         frames = _progress(frames, args.frames, args.quiet)
         video.save_clip(name.with_suffix(".mp4"), frames, args.fps, ".mp4", crf=FINE)
-        video.write_picture(name.with_suffix(".png"), scene.still)
-        video.write_picture(name.with_name(name.name + "_mask.png"), scene.mask)
-        checkpoint.save_spectrum(scene.spectrum(), name.with_suffix(".safetensors"))
+        stills.write_picture(name.with_suffix(".png"), scene.still)
+        stills.write_picture(name.with_name(name.name + "_mask.png"), scene.mask)
+        spectra.save_spectrum(scene.spectrum(), name.with_suffix(".safetensors"))
         _say(f"wrote {name}: .mp4, .png, _mask.png, .safetensors")
 
 
@@ -200,13 +194,13 @@ def _photographs(folder):
             f"Expected a folder of photographs ({', '.join(PICTURES)}), found none in "
             f"{str(folder)!r}."
         )
-    return [video.read_still(path)[:3] for path in found]
+    return [stills.read_still(path)[:3] for path in found]
 
 
 def train(args) -> None:
     if args.cache is not None:
         report.make_folder(args.cache)
-    model, mixture, how, rest = runs.prepared(args)
+    model, mixture, how, rest = setup.prepared(args)
     bar = _Bar("step", args.quiet)
     told = lambda done, of, loss: bar(done, of)
     training.train(model, mixture, how, args.out, callback=told, **rest)
@@ -218,12 +212,12 @@ def evaluate(args) -> None:
         raise ValueError(f"There is no {args.device} device here. Use --device cpu.")
     if args.out is not None:
         report.make_folder(args.out)  # before anything is computed
-    networks = fidelity.networks(
+    networks = feature_distances.networks(
         args.inception_weights, args.i3d_weights, args.texture_weights, args.window, args.device
     )
-    motion = None if args.flow is None else evaluation.motion_reader(args.flow)
+    motion = None if args.flow is None else sets.motion_reader(args.flow)
     bar = _Bar("pair", args.quiet)
-    found = evaluation.evaluate(args.refs, args.cands, networks, motion, args.size, bar)
+    found = sets.evaluate(args.refs, args.cands, networks, motion, args.size, bar)
     _say(report.table(found))
     if args.out is not None:
         title = f"{args.cands.name} against {args.refs.name}"
@@ -234,8 +228,8 @@ def evaluate(args) -> None:
 def page(args) -> None:
     if args.out.suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"Expected a file name ending in .html, got {args.out.name!r}.")
-    checkpoint.check_folder(args.out)
-    still, spectrum = video.read_still(args.still), checkpoint.load_spectrum(args.spectrum)
+    whole.check_folder(args.out)
+    still, spectrum = stills.read_still(args.still), spectra.load_spectrum(args.spectrum)
     save_page(args.out, still[None], spectrum, args.wind, args.title, args.size)
     _say(f"wrote {args.out}: {args.out.stat().st_size / 1e6:.2f} MB")
 
@@ -248,7 +242,7 @@ def _check_paths(args):
         *(getattr(args, f"save_{kind}", None) for kind in ("spectrum", "modes")),
     ):
         if path is not None:
-            checkpoint.check_folder(path)
+            whole.check_folder(path)
     if args.out.exists() and args.still.exists() and args.out.samefile(args.still):
         raise ValueError(
             f"The clip would replace the still {str(args.still)!r}. Name another file."
@@ -256,13 +250,13 @@ def _check_paths(args):
 
 
 def _read(args):
-    still = video.read_still(args.still)
+    still = stills.read_still(args.still)
     mask = anchor = args.near = None
     for name in ("mask", "anchor", "depth"):
         path = getattr(args, name, None)
         if path is None:
             continue
-        values = video.read_mask(path)[None]
+        values = stills.read_mask(path)[None]
         if not (values > 0).any():
             raise ValueError(f"The {name} {str(path)!r} is empty: paint what it means in white.")
         if values.shape[-2:] != still.shape[-2:]:
@@ -279,7 +273,7 @@ def _read(args):
 
 def _write(args, still, spectrum, mask=None):
     recorded = spectrum.mean is not None or spectrum.drift is not None
-    motion, report = pipeline.play(
+    motion, report = playback.play(
         spectrum,
         args.frames,
         args.fps,

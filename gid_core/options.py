@@ -8,7 +8,6 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
-from . import fidelity, flow, pipeline, synthetic
 from .config import (
     ANCHORS,
     LAYOUTS,
@@ -20,10 +19,14 @@ from .config import (
     SpectrumConfig,
     WindConfig,
 )
-from .diffusion import SAMPLERS
-from .encoding import NORMALIZATIONS
-from .training.loop import RATES, TrainConfig
+from .diffusion.encoding import NORMALIZATIONS
+from .diffusion.sampling import SAMPLERS
+from .evaluation import feature_distances
+from .footage import flow
+from .motion import playback
+from .scenes import synthetic
 from .training.objectives import RENDERER, STAGES
+from .training.train import RATES, TrainConfig
 
 MOST_BANDS = 128
 
@@ -153,7 +156,7 @@ def parser(run: dict[str, Callable]) -> argparse.ArgumentParser:
     add("--inception-weights", type=Path, metavar="F", help="of torch-fidelity, for FID and KID")
     add("--i3d-weights", type=Path, metavar="F", help="of cd-fvd, for FVD")
     add("--texture-weights", type=Path, metavar="F", help="of an I3D trained on dynamic textures, for DTFVD")  # fmt: skip
-    add("--window", type=number(int, 9, 1000), default=fidelity.WINDOWS[0], metavar="N", help="frames that FVD looks at, 16 or 32 (default: %(default)s)")  # fmt: skip
+    add("--window", type=number(int, 9, 1000), default=feature_distances.WINDOWS[0], metavar="N", help="frames that FVD looks at, 16 or 32 (default: %(default)s)")  # fmt: skip
     add("--device", choices=["cpu", "cuda"], default="cpu", help="where networks run (default: %(default)s)")  # fmt: skip
     add("--quiet", action="store_true", help="no progress bar")
 
@@ -177,7 +180,7 @@ def _add_clip_options(command):
     add("--fps", type=number(float, 0, 240, True), default=30.0, metavar="R", help="frames per second (default: %(default)s)")  # fmt: skip
     add("--seed", type=number(int, 0, 2**63 - 1), default=0, metavar="N", help="which wind (default: %(default)s)")  # fmt: skip
     add("--speed", type=number(float, 0, 100, True), default=1.0, metavar="X", help="2 = twice as fast (default: %(default)s)")  # fmt: skip
-    add("--pose", choices=pipeline.POSES, default=pipeline.POSES[0], help="what the still is to the motion (default: %(default)s)")  # fmt: skip
+    add("--pose", choices=playback.POSES, default=playback.POSES[0], help="what the still is to the motion (default: %(default)s)")  # fmt: skip
     add("--renderer", default="learned", metavar="R", help="what finishes frames: learned, the network that came along; splat, which needs no network and is three to eight times as fast; or a file of weights (default: %(default)s)")  # fmt: skip
     add("--shutter", type=number(float, 0, 1), default=0.0, metavar="X", help="motion blur: how long the shutter is open, of the time between frames (default: %(default)s)")  # fmt: skip
     add("--depth", type=Path, metavar="M", help="picture of the still, white what is in front where things meet (default: what moves more)")  # fmt: skip

@@ -56,7 +56,7 @@ class SpectrumToDisplacement(io.ComfyNode):
 
     @classmethod
     def execute(cls, spectrum, frames, fps, loop, speed, gain, pose, seed):
-        from ..gid_core.pipeline import play
+        from ..gid_core.motion.playback import play
 
         motion, report = play(spectrum, frames, fps, loop, speed, gain, pose, seed)
         return io.NodeOutput(motion, str(report or _played(spectrum)))

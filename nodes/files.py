@@ -5,8 +5,8 @@ from pathlib import Path
 
 from comfy_api.latest import io, ui
 
-from ..gid_core import checkpoint
-from . import sockets
+from ..gid_core.files import spectra, whole
+from . import host, sockets
 
 ENDING = ".safetensors"
 IN_OUTPUT = " [output]"  # as the host marks files of that folder
@@ -45,9 +45,9 @@ class SaveMotionSpectrum(io.ComfyNode):
 
     @classmethod
     def execute(cls, spectrum, filename_prefix):
-        path = sockets.numbered(prefix(filename_prefix), ENDING)
-        checkpoint.save_spectrum(spectrum, path)
-        listed = path.relative_to(sockets.output_folder()).as_posix() + IN_OUTPUT
+        path = host.numbered(prefix(filename_prefix), ENDING)
+        spectra.save_spectrum(spectrum, path)
+        listed = path.relative_to(host.output_folder()).as_posix() + IN_OUTPUT
         return io.NodeOutput(listed, ui=ui.PreviewText(listed))
 
 
@@ -83,27 +83,27 @@ class LoadMotionSpectrum(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, file):
-        return checkpoint.fingerprint(_place(file))
+        return spectra.fingerprint(_place(file))
 
     @classmethod
     def execute(cls, file):
-        from ..gid_core.spectrum import summary
+        from ..gid_core.motion.spectrum import summary
 
-        spectrum = checkpoint.load_spectrum(_place(file))
+        spectrum = spectra.load_spectrum(_place(file))
         return io.NodeOutput(spectrum, summary(spectrum))
 
 
 def prefix(name) -> str:
     """A prefix as typed, with / between folders; refused if it leads out of the output folder."""
-    folder = sockets.output_folder()
-    return checkpoint.confined(folder, name).relative_to(folder).as_posix()
+    folder = host.output_folder()
+    return whole.confined(folder, name).relative_to(folder).as_posix()
 
 
 def _place(name) -> Path:
     """Where a listed file is; refused if the name leads out of its folder."""
     if name.endswith(IN_OUTPUT):
-        return checkpoint.confined(sockets.output_folder(), name.removesuffix(IN_OUTPUT))
-    return checkpoint.confined(sockets.input_folder(), name)
+        return whole.confined(host.output_folder(), name.removesuffix(IN_OUTPUT))
+    return whole.confined(host.input_folder(), name)
 
 
 def refusal(check, name):
@@ -119,9 +119,9 @@ def refusal(check, name):
 def _listed() -> list[str]:
     """Every spectrum in the input and the output folder."""
     found = []
-    for folder, mark in ((sockets.input_folder(), ""), (sockets.output_folder(), IN_OUTPUT)):
+    for folder, mark in ((host.input_folder(), ""), (host.output_folder(), IN_OUTPUT)):
         for place, _, names in os.walk(folder):
             paths = [Path(place, name) for name in names if name.endswith(ENDING)]
-            spectra = filter(checkpoint.holds_spectrum, paths)
-            found += [path.relative_to(folder).as_posix() + mark for path in spectra]
+            kept = filter(spectra.holds_spectrum, paths)
+            found += [path.relative_to(folder).as_posix() + mark for path in kept]
     return sorted(found)

@@ -3,7 +3,7 @@
 import torch
 from comfy_api.latest import io
 
-from . import sockets
+from . import host, sockets
 from .render import RenderedVideo
 
 
@@ -53,10 +53,10 @@ class LoopBlend(io.ComfyNode):
 
     @classmethod
     def execute(cls, frames, overlap, clips, displacement=None, still=None):
-        from ..gid_core import loop
+        from ..gid_core.motion import loops
 
-        taken = loop.split_clips(frames, clips)
-        before = [loop.seam(clip) for clip in taken]
+        taken = loops.split_clips(frames, clips)
+        before = [loops.seam(clip) for clip in taken]
         if displacement is not None and displacement.loop:
             return cls._closed(frames, "An exact loop already, left untouched.", before, before)
         if displacement is not None and still is None:
@@ -65,15 +65,15 @@ class LoopBlend(io.ComfyNode):
                 "the still, or disconnect the displacement to blend pixels."
             )
         if displacement is not None:
-            motion = loop.blend_trajectories(displacement, overlap)
-            video = RenderedVideo(sockets.pictures(still), motion, sockets.render_device())
+            motion = loops.blend_trajectories(displacement, overlap)
+            video = RenderedVideo(sockets.from_image(still), motion, host.render_device())
             closed, _ = video.render()
             clips = len(closed) // motion.frames
             text = f"Blended paths over {overlap} frames."
         else:
-            closed = torch.cat([torch.stack(list(loop.crossfade(c, overlap))) for c in taken])
+            closed = torch.cat([torch.stack(list(loops.crossfade(c, overlap))) for c in taken])
             text = f"Blended pixels over {overlap} frames."
-        after = [loop.seam(clip) for clip in loop.split_clips(closed, clips)]
+        after = [loops.seam(clip) for clip in loops.split_clips(closed, clips)]
         return cls._closed(closed, text, before, after)
 
     @staticmethod

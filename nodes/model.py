@@ -3,8 +3,8 @@
 from comfy_api.latest import io
 
 from ..gid_core.config import ANCHORS, ElasticConfig, SamplingConfig, WindConfig
-from ..gid_core.diffusion import SAMPLERS
-from . import sockets
+from ..gid_core.diffusion.sampling import SAMPLERS
+from . import networks, sockets
 
 
 class ElasticMotionModel(io.ComfyNode):
@@ -61,7 +61,7 @@ class ElasticMotionModel(io.ComfyNode):
     def execute(
         cls, sway_hz, damping_ratio, wind_direction, wind_speed, gust_length, gustiness, anchor
     ):
-        from ..gid_core.elastic import ElasticPrior
+        from ..gid_core.elastic.prior import ElasticPrior
 
         elastic = ElasticConfig(sway_hz=sway_hz, damping_ratio=damping_ratio, anchor=anchor)
         wind = WindConfig(wind_direction, wind_speed, gust_length, gustiness)
@@ -73,7 +73,7 @@ class LoadMotionModel(io.ComfyNode):
 
     @classmethod
     def define_schema(cls):
-        how, names = SamplingConfig(), sockets.model_files()
+        how, names = SamplingConfig(), networks.model_files()
         return sockets.schema(
             ["learned motion", "diffusion", "motion prior", "checkpoint"],
             node_id="LoadMotionModel",
@@ -120,13 +120,13 @@ class LoadMotionModel(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, weights, **others):
-        state = sockets.file_state(sockets.model_files().get(weights))
+        state = networks.file_state(networks.model_files().get(weights))
         return (weights, state, tuple(sorted(others.items())))
 
     @classmethod
     def execute(cls, weights, steps, sampler, guidance, loop_guidance, loop_seconds, precision):
-        from ..gid_core.motion_model import load_model
+        from ..gid_core.diffusion.motion_model import load_model
 
-        path = sockets.chosen(sockets.model_files(), weights)
+        path = networks.chosen(networks.model_files(), weights)
         sampling = SamplingConfig(steps, sampler, guidance, loop_guidance, loop_seconds)
-        return io.NodeOutput(sockets.hosted(load_model(path), precision, sampling))
+        return io.NodeOutput(networks.hosted(load_model(path), precision, sampling))

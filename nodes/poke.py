@@ -4,7 +4,7 @@ import hashlib
 
 from comfy_api.latest import io, ui
 
-from . import files, sockets
+from . import files, host, sockets
 
 SHOWN = 768  # px, the longer side of the pictures that a node shows
 PARTS = "modes.bin", "layer.webp", "plate.webp"
@@ -74,7 +74,7 @@ class PokeDynamics(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, gestures):
         """Refuse what is no list of gestures before anything runs; None is not known yet."""
-        from ..gid_core.gestures import read_gestures
+        from ..gid_core.poke.gestures import read_gestures
 
         try:
             read_gestures(gestures or "")
@@ -96,10 +96,10 @@ class PokeDynamics(io.ComfyNode):
         strength,
         rule,
     ):
-        from ..gid_core.gestures import read_gestures
-        from ..gid_core.poke import RULES as LAWS, body_of, check_still, poke
+        from ..gid_core.poke.gestures import read_gestures
+        from ..gid_core.poke.response import RULES as LAWS, body_of, check_still, poke
 
-        still, rule = sockets.pictures(still), RULES[rule]
+        still, rule = sockets.from_image(still), RULES[rule]
         check_still(spectrum, still)
         given = read_gestures(gestures)
         motion, report = poke(
@@ -157,26 +157,26 @@ class SaveInteractivePage(io.ComfyNode):
 
     @classmethod
     def execute(cls, spectrum, still, filename_prefix, title, wind, size):
-        from ..gid_core.page import save_page
+        from ..gid_core.poke.page import save_page
 
-        path = sockets.numbered(files.prefix(filename_prefix), ".html")
-        save_page(path, sockets.pictures(still), spectrum, wind, title, size)
-        listed = path.relative_to(sockets.output_folder()).as_posix()
+        path = host.numbered(files.prefix(filename_prefix), ".html")
+        save_page(path, sockets.from_image(still), spectrum, wind, title, size)
+        listed = path.relative_to(host.output_folder()).as_posix()
         return io.NodeOutput(listed, ui=ui.PreviewText(listed))
 
 
 def _files(still, spectrum, body):
     """What the node's panel shows, in the temp folder; what is there already stays."""
-    from ..gid_core.checkpoint import written_whole
-    from ..gid_core.packing import pack, pictures
+    from ..gid_core.files.whole import written_whole
+    from ..gid_core.poke.packing import layer_pictures, pack
 
     seen = hashlib.sha256()
     for values in (still, spectrum.coeffs, spectrum.mask, spectrum.ambient, body.omega, body.damping_ratio, body.give):  # fmt: skip
         if values is not None:
             seen.update(values.contiguous().numpy().tobytes())
-    paths = [sockets.temp_folder() / f"gid_{seen.hexdigest()[:24]}_{part}" for part in PARTS]
+    paths = [host.temp_folder() / f"gid_{seen.hexdigest()[:24]}_{part}" for part in PARTS]
     if not all(path.is_file() for path in paths):
-        made = pack(body, spectrum), *pictures(still, spectrum, SHOWN)
+        made = pack(body, spectrum), *layer_pictures(still, spectrum, SHOWN)
         for path, data in zip(paths, made):
             with written_whole(path) as temporary:
                 temporary.write_bytes(data)

@@ -6,8 +6,9 @@ from fractions import Fraction
 import torch
 from comfy_api.latest import Input, InputImpl, Types, io
 
-from ..gid_core import pipeline, video
-from . import sockets
+from ..gid_core import pipeline
+from ..gid_core.files import video
+from . import host, networks, sockets
 
 OUTPUTS = ["frames and video", "video only"]
 SPLAT = "splat only"  # and that of graphs from before there was a choice
@@ -18,7 +19,7 @@ class FeatureSplatRender(io.ComfyNode):
 
     @classmethod
     def define_schema(cls):
-        renderers = sockets.renderer_files()
+        renderers = networks.renderer_files()
         return sockets.schema(
             ["animate", "splat", "warp", "still to video", "cinemagraph"],
             node_id="FeatureSplatRender",
@@ -72,7 +73,7 @@ class FeatureSplatRender(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, renderer=SPLAT, **others):
-        return sockets.file_state(sockets.renderer_files().get(renderer))
+        return networks.file_state(networks.renderer_files().get(renderer))
 
     @classmethod
     def execute(
@@ -86,10 +87,10 @@ class FeatureSplatRender(io.ComfyNode):
         motion_blur=0.0,
         depth=None,
     ):
-        device = torch.device("cpu") if deterministic else sockets.render_device()
+        device = torch.device("cpu") if deterministic else host.render_device()
         clip = RenderedVideo(
-            sockets.pictures(image), displacement, device, sockets.mask(mask),
-            None if renderer == SPLAT else sockets.renderer(renderer), sockets.mask(depth), motion_blur,
+            sockets.from_image(image), displacement, device, sockets.from_mask(mask),
+            None if renderer == SPLAT else networks.renderer(renderer), sockets.from_mask(depth), motion_blur,
         )  # fmt: skip
         frames, uncovered = clip.render(1 if output == OUTPUTS[1] else None)
         return io.NodeOutput(frames, uncovered, clip)
@@ -120,11 +121,11 @@ class RenderedVideo(Input.Video):
 
     def frames(self):
         """(frame, uncovered), one at a time, with progress; raises when the user cancels."""
-        report = sockets.progress(len(self._range))
+        report = host.progress(len(self._range))
         # Moved here, so that a cached video holds no memory of the device.
         stills, model = self._stills.to(self._device), None
         if self._model is not None:
-            model = sockets.on_device(self._model, self._device)
+            model = networks.on_device(self._model, self._device)
         rendered = pipeline.render(
             stills, self._motion, self._mask, self._range, model, self._near, self._shutter
         )
@@ -136,7 +137,7 @@ class RenderedVideo(Input.Video):
         """IMAGE and MASK of the first `count` frames, written into place: never held twice."""
         count = len(self._range) if count is None else min(count, len(self._range))
         _, channels, height, width = self._stills.shape
-        keep = sockets.device_between_nodes()
+        keep = host.device_between_nodes()
         images = torch.empty(count, height, width, channels, device=keep)
         masks = torch.empty(count, height, width, device=keep)
         for i, (frame, uncovered) in zip(range(count), self.frames()):

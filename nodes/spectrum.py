@@ -3,7 +3,7 @@
 from comfy_api.latest import io, ui
 
 from ..gid_core.config import ExtractionConfig, SpectrumConfig
-from . import sockets
+from . import footage, host, sockets
 
 FITS = {
     "box to box": "box",
@@ -93,20 +93,20 @@ class MotionSpectrumSampler(io.ComfyNode):
         anchor=None,
         kind="motion to play",
     ):
-        from ..gid_core.elastic import ElasticPrior
+        from ..gid_core.elastic.prior import ElasticPrior
         from ..gid_core.pipeline import sample_motion
 
         spectrum = sample_motion(
-            sockets.pictures(image),
-            sockets.mask(mask),
-            sockets.mask(anchor),
+            sockets.from_image(image),
+            sockets.from_mask(mask),
+            sockets.from_mask(anchor),
             seed,
             model or ElasticPrior(),
             SpectrumConfig(bands, duration, amplitude, KINDS[kind]),
             refine_mask,
-            sockets.progress(len(image)),
+            host.progress(len(image)),
         )
-        return io.NodeOutput(spectrum, sockets.host_mask(spectrum.mask))
+        return io.NodeOutput(spectrum, sockets.to_mask(spectrum.mask))
 
 
 class MotionSpectrumPreview(io.ComfyNode):
@@ -135,10 +135,10 @@ class MotionSpectrumPreview(io.ComfyNode):
     def execute(cls, spectrum, width):
         import torch
 
-        from ..gid_core.viz import spectrum_sheet
+        from ..gid_core.evaluation.viz import spectrum_sheet
 
         sheets = [spectrum_sheet(spectrum, i, width) for i in range(len(spectrum.coeffs))]
-        image = sockets.host_image(torch.stack(sheets))
+        image = sockets.to_image(torch.stack(sheets))
         return io.NodeOutput(image, ui=ui.PreviewImage(image, cls=cls))
 
 
@@ -201,16 +201,16 @@ class MotionSpectrumFromVideo(io.ComfyNode):
 
     @classmethod
     def execute(cls, clip, fps, bands, window, raw, flow_model=None):
-        from ..gid_core.extraction import extract
+        from ..gid_core.footage.extraction import extract
 
         config = ExtractionConfig(bands, window, not raw)
-        clip = sockets.clip(clip, fps, config.longest_side)
-        flow, report = sockets.flow(flow_model), sockets.progress(1)
-        found = extract(sockets.watched(clip.frames), clip.fps, config, flow, clip.size, report)
+        clip = footage.clip(clip, fps, config.longest_side)
+        flow, report = footage.flow(flow_model), host.progress(1)
+        found = extract(host.watched(clip.frames), clip.fps, config, flow, clip.size, report)
         if found.spectrum is None:
             raise ValueError(str(found.report))
-        still = sockets.host_image(clip.still(found.report.start_frame)[None])
-        mask = sockets.host_mask(found.spectrum.mask)
+        still = sockets.to_image(clip.still(found.report.start_frame)[None])
+        mask = sockets.to_mask(found.spectrum.mask)
         return io.NodeOutput(
             found.spectrum, still, mask, " ".join([str(found.report), *clip.notes])
         )
@@ -278,18 +278,18 @@ class MotionSpectrumTransfer(io.ComfyNode):
     def execute(
         cls, spectrum, image, fit, mirror, gain, smooth, refine_mask, mask=None, source_mask=None
     ):
-        from ..gid_core.pipeline import transfer_motion
+        from ..gid_core.pipeline import retarget_motion
 
-        moved, report = transfer_motion(
+        moved, report = retarget_motion(
             spectrum,
-            sockets.pictures(image),
-            sockets.mask(mask),
-            sockets.mask(source_mask),
+            sockets.from_image(image),
+            sockets.from_mask(mask),
+            sockets.from_mask(source_mask),
             refine_mask,
             FITS[fit],
             mirror,
             gain,
             smooth,
-            sockets.progress(len(image)),
+            host.progress(len(image)),
         )
-        return io.NodeOutput(moved, sockets.host_mask(moved.mask), str(report))
+        return io.NodeOutput(moved, sockets.to_mask(moved.mask), str(report))

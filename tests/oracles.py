@@ -185,7 +185,8 @@ def ssim(a: Tensor, b: Tensor) -> float:
 def tiny_pipeline() -> dict[str, list[float]]:
     """Statistics of a procedural stalk, seed 3, from picture to frame."""
     from gid_core.config import SpectrumConfig
-    from gid_core.pipeline import play, render, sample_motion
+    from gid_core.motion.playback import play
+    from gid_core.pipeline import render, sample_motion
 
     image, mask = stalk_picture(32, 48)
     spectrum = sample_motion(image, mask, seed=3, spectrum=SpectrumConfig(4, 2.0, 2.0))
@@ -246,7 +247,7 @@ def swaying(
 
 def swaying_blob(seed=0, grid=(12, 20), frequencies=(0.2, 0.4, 0.6), **fields):
     """A blob that sways in a few bands, of some px."""
-    from gid_core.spectrum import SpectralVolume
+    from gid_core.motion.spectrum import SpectralVolume
 
     rng = torch.Generator().manual_seed(seed)
     y, x = torch.meshgrid(*(torch.arange(float(n)) for n in grid), indexing="ij")
@@ -278,7 +279,7 @@ GESTURES = """[
 
 def packed_body(data: bytes):
     """What a browser reads: the body that `packing.pack` wrote, its shapes as the bytes say."""
-    from gid_core.poke import Body
+    from gid_core.poke.response import Body
 
     data = zlib.decompress(data)
     (length,) = struct.unpack("<I", data[:4])
@@ -298,7 +299,7 @@ def packed_body(data: bytes):
 
 def poked_volumes() -> dict:
     """Two motions to poke: modes under, at and over critical damping; and complex bands."""
-    from gid_core.spectrum import SpectralVolume
+    from gid_core.motion.spectrum import SpectralVolume
 
     y, x = torch.meshgrid(torch.linspace(1, 0, 9), torch.linspace(-1, 1, 13), indexing="ij")
     shapes = [torch.stack(xy) for xy in ((y, 0.2 * x * y), (y * x, y * y), (y**3, -x * y))]
@@ -318,10 +319,10 @@ def poked_volumes() -> dict:
 
 
 def packed_volume(name: str) -> bytes:
-    from gid_core import packing, poke
+    from gid_core.poke import packing, response
 
     volume, rule = poked_volumes()[name]
-    return packing.pack(poke.body_of(volume, rule, stiffness=1.3), volume)
+    return packing.pack(response.body_of(volume, rule, stiffness=1.3), volume)
 
 
 def modal_response(packed: dict[str, bytes]) -> dict[str, dict]:
@@ -329,15 +330,17 @@ def modal_response(packed: dict[str, bytes]) -> dict[str, dict]:
 
     The bytes are input here: how a machine rounds a shape to steps has no say in the response.
     """
-    from gid_core import gestures, poke
+    from gid_core.poke import gestures, response
 
     times = torch.arange(37, dtype=torch.float64) / 12
     cases = {}
     for name, data in packed.items():
         volume = poked_volumes()[name][0]
         body = packed_body(data)
-        coords, _ = poke.respond(body, gestures.read_gestures(GESTURES), times, strength=1.1)
-        coords = coords + 0.5 * poke.ambient_coords(volume, times)
+        coords, _ = response.gesture_response(
+            body, gestures.read_gestures(GESTURES), times, strength=1.1
+        )
+        coords = coords + 0.5 * response.ambient_coords(volume, times)
         cases[name] = {
             "packed": base64.b64encode(data).decode(),
             "gestures": GESTURES,

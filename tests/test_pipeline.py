@@ -6,19 +6,16 @@ import pytest
 import torch
 
 from gid_core.config import ElasticConfig, SpectrumConfig
-from gid_core.elastic import ElasticPrior
-from gid_core.matte import flexibility, refine_mask
-from gid_core.pipeline import batch_of, check_images, play, render, sample_motion, transfer_motion
-from gid_core.renderer import render_frames
-from gid_core.spectrum import (
-    Displacement,
+from gid_core.elastic.prior import ElasticPrior
+from gid_core.motion.displacement import Displacement
+from gid_core.motion.playback import play
+from gid_core.motion.retarget import retarget
+from gid_core.motion.spectrum import (
     SpectralVolume,
-    amplitude_pct,
-    displacement_at,
-    moving_points,
-    one_period,
 )
-from gid_core.transfer import transfer
+from gid_core.pipeline import batch_of, render, retarget_motion, sample_motion
+from gid_core.render.renderer import render_frames
+from gid_core.still.matte import flexibility, refine_mask
 
 MODEL = ElasticPrior(ElasticConfig(longest_side=24))
 BANDS = SpectrumConfig(bands=4, duration_s=2.0, amplitude_pct=2.0)
@@ -40,18 +37,6 @@ def volume(rng, bands=3, **fields):
     coeffs = torch.randn(2, bands, 2, 5, 7, generator=rng, dtype=torch.complex64)
     frequencies = torch.arange(1, bands + 1) / 2  # of a period of two seconds
     return SpectralVolume(coeffs, frequencies, (20, 28), **fields)
-
-
-def trended(rng):
-    return volume(rng, **{n: torch.randn(2, 2, 5, 7, generator=rng) for n in ("mean", "drift")})
-
-
-def frames_of(motion, item=0):
-    return motion.at(item)
-
-
-def size_of(motion, spectrum):
-    return amplitude_pct(motion, moving_points(spectrum))
 
 
 def test_an_item_of_a_batch_equals_the_single_run_with_its_seed(batch):
@@ -133,17 +118,6 @@ def test_any_seed_of_64_bits_is_a_seed(batch, seed):
     assert sample(*batch, seed=seed).coeffs.isfinite().all()
 
 
-@pytest.mark.parametrize(
-    "shape, sentence",
-    [((0, 3, 4, 5), "at least one picture"), ((1, 3, 0, 5), "at least one pixel, got 1 of 5x0"),
-     ((1, 2, 4, 5), "1, 3 or 4 channels, got 2"), ((1, 5, 4, 5), "channels, got 5")],
-)  # fmt: skip
-def test_what_are_no_pictures_is_refused(shape, sentence):
-    for call in (check_images, sample):
-        with pytest.raises(ValueError, match=sentence):
-            call(torch.zeros(shape))
-
-
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
 def test_pictures_that_are_not_finite_are_refused(stalk, rng, bad):
     image = stalk[0].clone()
@@ -165,124 +139,6 @@ def test_a_callback_counts_stills_and_can_cancel(batch):
 
     with pytest.raises(InterruptedError):
         sample(*batch, callback=cancel)
-
-
-@pytest.mark.parametrize(
-    "change, sentence",
-    [({"frames": 0}, "at least 1 frame, got 0"), ({"frames": -3}, "got -3"),
-     ({"fps": 0.0}, "frame rate above 0"), ({"fps": -8.0}, "frame rate above 0, got -8"),
-     ({"fps": float("nan")}, "frame rate above 0"), ({"fps": float("inf")}, "frame rate above 0"),
-     ({"speed": 0.0}, "speed above 0"), ({"speed": -1.0}, "speed above 0, got -1"),
-     ({"speed": float("nan")}, "speed above 0"), ({"pose": "lotus"}, "rest pose, first frame, got"),
-     ({"fps": 3.0}, r"up to 1\.50 Hz; 3 frames per second.*less than 1\.50.*more than 3\.00"),
-     ({"speed": 4.0}, r"up to 6\.00 Hz; 8 frames per second.*a lower speed")],
-)  # fmt: skip
-def test_playing_out_of_range_is_refused(rng, change, sentence):
-    with pytest.raises(ValueError, match=sentence):
-        play(volume(rng), **{"frames": 16, "fps": 8.0} | change)
-
-
-def test_modes_cannot_be_played(rng):
-    modes = volume(rng, damping_ratio=torch.full((3,), 0.1), kind="modes")
-    with pytest.raises(ValueError, match="got one of modes.*until something pushes them"):
-        play(modes, 16, 8.0)
-
-
-def test_playing_a_loop_of_the_own_period_changes_nothing(rng):
-    spectrum = volume(rng)
-    motion, report = play(spectrum, 16, 8.0)
-    expected = displacement_at(spectrum, torch.arange(16) / 8)
-    assert motion.loop and motion.frames == 16 and report.shift_hz == 0 and not report.changed
-    torch.testing.assert_close(frames_of(motion, 1), expected[1], rtol=0, atol=2e-6)
-
-
-@pytest.mark.parametrize("frames, fps, speed", [(16, 8.0, 1.0), (23, 8.0, 1.0), (100, 29.97, 0.7)])
-def test_the_frame_after_a_loops_last_is_its_first(rng, frames, fps, speed):
-    spectrum = volume(rng)
-    motion, _ = play(spectrum, frames, fps, speed=speed)
-    path = frames_of(motion, 1)
-    ahead = path.roll(-1, 0)
-    for _ in ("position", "velocity", "acceleration"):  # all go on over the seam as inside
-        step = (ahead - path).square().mean((1, 2, 3)).sqrt()
-        assert step[-1] <= 1.5 * step[:-1].max()
-        path, ahead = ahead - path, ahead.roll(-1, 0) - ahead
-
-
-def test_without_a_loop_it_plays_as_recorded(rng):
-    spectrum = trended(rng)
-    motion, report = play(spectrum, 21, 8.0, loop=False)
-    expected = displacement_at(spectrum, torch.arange(21, dtype=torch.float64) / 8)
-    assert report is None and not motion.loop
-    torch.testing.assert_close(frames_of(motion, 1), expected[1], rtol=0, atol=1e-5)
-
-
-@pytest.mark.parametrize("loop", [False, True])
-def test_twice_the_speed_is_every_second_frame(rng, loop):
-    spectrum = trended(rng)
-    slow, _ = play(spectrum, 32, 16.0, loop)
-    fast, _ = play(spectrum, 16, 16.0, loop, speed=2.0)
-    torch.testing.assert_close(frames_of(fast), frames_of(slow)[::2], rtol=0, atol=2e-5)
-
-
-@pytest.mark.parametrize("loop", [False, True])
-def test_the_gain_multiplies(rng, loop):
-    spectrum = trended(rng)
-    once, _ = play(spectrum, 16, 8.0, loop)
-    for gain in (0.0, 2.5):
-        torch.testing.assert_close(frames_of(play(spectrum, 16, 8.0, loop, gain=gain)[0]), gain * frames_of(once))  # fmt: skip
-
-
-@pytest.mark.parametrize("loop", [False, True])
-@pytest.mark.parametrize("frames", [1, 16, 23])
-def test_anchored_at_the_first_frame_it_starts_with_the_still(rng, loop, frames):
-    motion, _ = play(trended(rng), frames, 8.0, loop, pose="first frame")
-    for item in range(2):
-        assert not frames_of(motion, item)[0].any()
-        assert frames == 1 or frames_of(motion, item)[1:].any()
-
-
-def test_anchoring_keeps_the_course_up_to_size(rng):
-    spectrum = volume(rng)
-    rest, first = (play(spectrum, 16, 8.0, pose=p)[0] for p in ("rest pose", "first frame"))
-    for item in range(2):
-        course = frames_of(rest, item) - frames_of(rest, item)[:1]
-        ratio = (frames_of(first, item) * course).sum() / course.square().sum()
-        torch.testing.assert_close(frames_of(first, item), ratio * course, rtol=0, atol=1e-5)
-        assert ratio > 0
-
-
-def test_what_was_recorded_is_not_scaled_by_anchoring_it(rng):
-    spectrum = trended(rng)
-    rest, first = (play(spectrum, 21, 8.0, False, pose=p)[0] for p in ("rest pose", "first frame"))
-    course = frames_of(rest, 1) - frames_of(rest, 1)[:1]
-    torch.testing.assert_close(frames_of(first, 1), course, rtol=0, atol=1e-5)
-
-
-@pytest.mark.parametrize("frames", [16, 9, 32, 75])
-@pytest.mark.parametrize("pose", ["rest pose", "first frame"])
-def test_a_loop_has_the_size_of_the_own_period(rng, frames, pose):
-    mask = torch.zeros(2, 1, 20, 28)
-    mask[..., 4:16, 6:20] = 1
-    spectrum = volume(rng, mask=mask)
-    motion, _ = play(spectrum, frames, 8.0, pose=pose)
-    own = size_of(one_period(spectrum), spectrum)
-    # 16 frames from the rest pose are the own period, untouched: peaks fall between its frames.
-    tolerance = 0.08 if (frames, pose) == (16, "rest pose") else 1e-4
-    torch.testing.assert_close(size_of(motion, spectrum), own, rtol=tolerance, atol=0)
-
-
-def test_the_seed_spreads_a_long_loop(rng):
-    spectrum = volume(rng)
-    one, same, other = (frames_of(play(spectrum, 80, 8.0, seed=s)[0]) for s in (1, 1, 2))
-    assert torch.equal(one, same) and not torch.allclose(one, other)
-    assert not torch.allclose(one[:16], one[16:32], atol=0.1)
-
-
-def test_a_motion_carries_what_rendering_needs(rng):
-    mask = torch.rand(2, 1, 20, 28, generator=rng)
-    motion, _ = play(volume(rng, mask=mask), 16, 8.0)
-    assert (motion.fps, motion.reference_size, motion.grid) == (8.0, (20, 28), (5, 7))
-    assert torch.equal(motion.mask, mask)
 
 
 def wobble(rng, count, frames=3):
@@ -354,7 +210,7 @@ def test_a_transferred_motion_leaves_all_but_the_mask_bit_for_bit(stalk, rng):
     other = torch.rand(1, 3, 50, 70, generator=rng)
     target = torch.zeros(1, 1, 50, 70)
     target[..., 10:40, 20:35] = 1
-    motion, _ = transfer_motion(sample(image, mask), other, target, refine=False)
+    motion, _ = retarget_motion(sample(image, mask), other, target, refine=False)
     assert torch.equal(motion.mask, target) and motion.reference_size == (50, 70)
     played, _ = play(motion, 8, 5.0)
     reach = (
@@ -372,13 +228,13 @@ def test_a_transfer_takes_masks_as_sampling_does(batch, rng):
     motion = volume(rng, mask=torch.ones(2, 1, 20, 28))
     refined = torch.cat([refine_mask(images[i : i + 1], masks[:1]) for i in range(2)])
     steps = []
-    got, report = transfer_motion(
+    got, report = retarget_motion(
         motion, images, masks[:1], callback=lambda *done: steps.append(done)
     )
     assert torch.equal(got.mask, refined) and steps == [(1, 2), (2, 2)]
-    expected, same = transfer(motion, refined)
+    expected, same = retarget(motion, refined)
     assert torch.equal(got.coeffs, expected.coeffs) and report == same
-    guessed, _ = transfer_motion(motion, images, refine=False)
+    guessed, _ = retarget_motion(motion, images, refine=False)
     assert torch.equal(guessed.mask[:1], flexibility(images[:1]))
     with pytest.raises(ValueError, match="Expected one mask"):
-        transfer_motion(motion, images, masks[[0, 0, 1]])
+        retarget_motion(motion, images, masks[[0, 0, 1]])

@@ -7,8 +7,11 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks.quality import encode, most_alike, steps
-from gid_core import pipeline, renderer, video
-from gid_core.spectrum import peaks
+from gid_core import pipeline
+from gid_core.files import stills
+from gid_core.motion import playback
+from gid_core.motion.displacement import peaks
+from gid_core.render import renderer
 
 DEMO = Path(__file__).parent.parent / "docs" / "demo"
 FRAMES = 60
@@ -16,10 +19,10 @@ FRAMES = 60
 
 @pytest.fixture(scope="module")
 def loop():
-    still = video.read_still(DEMO / "still.png")[None, :3]
+    still = stills.read_still(DEMO / "still.png")[None, :3]
     still = F.interpolate(still, (170, 256), mode="area")
-    spectrum = pipeline.sample_motion(still, video.read_mask(DEMO / "still_mask.png")[None])
-    motion, report = pipeline.play(spectrum, FRAMES, 12.0)
+    spectrum = pipeline.sample_motion(still, stills.read_mask(DEMO / "still_mask.png")[None])
+    motion, report = playback.play(spectrum, FRAMES, 12.0)
     assert not report.changed
     frames = torch.stack([frame for frame, _ in renderer.render_frames(still[0], motion)])
     return still[0], motion, frames

@@ -24,16 +24,17 @@ import torch.nn.functional as F
 from einops import rearrange
 from safetensors.torch import load_file, save_file
 
-from ..checkpoint import load_spectrum, written_whole
 from ..config import SpectrumConfig
-from ..elastic import ElasticPrior
-from ..encoding import Encoding, as_channels, as_complex, fit_encoding, of_unit_size
-from ..grid import normalized, pixel_grid
-from ..matte import flexibility, refine_mask
+from ..diffusion.encoding import Encoding, as_channels, as_complex, fit_encoding, of_unit_size
+from ..elastic.prior import ElasticPrior
+from ..files.spectra import load_spectrum
+from ..files.stills import read_still
+from ..files.whole import written_whole
+from ..scenes.synthetic import make_scene
 from ..shapes import Float, Tensor
-from ..synthetic import make_scene
-from ..video import read_still
-from . import looks
+from ..still.grid import normalized, pixel_grid
+from ..still.matte import flexibility, refine_mask
+from ..training import augmentation
 
 GENERATION = 3  # of scenes: a seed means another scene when their maker changes
 SCENE_CELLS = 2  # per pixel and axis: stills for networks need no more
@@ -235,20 +236,20 @@ def statistics(mixture: Mixture, kind: str = "adaptive") -> Encoding:
     return fit_encoding(motions, mixture.sources[0].frequencies_hz, kind)
 
 
-def anew(
+def augment(
     still: Float[Tensor, "3 h w"], channels: Float[Tensor, "k 4 h w"], generator: torch.Generator
 ) -> tuple[Float[Tensor, "3 h w"], Float[Tensor, "k 4 h w"]]:
     """Another view of unit size: what was calm in the whole may be all there is in a part of it."""
-    still, channels = augmented(still, channels, generator)
-    still = looks.in_other_light(looks.disguised(still, generator), generator)
+    still, channels = augment_geometry(still, channels, generator)
+    still = augmentation.relight(augmentation.augment_appearance(still, generator), generator)
     return still, as_channels(of_unit_size(as_complex(channels[None])))[0]
 
 
-def augmented(
+def augment_geometry(
     still: Float[Tensor, "3 h w"], channels: Float[Tensor, "k 4 h w"], generator: torch.Generator
 ) -> tuple[Float[Tensor, "3 h w"], Float[Tensor, "k 4 h w"]]:
     """Another view of the same: nearer, turned, mirrored."""
-    draw = looks.drawing(generator)
+    draw = augmentation.drawing(generator)
     angle = math.radians(draw(-TURN_DEG, TURN_DEG))
     zoom = CLOSEST ** draw(0, 1) if draw(0, 1) < 0.6 else 1.0
     zoom = max(zoom, 1 + 1.7 * abs(math.sin(angle)))  # no corners that show nothing

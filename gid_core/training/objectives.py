@@ -18,14 +18,14 @@ import torch
 import torch.nn.functional as F
 from torch.utils.data import Dataset
 
-from .. import diffusion
-from ..autoencoder import REDUCTION
-from ..denoiser import across_bands
-from ..motion_model import MotionModel, save_model
-from ..render_model import RenderModel
-from ..renderer import save_renderer
+from ..diffusion import sampling
+from ..diffusion.autoencoder import REDUCTION
+from ..diffusion.denoiser import across_bands
+from ..diffusion.motion_model import MotionModel, save_model
+from ..render.network import RenderModel
+from ..render.renderer import save_renderer
 from ..shapes import Float, Tensor
-from .perception import Perception
+from .perceptual import Perception
 
 STAGES = ("autoencoder", "encoder", "bands", "coordination")  # of a motion model, in this order
 RENDERER = "renderer"
@@ -147,7 +147,7 @@ class Objective:
         noise = _noise(clean, generators)
         hertz = torch.stack([self.frequencies_hz[k] for k in chosen]).to(clean)
         network = lambda x, level: model.denoiser(x, level, features, hertz)
-        return {"clean": diffusion.loss(network, clean, sigma, noise).mean()}
+        return {"clean": sampling.loss(network, clean, sigma, noise).mean()}
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@
 
 Takes some minutes. text_to_loop runs on the demo still in place of its checkpoint's picture; the
 foreign clip is the demo still in motion, cut off where it does not close; what sways in a clip are
-flowers of gid_core/synthetic.py.
+flowers of gid_core/scenes/synthetic.py.
 """
 
 import shutil
@@ -18,7 +18,7 @@ from graphs import WORKFLOWS, assert_ran, decoded, demo_inputs, filmed, find, sa
 from PIL import Image
 from test_host_workflows import CLIPS, without_checkpoint
 
-from gid_core.synthetic import make_scene
+from gid_core.scenes.synthetic import make_scene
 
 WIDTH, QUALITY = 512, 85
 GAP = 4

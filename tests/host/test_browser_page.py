@@ -13,9 +13,9 @@ SWING = "poked.motion.swing()"
 def file(tmp_path_factory):
     """The demo still as a page, at half its size."""
     from gid_core.config import SpectrumConfig
-    from gid_core.page import save_page
+    from gid_core.files.stills import read_mask, read_still
     from gid_core.pipeline import sample_motion
-    from gid_core.video import read_mask, read_still
+    from gid_core.poke.page import save_page
 
     demo = hosts.PACK / "docs/demo"
     still, mask = read_still(demo / "still.png")[None], read_mask(demo / "still_mask.png")[None]

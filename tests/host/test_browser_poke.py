@@ -117,9 +117,9 @@ def stopped(page):
 
 def python_motion(server, page, gestures, wind=0.2, **how):
     """The spectrum that the page's graph makes, poked here: t 2 h w."""
-    from gid_core.checkpoint import load_spectrum
-    from gid_core.gestures import read_gestures
-    from gid_core.poke import poke
+    from gid_core.files.spectra import load_spectrum
+    from gid_core.poke.gestures import read_gestures
+    from gid_core.poke.response import poke
 
     prompt = page.evaluate("app.graphToPrompt().then(graph => graph.output)")
     sampler = find(prompt, "MotionSpectrumSampler")

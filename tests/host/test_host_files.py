@@ -10,8 +10,8 @@ import pytest
 import torch
 from graphs import Graph, assert_ran, node, painted, refusal, still
 
-from gid_core.checkpoint import save_spectrum
-from gid_core.spectrum import SpectralVolume
+from gid_core.files.spectra import save_spectrum
+from gid_core.motion.spectrum import SpectralVolume
 
 MOTION = SpectralVolume(
     torch.ones(1, 2, 2, 5, 7, dtype=torch.complex64), torch.tensor([0.5, 1.0]), (20, 28)

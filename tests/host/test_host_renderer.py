@@ -11,8 +11,8 @@ from scipy import ndimage
 from test_host_cancel import assert_cancelled, assert_still_works, slow
 
 from gid_core.config import RendererConfig
-from gid_core.render_model import fresh_renderer
-from gid_core.renderer import save_renderer
+from gid_core.render.network import fresh_renderer
+from gid_core.render.renderer import save_renderer
 
 SHIPPED, SPLAT = "learned (shipped)", "splat only"
 

@@ -1,0 +1,171 @@
+"""One candidate against one reference: two clips, or two spectra, as numbers, curves and pictures.
+
+Law: what is compared with itself has no error. What differs otherwise, in size, length, rate or
+bands, is said in the notes.
+
+Convention: values are floats, nan where there is nothing to measure; a value of the reference alone
+has `_reference` at its end.
+"""
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from ..evaluation import motion_metrics, picture_metrics, viz
+from ..motion.loops import seam
+from ..motion.spectrum import SpectralVolume, moving_points
+from ..shapes import Complex, Float, Tensor
+from ..still.grid import resize_displacement
+
+HIGHEST_HZ = 3.2  # of the brightness spectra that are compared: the paper's 16 bands
+BRIGHTNESS_FLOOR = 1e-4
+SAME_HZ = 1e-3
+SSIM_BATCH = 16
+
+# name: (label, 1 if more is better, -1 if less is, 0 if neither)
+MEASURES = {
+    "psnr_db": ("PSNR, dB", 1),
+    "ssim": ("SSIM", 1),
+    "seam": ("seam, of the largest step", -1),
+    "flicker": ("flicker x 1000", 0),
+    "pulse": ("pulse x 1000", 0),
+    "brightness_factor": ("brightness spectrum, factor", -1),
+    "amplitude_error_pct": ("amplitude error, %", -1),
+    "phase_error_rad": ("phase error, rad", -1),
+    "auc": ("moving-region AUC", 1),
+    "amplitude_factor": ("amplitude spectrum, factor", -1),
+    "coherence": ("local coherence", 0),
+    "energy_px": ("motion energy, px", 0),
+}
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One quantity of both sides over the same axis."""
+
+    x: list[float]
+    reference: list[float] | None
+    candidate: list[float]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What was measured of one reference and one candidate. kind is "clip" or "spectrum"."""
+
+    name: str
+    kind: str
+    values: dict[str, float]
+    curves: dict[str, Curve]
+    pictures: dict[str, Float[Tensor, "3 _ _"]] = field(repr=False)
+
+
+def compare_clips(
+    name: str,
+    reference: Float[Tensor, "t 3 h w"],
+    candidate: Float[Tensor, "t2 3 h2 w2"],
+    fps: float,
+    candidate_fps: float,
+    notes: list[str],
+) -> Pair:
+    """Frame by frame, as many as both have; how each goes on in time; one row of both over time."""
+    count, size = min(len(reference), len(candidate)), tuple(reference.shape[-2:])
+    if tuple(candidate.shape[-2:]) != size:
+        have = "x".join(str(n) for n in candidate.shape[:1:-1])
+        notes.append(f"{name}: the candidate is {have}, resized to {size[1]}x{size[0]}")
+        candidate = F.interpolate(candidate, size, mode="bilinear", antialias=True).clamp(0, 1)
+    if len(reference) != len(candidate):
+        notes.append(f"{name}: {len(reference)} and {len(candidate)} frames, {count} compared")
+    reference, candidate = reference[:count], candidate[:count]
+    by_frame = [picture_metrics.psnr(one, other) for one, other in zip(candidate, reference)]
+    values = {
+        "psnr_db": picture_metrics.psnr(candidate, reference),
+        "ssim": _ssim(candidate, reference),
+    }
+    still = picture_metrics.luma(reference).var(0, correction=0)
+    still = (still <= still.flatten().median())[None]
+    for side, frames in (("", candidate), ("_reference", reference)):
+        steps = seam(frames)
+        values["seam" + side] = steps.wrap / steps.largest_inside if steps.largest_inside else 0.0
+        values["flicker" + side] = 1000 * picture_metrics.flicker(frames, still)
+        values["pulse" + side] = 1000 * picture_metrics.flicker(frames.mean((2, 3), keepdim=True))
+    curves = {"psnr": Curve([t / fps for t in range(count)], None, by_frame)}
+    if abs(fps - candidate_fps) > 0.01 * fps:
+        notes.append(f"{name}: {fps:g} and {candidate_fps:g} frames per second; compared by frame")
+    elif count > 2:
+        frequencies, expected = picture_metrics.brightness_spectrum(reference, fps)
+        amplitude = picture_metrics.brightness_spectrum(candidate, fps)[1]
+        curves["brightness"] = _curve(frequencies, expected, amplitude)
+        low = frequencies <= HIGHEST_HZ
+        if low.any():
+            distance = motion_metrics.temporal_spectrum_distance(
+                amplitude[low], expected[low], BRIGHTNESS_FLOOR
+            )
+            values["brightness_factor"] = math.exp(distance)
+    row = viz.busiest_row(reference)
+    pictures = {
+        "reference": viz.slice_xt(reference, row),
+        "candidate": viz.slice_xt(candidate, row),
+    }
+    return Pair(name, "clip", values, curves, pictures)
+
+
+def _ssim(candidate, reference):
+    if min(reference.shape[-2:]) < picture_metrics.SSIM_WINDOW:
+        return math.nan
+    parts = zip(candidate.split(SSIM_BATCH), reference.split(SSIM_BATCH))
+    return float(torch.cat([picture_metrics.ssim(*part) for part in parts]).mean())
+
+
+def _curve(x, reference, candidate):
+    return Curve(x.tolist(), reference.tolist(), candidate.tolist())
+
+
+def compare_spectra(
+    name: str, reference: SpectralVolume, candidate: SpectralVolume, notes: list[str]
+) -> Pair:
+    """Band by band where both have the same, on the reference's grid; where and how much moves."""
+    if max(len(reference.coeffs), len(candidate.coeffs)) > 1:
+        notes.append(f"{name}: holds several motions, the first is compared")
+    expected = reference.coeffs[0]
+    counted = moving_points(reference)
+    counted = None if counted is None else counted[0] >= 0.5
+    coeffs = on_grid(candidate.coeffs[0], reference.grid)
+    frequencies = reference.frequencies_hz
+    energies = [motion_metrics.spectral_energy(s) for s in (coeffs, expected)]
+    values = {"auc": motion_metrics.moving_region_auc(*energies)}
+    if candidate.frequencies_hz.shape == frequencies.shape and torch.allclose(
+        candidate.frequencies_hz, frequencies, rtol=0, atol=SAME_HZ
+    ):
+        amplitude, phase = motion_metrics.spectral_error(coeffs, expected, counted).pooled()
+        values |= {"amplitude_error_pct": 100 * amplitude, "phase_error_rad": phase}
+    else:
+        notes.append(f"{name}: other bands, compared by amplitude alone")
+    spectra = [motion_metrics.amplitude_spectrum(s, counted) for s in (expected, coeffs)]
+    spectra[1] = at_frequencies(spectra[1], candidate.frequencies_hz, frequencies)
+    values["amplitude_factor"] = math.exp(motion_metrics.temporal_spectrum_distance(*spectra[::-1]))
+    for side, one, energy in zip(("", "_reference"), (coeffs, expected), energies):
+        values["coherence" + side] = motion_metrics.local_coherence(
+            motion_metrics.as_motion(one), counted
+        )
+        kept = energy if counted is None else energy[counted[0]]
+        values["energy_px" + side] = float(kept.square().mean().sqrt())
+    top = float(torch.stack(energies).max()) or 1.0
+    pictures = dict(zip(("candidate", "reference"), (viz.heat(e / top) for e in energies)))
+    return Pair(name, "spectrum", values, {"amplitude": _curve(frequencies, *spectra)}, pictures)
+
+
+def on_grid(coeffs: Complex[Tensor, "k 2 h w"], grid: tuple[int, int]):
+    """Bands on another grid, in its pixels."""
+    if tuple(coeffs.shape[-2:]) == grid:
+        return coeffs
+    return torch.complex(*(resize_displacement(part, grid) for part in (coeffs.real, coeffs.imag)))
+
+
+def at_frequencies(
+    amplitudes: Float[Tensor, " k"], have: Float[Tensor, " k"], want: Float[Tensor, " k2"]
+) -> Float[Tensor, " k2"]:
+    """An amplitude spectrum at other frequencies, between its own along straight lines."""
+    return torch.from_numpy(np.interp(want.numpy(), have.numpy(), amplitudes.numpy())).float()

@@ -1,0 +1,226 @@
+"""Spectra on disk: safetensors with a JSON header, resolution- and fps-free. Nothing is unpickled.
+
+Law: load(save(S)) = S, the mask to 1/255. A file from elsewhere is not trusted: names, sizes and
+values are checked before they are used.
+"""
+
+import hashlib
+import json
+import math
+import os
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from ..motion.spectrum import FORMAT_VERSION, KINDS, SpectralVolume
+from .whole import written_whole
+
+HEADER = "image_dynamics"
+TENSORS = ("coeffs", "frequencies_hz", "mask", "mean", "drift", "damping_ratio", "ambient", "ambient_hz")  # fmt: skip
+WRITTEN_AS = {torch.float32: "F32", torch.uint8: "U8"}
+MOST_HEADER = 2**16  # bytes; ours has some hundred
+MOST_GB = 4  # in memory, where a mask takes four bytes a pixel
+LARGEST_SIDE = 2**16  # px of a still
+FARTHEST = 1e6  # px that anything moves
+MOST_CYCLES = 2**14  # of the highest band in the time in which the bands repeat
+
+
+def save_spectrum(spectrum: SpectralVolume, path: str | Path) -> None:
+    """Write a spectral volume.
+
+    Tensors: coeffs (float32, b k 2 h w 2, last axis real and imaginary), frequencies_hz, and where
+    there are any mask (uint8), mean, drift, damping_ratio, ambient (k m 2) and ambient_hz.
+
+    Raises:
+        ValueError: For what could not be read again, or a place that cannot be written to.
+    """
+    tensors = {
+        "coeffs": torch.view_as_real(spectrum.coeffs.to(torch.complex64)).contiguous(),
+        "frequencies_hz": spectrum.frequencies_hz.float().contiguous(),
+    }
+    if spectrum.mask is not None:
+        tensors["mask"] = (spectrum.mask * 255).round().to(torch.uint8).contiguous()
+    for name in ("mean", "drift", "damping_ratio", "ambient_hz"):
+        if getattr(spectrum, name) is not None:
+            tensors[name] = getattr(spectrum, name).float().contiguous()
+    if spectrum.ambient is not None:
+        ambient = spectrum.ambient.to(torch.complex64)
+        tensors["ambient"] = torch.view_as_real(ambient).contiguous()
+    header = {
+        "version": FORMAT_VERSION,
+        "kind": spectrum.kind,
+        "grid": list(spectrum.grid),
+        "reference_size": list(spectrum.reference_size),
+    }
+    stored = {name: (WRITTEN_AS[t.dtype], list(t.shape)) for name, t in tensors.items()}
+    problem = _misfit(header, stored) or _nonsense(header, tensors)
+    if problem:
+        raise ValueError(f"Expected a motion that can be kept, got one where {problem}.")
+    with written_whole(Path(path)) as temporary:
+        save_file(tensors, temporary, {HEADER: json.dumps(header)})
+
+
+def load_spectrum(path: str | Path) -> SpectralVolume:
+    """Read a spectral volume, and refuse what is not one. Sizes are checked before anything is read.
+
+    Raises:
+        ValueError: If the file is missing, damaged, too large, of another version or kind, or not
+            finite.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"Expected a spectrum file, found nothing at {str(path)!r}.")
+    if path.stat().st_size > MOST_GB * 1e9 or _header_bytes(path) > MOST_HEADER:
+        raise ValueError(
+            f"{path.name!r} is not a readable safetensors file of a motion: it, or what it says of "
+            "itself, is too long."
+        )
+    try:
+        with safe_open(path, "pt") as file:
+            header = _parsed((file.metadata() or {}).get(HEADER, "null"))
+            slices = {name: file.get_slice(name) for name in file.keys() if name in TENSORS}
+            stored = {name: (s.get_dtype(), s.get_shape()) for name, s in slices.items()}
+            _check(path, header, stored)
+            # Copies: what is read is a window into the file, which someone may write to.
+            tensors = {name: file.get_tensor(name).clone() for name in slices}
+    except (SafetensorError, OSError, RuntimeError) as error:
+        raise ValueError(f"{path.name!r} is not a readable safetensors file: {error}.") from error
+    problem = _nonsense(header, tensors)
+    if problem:
+        raise ValueError(f"{path.name!r} is damaged: {problem}. Save the spectrum again.")
+    mask = tensors.get("mask")
+    return SpectralVolume(
+        coeffs=torch.view_as_complex(tensors["coeffs"]),
+        frequencies_hz=tensors["frequencies_hz"],
+        reference_size=tuple(header["reference_size"]),
+        mask=None if mask is None else mask.float() / 255,
+        mean=tensors.get("mean"),
+        drift=tensors.get("drift"),
+        damping_ratio=tensors.get("damping_ratio"),
+        kind=header["kind"],
+        ambient=torch.view_as_complex(tensors["ambient"]) if "ambient" in tensors else None,
+        ambient_hz=tensors.get("ambient_hz"),
+    )
+
+
+def holds_spectrum(path: str | Path) -> bool:
+    """Whether a file looks like a spectrum, by its first bytes; for lists of files."""
+    try:
+        length = _header_bytes(Path(path))
+        with open(path, "rb") as file:
+            file.seek(8)
+            small = length <= MOST_HEADER and os.path.getsize(path) <= MOST_GB * 1e9
+            return small and b'"%s"' % HEADER.encode() in file.read(length)
+    except OSError:
+        return False
+
+
+def fingerprint(path: Path) -> str:
+    """A hash that changes with what a file holds; of what is no spectrum, nothing is read."""
+    if not holds_spectrum(path):
+        return "no spectrum"
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while part := file.read(2**20):
+            digest.update(part)
+    return digest.hexdigest()
+
+
+def _header_bytes(path) -> int:
+    """The length that a safetensors file says its header has."""
+    with open(path, "rb") as file:
+        return int.from_bytes(file.read(8), "little")
+
+
+def _parsed(text):
+    """JSON that someone wrote; None for what is none, or is made to break whoever reads it."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _check(path, header, stored) -> None:
+    """Refuse by header and shapes alone."""
+    if not isinstance(header, dict) or not {"coeffs", "frequencies_hz"} <= set(stored):
+        raise ValueError(
+            f"{path.name!r} is a safetensors file but holds no motion spectrum. Expected one "
+            "written by --save-spectrum or Save Motion Spectrum."
+        )
+    if header.get("version") != FORMAT_VERSION:
+        raise ValueError(
+            f"{path.name!r} has format version {_short(header.get('version'))}, this release reads version "
+            f"{FORMAT_VERSION}. Update Image Dynamics, or save the spectrum again."
+        )
+    problem = _misfit(header, stored)
+    if problem:
+        raise ValueError(f"{path.name!r} is damaged: {problem}. Save the spectrum again.")
+
+
+def _misfit(header, stored) -> str | None:
+    """What contradicts what in a header and the types and shapes of its tensors, or None."""
+    kind, shape = stored["coeffs"]
+    size, grid = header.get("reference_size"), header.get("grid")
+    if kind != "F32" or len(shape) != 6:
+        return f"coeffs are {kind} with shape {shape}"
+    b, k, xy, h, w, parts = shape
+    if xy != 2 or parts != 2 or min(b, k, h, w) < 1:
+        return f"coeffs have shape {shape}, not b k 2 h w 2"
+    if header.get("kind") not in KINDS:
+        return f"its kind is {_short(header.get('kind'))}, not one of {', '.join(KINDS)}"
+    if grid != [h, w]:
+        return f"its grid is {_short(grid)}, and its coeffs have one of {[h, w]}"
+    if not (
+        isinstance(size, list)
+        and len(size) == 2
+        and all(type(n) is int and 0 < n <= LARGEST_SIDE for n in size)
+    ):
+        return f"its reference size is {_short(size)}"
+    if ("ambient" in stored) != ("ambient_hz" in stored):
+        return "of ambient and ambient_hz it has one without the other"
+    bands = stored.get("ambient_hz", ("", [0]))[1][0:1]
+    fitting = {
+        "ambient": ("F32", [k, *bands, 2]),
+        "ambient_hz": ("F32", bands),
+        "coeffs": ("F32", shape),
+        "frequencies_hz": ("F32", [k]),
+        "damping_ratio": ("F32", [k]),
+        "mean": ("F32", [b, 2, h, w]),
+        "drift": ("F32", [b, 2, h, w]),
+        "mask": ("U8", [b, 1, *size]),
+    }
+    for name, (kind, shape) in stored.items():
+        if (kind, shape) != fitting[name]:
+            return f"{name} is {kind} with shape {shape}, not {fitting[name][1]}"
+    size_gb = 4 * sum(math.prod(shape) for _, shape in stored.values()) / 1e9
+    if size_gb > MOST_GB:
+        return f"it would take {size_gb:.0f} GB, and {MOST_GB} GB are allowed"
+    return None
+
+
+def _short(value) -> str:
+    return repr(value)[:100]
+
+
+def _nonsense(header, tensors) -> str | None:
+    """What no motion can be in the values, or None."""
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            return f"{name} holds values that are not finite"
+    for name in {"coeffs", "mean", "drift"} & set(tensors):
+        if header["kind"] == "response" and tensors[name].abs().amax() > FARTHEST:
+            return f"{name} reach {float(tensors[name].abs().amax()):.2g} px"
+    damping = tensors.get("damping_ratio")
+    if damping is not None and (damping < 0).any():
+        return "a mode is driven by its damping, a ratio below 0"
+    frequencies = tensors["frequencies_hz"]
+    if header["kind"] != "response":
+        return None if (frequencies > 0).all() else "a mode has no frequency above zero"
+    steps = frequencies.diff(prepend=frequencies.new_zeros(1))
+    if not (steps > 0).all():
+        return "its frequencies do not rise from above zero"
+    if frequencies[-1] / steps.min() > MOST_CYCLES:
+        return f"its frequencies lie as close as {float(steps.min()):.2g} Hz"
+    return None

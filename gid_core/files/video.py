@@ -1,0 +1,176 @@
+"""Clips on disk: frames out, one in memory at a time.
+
+Law: a clip is written beside its place and moved there whole; an interrupted encode leaves nothing.
+
+Convention: frames are grey, rgb or rgba in [0, 1]; video is tagged bt709, limited range.
+"""
+
+import errno
+import json
+from collections.abc import Iterable
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from ..shapes import Float, Tensor
+from .stills import to_bytes
+from .whole import written_whole
+
+CONTAINERS = (".mp4", ".webm", ".webp", ".gif")
+# A loop's wrap is a keyframe after a predicted frame. Finer quantization of the keyframe than of what
+# is predicted leaves predicted frames nothing to add where the picture is still, so that still areas
+# are copies of the keyframe and the wrap shows no pulse there.
+X264 = {
+    "preset": "veryfast",
+    "crf": "17",
+    "x264-params": "ipratio=2:pbratio=1:mbtree=0:scenecut=0:keyint=infinite:aq-mode=0",
+}
+VP9 = {"crf": "24", "b": "0", "deadline": "good", "cpu-used": "5", "row-mt": "1"}
+CODECS = {  # by ending: encoder, pixels without and with alpha, options of encoder and container
+    ".mp4": ("libx264", ("yuv420p", "yuv420p"), X264, {"movflags": "use_metadata_tags"}),
+    ".webm": ("libvpx-vp9", ("yuv420p", "yuva420p"), VP9, {}),
+    ".webp": (
+        "libwebp_anim",
+        ("bgra", "bgra"),
+        {"quality": "85", "compression_level": "2"},
+        {"loop": "0"},
+    ),
+}
+
+
+def write_clip(path: str | Path, frames: Iterable[Float[Tensor, "c h w"]], fps: float) -> None:
+    """Encode frames as they come, by the file name's ending.
+
+    mp4: H.264; webm: VP9, with transparency if the frames have it; webp, gif: endless animations,
+    in webp with transparency. Odd sizes grow by a repeated row or column in mp4 and webm.
+
+    Raises:
+        ValueError: If the ending is unknown, or the place cannot be written to.
+    """
+    path = Path(path)
+    check_clip_path(path)
+    save_clip(path, frames, fps, path.suffix.lower())
+
+
+def save_clip(
+    file: str | Path | BinaryIO,
+    frames: Iterable[Float[Tensor, "c h w"]],
+    fps: float,
+    suffix: str,
+    tags: dict[str, str] | None = None,
+    crf: float | None = None,
+) -> None:
+    """Encode into a path, which gets the whole clip or nothing, or into an open file.
+
+    Args:
+        tags: Metadata of the container (mp4, webm).
+        crf: Quality of H.264 and VP9, smaller is better; None for ours.
+    """
+    encode = _encode_gif if suffix == ".gif" else _encode_video
+    frames = iter(frames)
+    first = next(frames, None)
+    if first is None:
+        raise ValueError(f"Expected at least one frame to write to {str(file)!r}, got none.")
+    frames = chain([first], frames)
+    if not isinstance(file, str | Path):
+        encode(file, frames, fps, suffix, tags or {}, crf)
+        return
+    from av.error import FFmpegError
+
+    with written_whole(Path(file), suffix) as temporary:
+        try:
+            encode(str(temporary), frames, fps, suffix, tags or {}, crf)
+        except FFmpegError as error:
+            if error.errno == errno.ENOSPC:
+                raise
+            height, width = first.shape[-2:]
+            raise ValueError(
+                f"The {suffix} encoder refuses {width}x{height} at {fps:g} frames per second: "
+                f"{error.strerror}. Use another size, rate or format. Nothing was left behind."
+            ) from error
+
+
+def as_tag(value) -> str:
+    """Metadata as text, as hosts read it back."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def check_clip_path(path: Path) -> None:
+    """Refuse an ending no encoder is known for, before anything is computed."""
+    if path.suffix.lower() not in CONTAINERS:
+        raise ValueError(
+            f"Expected a file name ending in {', '.join(CONTAINERS)}, got {path.name!r}."
+        )
+
+
+def as_picture(frame: Float[Tensor, "c h w"], pix_fmt: str, even: int = 2):
+    """A frame for an encoder: sizes a multiple of `even`, bt709, limited range."""
+    import av
+    from av.video.reformatter import ColorRange, Colorspace
+
+    pixels = to_bytes(frame)
+    pixels = np.pad(pixels, [(0, n % even) for n in pixels.shape[:2]] + [(0, 0)], "edge")
+    alpha = "a" in pix_fmt and pixels.shape[2] == 4
+    source = np.ascontiguousarray(pixels if alpha else pixels[..., :3])
+    picture = av.VideoFrame.from_ndarray(source, "rgba" if alpha else "rgb24")
+    if pix_fmt == "bgra":  # webp, which converts by itself
+        return picture.reformat(format=pix_fmt)
+    return picture.reformat(
+        format=pix_fmt,
+        dst_colorspace=Colorspace.ITU709,
+        src_color_range=ColorRange.JPEG,
+        dst_color_range=ColorRange.MPEG,
+    )
+
+
+def _encode_video(file, frames, fps, suffix, tags, crf):
+    """Everything but gif: one stream, frames as they come."""
+    import av
+
+    codec, pix_fmts, options, muxing = CODECS[suffix]
+    if suffix == ".mp4" and isinstance(file, str):  # it moves the index to the front by file name
+        muxing = {"movflags": muxing["movflags"] + "+faststart"}
+    with av.open(file, "w", format=suffix[1:], options=muxing) as container:
+        container.metadata.update(tags)
+        stream = None
+        for frame in frames:
+            if stream is None:
+                stream = container.add_stream(codec, _rate(fps))
+                even = 1 if suffix == ".webp" else 2
+                stream.height, stream.width = (n + n % even for n in frame.shape[-2:])
+                stream.pix_fmt = pix_fmts[len(frame) == 4]
+                stream.options = options if crf is None else options | {"crf": f"{crf:g}"}
+                context = stream.codec_context
+                context.colorspace = context.color_primaries = context.color_trc = 1  # bt709
+                context.color_range = 1  # limited
+            container.mux(stream.encode(as_picture(frame, stream.pix_fmt, even)))
+        container.mux(stream.encode())
+
+
+def _encode_gif(file, frames, fps, suffix, tags, crf):
+    import av
+    from PIL import Image
+
+    pictures = (Image.fromarray(to_bytes(frame)[..., :3]) for frame in frames)
+    first = next(pictures)
+    # One palette for the whole clip: colours that change from frame to frame would shimmer.
+    palette = first.quantize(256, Image.Quantize.MEDIANCUT)
+    colours = np.zeros((256, 4), np.uint8)
+    used = np.array(palette.getpalette(), np.uint8).reshape(-1, 3)
+    colours[: len(used), 0], colours[: len(used), 1:] = 255, used
+    with av.open(file, "w", format="gif", options={"loop": "0"}) as container:
+        stream = container.add_stream("gif", _rate(fps))
+        stream.width, stream.height = first.size
+        stream.pix_fmt = "pal8"
+        for picture in chain([first], pictures):
+            indices = picture.quantize(palette=palette, dither=Image.Dither.NONE)
+            encoded = av.VideoFrame.from_ndarray((np.array(indices), colours), "pal8")
+            container.mux(stream.encode(encoded))
+        container.mux(stream.encode())
+
+
+def _rate(fps):
+    return Fraction(fps).limit_denominator(60_060)

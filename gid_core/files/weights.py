@@ -1,0 +1,154 @@
+"""Weights on disk: safetensors, with the configuration of the networks in the header. No code is read.
+
+Law: load(save(model)) = model, to half precision for what is large. A file is believed in nothing: its
+configuration, names and sizes are checked before values are read, and values before they are used.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from .whole import written_whole
+
+VERSION = 1
+LARGEST = 2**31  # bytes of a file
+WIDEST = 4096  # channels of a layer
+MOST_HEADER = 2**22  # bytes
+
+
+def save_weights(model: nn.Module, kind: str, path: str | Path, notes: dict | None = None) -> None:
+    """Write the weights of a model that has a `config`, half precision for what is large.
+
+    Args:
+        kind: What the networks are for, in words; `load_weights` asks for the same.
+        notes: What to know about them: data, steps, measures.
+    """
+    tensors = {}
+    for name, tensor in model.state_dict().items():
+        small = tensor.ndim < 2
+        tensors[name] = tensor.float().contiguous() if small else tensor.half().contiguous()
+    header = {"version": VERSION, "config": asdict(model.config), "notes": notes or {}}
+    with written_whole(Path(path)) as temporary:
+        save_file(tensors, temporary, {_key(kind): json.dumps(header)})
+
+
+def load_weights(
+    path: str | Path,
+    kind: str,
+    config: type,
+    sensible: Callable[[Any], bool],
+    build: Callable[[Any], nn.Module],
+    positive: tuple[str, ...] = (),
+    rising: tuple[str, ...] = (),
+) -> nn.Module:
+    """Read weights, and refuse what are none. Sizes are checked before anything is read.
+
+    Args:
+        config: The dataclass of the networks' configuration.
+        sensible: Whether a configuration of the right types contradicts itself nowhere.
+        build: Makes the networks of a configuration.
+        positive, rising: Names of tensors that are above zero, and rise from there.
+
+    Raises:
+        ValueError: If the file is missing, damaged, something else, of another version, or not finite.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"Expected a file of weights, found nothing at {str(path)!r}.")
+    if path.stat().st_size > LARGEST:
+        raise ValueError(f"{path.name!r} is too large for weights of a {kind}.")
+    try:
+        with safe_open(path, "pt") as file:
+            header = _header(path, kind, (file.metadata() or {}).get(_key(kind)))
+            given = _built(config, header.get("config"), path.name)
+            if not sensible(given):
+                raise ValueError(f"{path.name!r} is damaged: its configuration contradicts itself.")
+            with torch.device("meta"):
+                model = build(given)
+            wanted = {n: list(t.shape) for n, t in model.state_dict().items()}
+            stored = {n: file.get_slice(n).get_shape() for n in file.keys()}
+            if stored != wanted:
+                odd = sorted(n for n in {*stored, *wanted} if stored.get(n) != wanted.get(n))
+                if set(stored) != set(wanted):
+                    raise ValueError(
+                        f"{path.name!r} is of another release: only one of the two knows of {odd[0]}. Update "
+                        "Image Dynamics, or train again."
+                    )
+                raise ValueError(
+                    f"{path.name!r} is damaged: {odd[0]} has shape {stored.get(odd[0])}, expected "
+                    f"{wanted.get(odd[0])}. Get the file again."
+                )
+            tensors = {n: file.get_tensor(n).float() for n in stored}
+    except (SafetensorError, OSError, RuntimeError) as error:
+        raise ValueError(f"{path.name!r} is not a readable safetensors file: {error}.") from error
+    bad = sorted(n for n, t in tensors.items() if not t.isfinite().all())
+    bad += [n for n in positive if not (tensors[n] > 0).all()]
+    bad += [n for n in rising if not (tensors[n].diff(prepend=torch.zeros(1)) > 0).all()]
+    if bad:
+        raise ValueError(f"{path.name!r} is damaged: {bad[0]} holds impossible values.")
+    model.load_state_dict(tensors, assign=True)
+    return model.eval().requires_grad_(False)
+
+
+def holds_weights(path: str | Path, kind: str) -> bool:
+    """Whether a file looks like weights of that kind, by its first bytes; for lists of files."""
+    try:
+        with open(path, "rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            return length <= MOST_HEADER and b'"%s"' % _key(kind).encode() in file.read(length)
+    except OSError:
+        return False
+
+
+def _key(kind) -> str:
+    return "image_dynamics_" + kind.split()[-1]
+
+
+def _header(path, kind, text) -> dict:
+    try:
+        header = json.loads(text) if text else None
+    except (ValueError, RecursionError):
+        header = None
+    if not isinstance(header, dict):
+        raise ValueError(
+            f"{path.name!r} is a safetensors file but no {kind}. Expected weights from `train`, "
+            "or those that came with Image Dynamics."
+        )
+    if header.get("version") != VERSION:
+        raise ValueError(
+            f"{path.name!r} has format version {str(header.get('version'))[:20]}, this release reads "
+            f"version {VERSION}. Update Image Dynamics, or train again."
+        )
+    return header
+
+
+def _built(kind, values, name):
+    """A dataclass of plain values from what a file says, every field of the type of its default."""
+    if not isinstance(values, dict) or set(values) != {f.name for f in fields(kind)}:
+        raise ValueError(f"{name!r} is damaged: its configuration is not one of a {kind.__name__}.")
+    given = {}
+    for known in fields(kind):
+        value, default = values[known.name], known.default
+        if is_dataclass(default):
+            given[known.name] = _built(type(default), value, name)
+            continue
+        if isinstance(default, tuple) and isinstance(value, list):
+            value = tuple(value)
+            fits = 0 < len(value) <= 8 and all(type(v) is int and 0 < v <= WIDEST for v in value)
+        elif isinstance(default, str):
+            fits = isinstance(value, str)
+        elif isinstance(default, float):
+            fits = type(value) in (int, float) and 0 < value < 1e4
+        else:
+            fits = type(value) is int and 0 <= value <= WIDEST
+        if not fits:
+            raise ValueError(f"{name!r} is damaged: its {known.name} is {str(value)[:40]}.")
+        given[known.name] = value
+    return kind(**given)

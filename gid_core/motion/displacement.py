@@ -1,0 +1,123 @@
+"""The displacement D(p, t) = Re sum_k S_k(p) q_k(t): the one formula, evaluated a few frames at a time.
+
+Law: linear in S and in q; the size in memory does not grow with the number of frames.
+
+Convention: forward, from the still to frame t, in pixels of its own grid, (x, y).
+
+Source: Li et al., "Generative Image Dynamics", CVPR 2024, Eq. 1-2.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from einops import rearrange
+
+from ..shapes import Complex, Float, Tensor
+from .coords import coords_between
+
+PEAK_FRAMES = 600  # of a clip, at most, that a peak is looked for in
+FRAMES_AT_A_TIME = 32  # of a displacement that are held at once
+
+MOST_MOMENTS = 16  # of a frame, while a shutter is open
+
+
+@dataclass(frozen=True)
+class Displacement:
+    """Motion of `b` stills over `t` frames, on the coarse grid it was computed on.
+
+    Kept as what it is a product of, D_t = Re sum_k S_k q_k(t), and evaluated a few frames at a time:
+    its size does not grow with the clip's.
+
+    coeffs: S_k(p), px of this grid, (x, y), forward from the still.
+    modal_coords: q_k(t) at every frame.
+    loop: True where frame t would equal frame 0 exactly.
+    """
+
+    coeffs: Complex[Tensor, "b k 2 h w"]
+    modal_coords: Complex[Tensor, "k t"]
+    fps: float
+    reference_size: tuple[int, int]
+    mask: Float[Tensor, "b 1 hr wr"] | None = None
+    loop: bool = False
+
+    @classmethod
+    def of_frames(
+        cls,
+        displacement: Float[Tensor, "b t 2 h w"],
+        fps: float,
+        reference_size: tuple[int, int],
+        mask: Float[Tensor, "b 1 hr wr"] | None = None,
+        loop: bool = False,
+    ) -> "Displacement":
+        """Motion given frame by frame: every frame is a band of its own, on for that frame."""
+        once = torch.eye(displacement.shape[1], dtype=torch.complex64)
+        return cls(displacement.to(torch.complex64), once, fps, reference_size, mask, loop)
+
+    @property
+    def frames(self) -> int:
+        return self.modal_coords.shape[1]
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        return tuple(self.coeffs.shape[-2:])
+
+    def at(self, item: int, frames: slice | list[int] = slice(None)) -> Float[Tensor, "t 2 h w"]:
+        """D_t of one still at some frames, px of this grid."""
+        return displacement(self.coeffs[item : item + 1], self.modal_coords[:, frames])[0]
+
+    def in_parts(self, item: int, step: int = 1) -> Iterator[Float[Tensor, "t 2 h w"]]:
+        """All frames of one still, or every so many, a few at a time."""
+        ahead = FRAMES_AT_A_TIME * step
+        for first in range(0, self.frames, ahead):
+            yield self.at(item, slice(first, first + ahead, step))
+
+    def scaled_to(self, size: tuple[int, int]) -> Float[Tensor, "2 1 1"]:
+        """Factor per axis from pixels of this grid to pixels of a picture of that size."""
+        height, width = self.grid
+        return torch.tensor([size[1] / width, size[0] / height]).view(2, 1, 1)
+
+
+def displacement(
+    coeffs: Complex[Tensor, "b k 2 h w"], modal_coords: Complex[Tensor, "k t"]
+) -> Float[Tensor, "b t 2 h w"]:
+    """Re sum_k S_k(p) q_k(t): the one formula, as one real matrix product in the precision of S."""
+    height, width = coeffs.shape[-2:]
+    modal_coords = modal_coords.to(coeffs.dtype)
+    bands = rearrange(coeffs, "b k xy h w -> b (xy h w) k")
+    bands = torch.cat([bands.real, -bands.imag], -1)
+    played = bands @ torch.cat([modal_coords.real, modal_coords.imag])
+    return rearrange(played, "b (xy h w) t -> b t xy h w", h=height, w=width)
+
+
+def exposed(
+    motion: Displacement, item: int, shutter: float, size: tuple[int, int]
+) -> tuple[Displacement, int]:
+    """The same motion at moments while a shutter is open around every frame's time, and how many.
+
+    As many as it takes for nothing to move by more than a pixel of the picture from one to the next, up to
+    `MOST_MOMENTS`.
+    """
+    scale, fastest, last = motion.scaled_to(size), 0.0, None
+    for part in motion.in_parts(item):
+        part = torch.where(part.isfinite(), part, 0.0).clamp(-1e6, 1e6)
+        part = part * scale if last is None else torch.cat([last, part * scale])
+        if len(part) > 1:
+            fastest = max(fastest, float(part.diff(dim=0).square().sum(1).amax().sqrt()))
+        last = part[-1:]
+    count = min(MOST_MOMENTS, 1 + math.ceil(fastest * shutter))
+    offsets = shutter * ((torch.arange(count, dtype=torch.float64) + 0.5) / count - 0.5)
+    times = torch.arange(motion.frames, dtype=torch.float64)[:, None] + offsets
+    coords = coords_between(motion.modal_coords, times.flatten(), motion.loop)
+    return replace(motion, modal_coords=coords, fps=motion.fps * count), count
+
+
+def peaks(motion: Displacement, item: int) -> Float[Tensor, "h w"]:
+    """The farthest every point gets from where it is in the still, px of the grid.
+
+    Of long clips only so many frames are looked at, spread evenly.
+    """
+    step = math.ceil(motion.frames / PEAK_FRAMES)
+    parts = [part.square().sum(1).amax(0) for part in motion.in_parts(item, step)]
+    return torch.stack(parts).amax(0).sqrt()

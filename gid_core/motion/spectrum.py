@@ -1,0 +1,191 @@
+"""The spectral volume: every pixel's motion as a few complex Fourier amplitudes.
+
+Law: analyze(play(S)) = S for fewer bands than half the frames; Parseval: the mean of D^2 over time
+is |S_0|^2 + 1/2 sum_k |S_k|^2.
+
+Convention: S_k = (2/T) rfft(D)_k, so |S_k| is a peak amplitude in pixels of its own grid; time 0 is
+the first frame and frame T is the next period's first.
+
+Source: Li et al., "Generative Image Dynamics", CVPR 2024, Sec. 4.1, Eq. 1-2.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+
+from ..shapes import Complex, Float, Tensor
+from .coords import harmonic_coords
+from .displacement import Displacement, displacement, peaks
+
+KINDS = ("response", "modes")
+FORMAT_VERSION = 1
+AMPLITUDE_PERCENTILE = 0.95
+MEASURE_FRAMES = 100  # of one period, at least, over which an amplitude is measured
+
+
+@dataclass(frozen=True)
+class SpectralVolume:
+    """Motion of `b` stills in `k` bands on a grid of h x w.
+
+    coeffs: S_k(p), px of this grid, (x, y), peak amplitudes.
+    frequencies_hz: of the bands ("response"), or natural frequencies ("modes").
+    reference_size: (height, width) of the stills.
+    mask: what moves, refined, at the stills' own size; None means everywhere.
+    mean, drift: px and px/s that a clip had besides; a loop has none.
+    kind: "response" are bands of a forced motion, "modes" shapes of free vibration, mass-normalized
+        but for one common factor.
+    damping_ratio: of the modes, for kind "modes" alone.
+    ambient: what wind does to the modes, in bands at ambient_hz: Re sum_m ambient_km exp(i 2 pi f_m t).
+    """
+
+    coeffs: Complex[Tensor, "b k 2 h w"]
+    frequencies_hz: Float[Tensor, " k"]
+    reference_size: tuple[int, int]
+    mask: Float[Tensor, "b 1 hr wr"] | None = None
+    mean: Float[Tensor, "b 2 h w"] | None = None
+    drift: Float[Tensor, "b 2 h w"] | None = None
+    damping_ratio: Float[Tensor, " k"] | None = None
+    kind: str = "response"
+    ambient: Complex[Tensor, "k m"] | None = None
+    ambient_hz: Float[Tensor, " m"] | None = None
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        return tuple(self.coeffs.shape[-2:])
+
+
+def displacement_at(
+    spectrum: SpectralVolume, times_s: Float[Tensor, " t"]
+) -> Float[Tensor, "b t 2 h w"]:
+    """Play at any times, fractional or not, with mean and drift where there are any."""
+    return displacement(*with_trend(spectrum, times_s))
+
+
+def with_trend(
+    spectrum: SpectralVolume, times_s: Float[Tensor, " t"]
+) -> tuple[Complex[Tensor, "b k1 2 h w"], Complex[Tensor, "k1 t"]]:
+    """Bands and their playback, the mean as a band that is always on, the drift as one that grows."""
+    coeffs, coords = [spectrum.coeffs], [harmonic_coords(spectrum.frequencies_hz, times_s)]
+    times = times_s.to(coords[0].dtype)
+    for trend, course in ((spectrum.mean, torch.ones_like(times)), (spectrum.drift, times)):
+        if trend is not None:
+            coeffs.append(trend[:, None].to(coeffs[0].dtype))
+            coords.append(course[None])
+    return torch.cat(coeffs, 1), torch.cat(coords)
+
+
+def analyze(
+    displacement: Float[Tensor, "b t 2 h w"],
+    fps: float,
+    bands: int = 16,
+    detrend: bool = True,
+    mask: Float[Tensor, "b 1 hr wr"] | None = None,
+    reference_size: tuple[int, int] | None = None,
+) -> SpectralVolume:
+    """Read the lowest bands of a recorded motion (Sec. 4.1).
+
+    Args:
+        detrend: Remove the straight line from the first frame's position to where the frame after
+            the last would be, kept as `drift`. A jump J between the ends leaks J / (pi k) into
+            every band.
+
+    Raises:
+        ValueError: Unless 0 < bands < t / 2.
+    """
+    frames = displacement.shape[1]
+    if not 0 < bands < frames / 2:
+        raise ValueError(
+            f"Expected fewer bands than half the frames, got {bands} bands of {frames} frames. "
+            f"Use at most {(frames - 1) // 2} bands, or a longer clip."
+        )
+    times = torch.arange(frames, dtype=displacement.dtype, device=displacement.device) / fps
+    drift = None
+    if detrend:
+        # Where the frame after the last would be: on by the mean of the steps on both sides of the seam.
+        # The line through the first and last frame alone would tilt what is periodic, by a step.
+        ends = displacement[:, -1] - displacement[:, -2] + displacement[:, 1] - displacement[:, 0]
+        drift = (displacement[:, -1] + ends / 2 - displacement[:, 0]) * (fps / frames)
+        displacement = displacement - drift[:, None] * times.view(-1, 1, 1, 1)
+    coeffs = torch.fft.rfft(displacement, dim=1)[:, : bands + 1] / frames
+    return SpectralVolume(
+        coeffs=2 * coeffs[:, 1:],
+        frequencies_hz=torch.arange(1, bands + 1, dtype=torch.float32) * (fps / frames),
+        reference_size=reference_size or tuple(displacement.shape[-2:]),
+        mask=mask,
+        mean=coeffs[:, 0].real,
+        drift=drift,
+    )
+
+
+def amplitude_pct(
+    motion: Displacement, moving: Float[Tensor, "b 1 h w"] | None = None
+) -> Float[Tensor, " b"]:
+    """Size of a motion: each point's peak over the clip, 95th percentile, in % of the longer side.
+
+    Args:
+        moving: Share of every point that moves; those with half the largest or more count.
+    """
+    sizes = []
+    for i in range(len(motion.coeffs)):
+        peak = peaks(motion, i)
+        share = torch.ones_like(peak) if moving is None else moving[i, 0]
+        sizes.append(torch.quantile(peak[share >= 0.5 * share.max()], AMPLITUDE_PERCENTILE))
+    return 100 * torch.stack(sizes) / max(motion.grid)
+
+
+def moving_points(spectrum: SpectralVolume) -> Float[Tensor, "b 1 h w"] | None:
+    """The share of every grid point that the mask lets move."""
+    if spectrum.mask is None:
+        return None
+    return F.interpolate(spectrum.mask, spectrum.grid, mode="area")
+
+
+def one_period(spectrum: SpectralVolume) -> Displacement:
+    """The bands over their own period, in as many frames as an amplitude is measured on.
+
+    Modes by themselves have no period: they move as the wind blows.
+    """
+    blown = spectrum.ambient is not None
+    frequencies = spectrum.ambient_hz if blown else spectrum.frequencies_hz
+    base = float(frequencies.diff().min() if len(frequencies) > 1 else frequencies[0])
+    # Eight frames to a cycle of the highest band miss 7 % of its peak at most, and little of the sum's.
+    count = max(MEASURE_FRAMES, 8 * round(float(frequencies.max()) / base))
+    fps = count * base
+    coords = harmonic_coords(frequencies, torch.arange(count, dtype=torch.float64) / fps)
+    coords = coords.to(spectrum.coeffs.dtype)
+    if blown:
+        coords = spectrum.ambient.to(coords) @ coords
+    return Displacement(
+        spectrum.coeffs, coords, fps, spectrum.reference_size, spectrum.mask, loop=True
+    )
+
+
+def scale(spectrum: SpectralVolume, gain: Float[Tensor, " b"]) -> SpectralVolume:
+    """The same motion, larger or smaller."""
+    gain = gain.to(spectrum.coeffs.real.dtype)
+    field = gain.view(-1, 1, 1, 1)
+    return replace(
+        spectrum,
+        coeffs=spectrum.coeffs * field[:, None],
+        mean=None if spectrum.mean is None else spectrum.mean * field,
+        drift=None if spectrum.drift is None else spectrum.drift * field,
+    )
+
+
+def summary(spectrum: SpectralVolume) -> str:
+    """What a spectrum is, in a sentence or two."""
+    low, high = (float(spectrum.frequencies_hz[i]) for i in (0, -1))
+    count, what = len(spectrum.frequencies_hz), "bands" if spectrum.kind == "response" else "modes"
+    stills = f"{len(spectrum.coeffs)} stills" if len(spectrum.coeffs) > 1 else "a still"
+    (height, width), (rows, columns) = spectrum.reference_size, spectrum.grid
+    text = (
+        f"{count} {what} from {low:.2f} to {high:.2f} Hz, of {stills} of {width}x{height}, on a grid "
+        f"of {columns}x{rows}."
+    )
+    if spectrum.kind == "response":
+        sizes = amplitude_pct(one_period(spectrum), moving_points(spectrum)).tolist()
+        text += f" Amplitude {', '.join(f'{a:.2f}' for a in sizes)} % of the longer side."
+    if spectrum.mean is not None or spectrum.drift is not None:
+        text += " Recorded: mean and drift are kept, and play without a loop."
+    return text

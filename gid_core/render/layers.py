@@ -1,0 +1,309 @@
+"""A still taken apart once, into a layer that moves and a plate behind it, and moved without any weights.
+
+A frame is the layer, splatted, over the plate. What is splatted is each pixel's displacement; the
+layer is then read there once with a cubic kernel. Splatting the colours themselves would blur them
+by an amount that changes as they move, and texture would seem to breathe.
+
+Law: where nothing moves and nothing lands, the frame is the still, bit for bit; and as a motion
+goes to zero the frame goes to the still.
+
+Source: softmax splatting, Niklaus & Liu 2020. Guided interpolation of a motion: joint bilateral
+upsampling, Kopf et al. 2007.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+import torch.nn.functional as F
+
+from ..motion.displacement import FRAMES_AT_A_TIME, Displacement
+from ..shapes import Float, Int, Tensor
+from ..still.alpha import premultiplied, straight
+from ..still.background import fill_background
+from ..still.grid import sample_points
+from .splat import IMPORTANCE_RANGE, normalize_splat, softmax_weight, splat_points
+
+MARGIN = 2  # px around the matte that move along, so that its soft edge moves with it
+COLOUR_SIGMA = 0.1  # how alike in colour a pixel and a grid point must be to move alike
+UNLIKE = 0.02  # weight left to the unlike: somebody must say how a pixel moves
+SOFT = 0.05  # weight of a pixel of matte zero, against one of a solid pixel
+
+
+@dataclass(frozen=True)
+class Layers:
+    """A still taken apart, over a canvas that reaches past the picture by what can move in.
+
+    still: the picture as it came, plate: what lies behind what moves, colour times alpha if it has one.
+    layer: what moves, premultiplied by the matte, and the matte itself as last channel.
+    origin: (y, x) of the canvas in the picture; negative where it reaches past it.
+    points: flat canvas indices of the pixels that move.
+    nodes, weights: the upper left of the four grid points each follows, and how much each of them.
+    """
+
+    still: Float[Tensor, "c h w"]
+    plate: Float[Tensor, "c h w"]
+    layer: Float[Tensor, "c1 hc wc"]
+    origin: tuple[int, int]
+    points: Int[Tensor, " n"]
+    nodes: Int[Tensor, " n"]
+    weights: Float[Tensor, "4 n"]
+
+
+def separate_layers(
+    still: Float[Tensor, "c h w"],
+    matte: Float[Tensor, "1 h w"],
+    grid: tuple[int, int],
+    reach: tuple[int, int],
+) -> Layers:
+    """Take a still apart for motion on a grid of that size.
+
+    Args:
+        reach: The farthest anything moves, (y, x) in px.
+    """
+    picture, still = still, premultiplied(still)
+    plate = fill_background(still, matte)
+    matte = _opaque_enough(still, plate, matte)
+    layer = torch.cat([still - (1 - matte) * plate, matte])
+    rows, columns = (
+        torch.arange(lo - far, hi + far, device=still.device)
+        for (lo, hi), far in zip(_bounds(matte[0] > 0), reach, strict=True)
+    )
+    height, width = still.shape[-2:]
+    # Past the border what it cuts is mirrored: something must come in when it moves away.
+    canvas = layer[:, _mirrored(rows, height)][:, :, _mirrored(columns, width)]
+    canvas = canvas * _goes_past(matte[0] > 0, rows, columns)
+    alpha = canvas[-1:]
+    near = F.max_pool2d(alpha[None], 2 * MARGIN + 1, 1, MARGIN)[0, 0] > 0
+    points = near.flatten().nonzero().squeeze(1)
+    y, x = rows[points // len(columns)], columns[points % len(columns)]
+    nodes, weights = _follow(still[:3], y, x, grid)
+    origin = (int(rows[0]), int(columns[0])) if len(points) else (0, 0)
+    return Layers(picture, plate, canvas, origin, points, nodes, weights)
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A frame without any weights, and what is known of how it came about.
+
+    uncovered: how much of each pixel was uncovered (1 = all of it is invented).
+    moved, logits: displacement (px) and importance of every moving point of the layers.
+    at, by: the pixels that anything left or came to, by flat index, and how far that moved, px.
+    """
+
+    layers: Layers
+    frame: Float[Tensor, "c h w"]
+    uncovered: Float[Tensor, "1 h w"]
+    moved: Float[Tensor, "2 n"]
+    logits: Float[Tensor, "1 n"]
+    at: Int[Tensor, " m"]
+    by: Float[Tensor, " m"]
+
+    @cached_property
+    def fields(self) -> Float[Tensor, "4 h w"]:
+        """Displacement and importance of every pixel of the still, and how far what left or came moved."""
+        layers, (height, width) = self.layers, self.frame.shape[-2:]
+        wide = layers.layer.shape[-1]
+        y, x = layers.points // wide + layers.origin[0], layers.points % wide + layers.origin[1]
+        inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+        fields = self.frame.new_zeros(4, height * width)
+        fields[:3, (y * width + x)[inside]] = torch.cat([self.moved, self.logits])[:, inside]
+        fields[3, self.at] = self.by
+        return fields.view(4, height, width)
+
+
+def move(
+    layers: Layers,
+    displacement: Float[Tensor, "2 gh gw"],
+    importance: Float[Tensor, "1 gh gw"],
+) -> Moved:
+    """Move the layer and lay it over the plate.
+
+    Args:
+        displacement: In px of the picture, on the coarse grid.
+        importance: Logits; what has more of it is in front.
+    """
+    still, canvas = layers.still, layers.layer
+    hole = torch.zeros_like(still[:1])
+    if len(layers.points) == 0:
+        none = still.new_zeros(0)
+        return Moved(layers, still, hole, still.new_zeros(2, 0), none[None], none.long(), none)
+    size = tuple(canvas.shape[-2:])
+    moved, logits = upsample(layers, torch.cat([displacement, importance])).split((2, 1))
+    alpha = canvas[-1].flatten()[layers.points]
+    # A soft edge gives way to what is solid.
+    weight = softmax_weight(logits[None])[0] * (SOFT + alpha)
+    start = torch.stack([layers.points % size[1], layers.points // size[1]]).to(moved.dtype)
+    splatted = splat_points(
+        torch.cat([moved * weight, weight, torch.ones_like(weight)])[None],
+        (start + moved)[None],
+        size,
+    )
+    came, weight = normalize_splat(splatted)
+    came, landed = came[0].flatten(1), weight[0, 0].flatten() > 0
+    far = (came * landed).square().sum(0)
+    far[layers.points] = torch.maximum(far[layers.points], moved.square().sum(0))
+    touched = far.nonzero().squeeze(1)
+
+    target = torch.stack([touched % size[1], touched // size[1]]).to(moved.dtype)
+    read = sample_points(canvas[None], (target - came[:, touched])[None], "bicubic")[0]
+    read = torch.where(landed[touched], read, 0.0)
+    y, x = touched // size[1] + layers.origin[0], touched % size[1] + layers.origin[1]
+    height, width = still.shape[-2:]
+    inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+    at = (y * width + x)[inside]
+    colour, alpha = read[:-1, inside], read[-1:, inside].clamp(0, 1)
+    frame = still.flatten(1).clone()
+    frame[:, at] = straight(colour + (1 - alpha) * layers.plate.flatten(1)[:, at])
+    was = still.new_zeros(1, height * width)
+    was[:, at] = (_matte_at(layers, at, (height, width)) - alpha).clamp(0, 1)
+    by = far[touched][inside].sqrt()
+    return Moved(layers, frame.view_as(still), was.view_as(hole), moved, logits, at, by)
+
+
+def moved_frames(
+    still: Float[Tensor, "c h w"],
+    motion: Displacement,
+    item: int = 0,
+    matte: Float[Tensor, "1 h w"] | None = None,
+    frames: Sequence[int] | None = None,
+    near: Float[Tensor, "1 hn wn"] | None = None,
+) -> Iterator[Moved]:
+    """Move a still frame by frame: memory does not grow with the clip's length.
+
+    Args:
+        item: Which of the batch's motions this still has.
+        matte: What may move; the motion's own mask by default, everything if it has none.
+        frames: Which frames, all by default.
+        near: What lies in front where things meet, 1 the nearest; by default what moves more, in the
+            mean over the clip (Li et al. 2024, Sec. 5).
+    """
+    size = tuple(still.shape[-2:])
+    scale = motion.scaled_to(size)
+    if matte is None:
+        matte = _own_matte(motion, item, size)
+    far, total = torch.zeros(2), 0
+    for part in motion.in_parts(item):
+        part = _finite(part)
+        far = torch.maximum(far, part.abs().amax((0, 2, 3)))
+        total = total + (part * scale).square().sum(1).sqrt().sum(0, keepdim=True)
+    x, y = (far * scale.flatten()).ceil().long().tolist()
+    layers = separate_layers(still, matte.to(still), motion.grid, (y + MARGIN, x + MARGIN))
+    importance = (total / motion.frames).to(still)
+    if near is not None:
+        fitted = F.interpolate(near[None].to(still), motion.grid, mode="bilinear", antialias=True)
+        importance = IMPORTANCE_RANGE * fitted[0].clamp(0, 1)
+    held = None
+    for t in range(motion.frames) if frames is None else frames:
+        # Whole blocks of the clip, whichever frames are asked for: the bits of a matrix product
+        # depend on its shape, and a frame is to be the same in any part of a clip.
+        block = t // FRAMES_AT_A_TIME
+        if block != held:
+            ahead = slice(block * FRAMES_AT_A_TIME, (block + 1) * FRAMES_AT_A_TIME)
+            held, fields = block, _finite(motion.at(item, ahead)) * scale
+        yield move(layers, fields[t % FRAMES_AT_A_TIME].to(still), importance)
+
+
+def upsample(layers: Layers, field: Float[Tensor, "c gh gw"]) -> Float[Tensor, "c n"]:
+    """Values of a coarse field at the points that move, by the four grid points each follows."""
+    padded = F.pad(field[None], (1, 1, 1, 1), mode="replicate")[0]
+    width = padded.shape[-1]
+    flat = padded.flatten(1)
+    total = 0
+    for k, step in enumerate((0, 1, width, width + 1)):
+        total = total + flat[:, layers.nodes + step] * layers.weights[k]
+    return total
+
+
+def _finite(field):
+    return torch.where(field.isfinite(), field, 0.0)
+
+
+def _own_matte(motion, item, size):
+    if motion.mask is None:
+        return torch.ones(1, *size)
+    mask = motion.mask[item]
+    if mask.shape[-2:] == size:
+        return mask
+    return F.interpolate(mask[None], size, mode="bilinear", antialias=True)[0].clamp(0, 1)
+
+
+def _opaque_enough(still, plate, matte):
+    """Raise the matte to where still = layer + (1 - matte) plate has a layer in [0, matte].
+
+    Less opaque, the layer would be darker than black or lighter than white, and leave specks where
+    it comes to lie over another part of the plate. Hardly moving pixels stay hardly moving.
+    """
+    darker = 1 - still / plate.clamp(min=1e-3)
+    lighter = (still - plate) / (1 - plate).clamp(min=1e-3)
+    least = torch.maximum(darker, lighter).amax(0, keepdim=True).clamp(0, 1)
+    return torch.maximum(matte, torch.minimum(least, 3 * matte))
+
+
+def _matte_at(layers, at, size):
+    y, x = at // size[1] - layers.origin[0], at % size[1] - layers.origin[1]
+    return layers.layer[-1].flatten()[y * layers.layer.shape[-1] + x]
+
+
+def _follow(guide, y, x, grid):
+    """Which four points of the (padded) grid each pixel follows: near ones, alike in colour."""
+    height, width = guide.shape[-2:]
+    coarse = F.interpolate(guide[None], grid, mode="area")
+    coarse = F.pad(coarse, (1, 1, 1, 1), mode="replicate")[0].flatten(1)
+    # In coordinates of the padded grid, whose point i has its center at (i - 1/2) / n.
+    gy = ((y + 0.5) * (grid[0] / height) + 0.5).clamp(0, grid[0] + 1 - 1e-4)
+    gx = ((x + 0.5) * (grid[1] / width) + 0.5).clamp(0, grid[1] + 1 - 1e-4)
+    top, left = gy.floor(), gx.floor()
+    nodes = (top * (grid[1] + 2) + left).int()
+    fy, fx = gy - top, gx - left
+    colour = guide[:, _mirrored(y, height), _mirrored(x, width)]
+    weights = []
+    for step, near in (
+        (0, (1 - fy) * (1 - fx)),
+        (1, (1 - fy) * fx),
+        (grid[1] + 2, fy * (1 - fx)),
+        (grid[1] + 3, fy * fx),
+    ):
+        unlike = (colour - coarse[:, nodes + step]).square().sum(0) / (2 * COLOUR_SIGMA**2)
+        weights.append(near * (torch.exp(-unlike) + UNLIKE))
+    weights = torch.stack(weights)
+    return nodes, weights / weights.sum(0, keepdim=True)
+
+
+def _goes_past(moving, rows, columns):
+    """Where the mirrored picture belongs to something that a border cuts: 1, else 0.
+
+    It does if nothing still lies between it and the border. What keeps off would get a double.
+    """
+    height, width = moving.shape
+    solid = moving.float()
+    sides = (
+        ((columns < 0)[None], solid.cumprod(1)),
+        ((columns >= width)[None], solid.flip(1).cumprod(1).flip(1)),
+        ((rows < 0)[:, None], solid.cumprod(0)),
+        ((rows >= height)[:, None], solid.flip(0).cumprod(0).flip(0)),
+    )
+    goes = 1.0
+    for past, run in sides:
+        if past.any():
+            run = run[_mirrored(rows, height)][:, _mirrored(columns, width)]
+            goes = goes * torch.where(past, run, 1.0)
+    return goes
+
+
+def _mirrored(index, n):
+    """Index reflected at the first and last pixel, any number of times."""
+    if n == 1:
+        return torch.zeros_like(index)
+    folded = index.remainder(2 * n - 2)
+    return torch.where(folded < n, folded, 2 * n - 2 - folded)
+
+
+def _bounds(mask):
+    """((top, bottom), (left, right)), half open, of what is set."""
+    result = []
+    for axis in (1, 0):
+        where = mask.any(axis).nonzero().squeeze(1)
+        result.append((int(where[0]), int(where[-1]) + 1) if len(where) else (0, 0))
+    return result

@@ -1,0 +1,207 @@
+"""The network that finishes frames: it says, pixel by pixel, of what a frame is mixed.
+
+Features of the still are splatted at some sizes; a decoder of them, and of the frame that was made without
+weights, chooses among what a pixel could show: that frame, what it shows next to it, colours splatted by
+softmax, the still, and a fill of what was uncovered from what lies around it now. Networks that paint
+colours of their own were tried: on scenes they gain less, and on photographs they leave spots and streaks.
+
+Law: a frame has no colour that is not between those it is mixed of; where nothing moves and nothing lands it
+is the still, bit for bit, trained or not; before training it is the weightless frame.
+
+Source: Li et al., "Generative Image Dynamics", CVPR 2024, Sec. 5: pyramid, importance by motion; kernels
+that are predicted for every pixel, Niklaus et al., "Video Frame Interpolation via Adaptive Convolution",
+CVPR 2017; Niklaus & Liu 2020 for softmax splatting. Nothing is normalized, after Lim et al. 2017 (EDSR): over
+pixels it would tie tiles, and frames, to what lies far away.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ..config import RendererConfig
+from ..diffusion.blocks import zeroed
+from ..shapes import Float, Tensor
+from ..still.background import pull_push
+from ..still.grid import resize_displacement
+from .layers import Moved
+from .splat import normalize_splat, softmax_splat, softmax_weight, splat
+
+GATE_PX = 0.25  # motion from which a pixel may be another than the weightless one's entirely
+GIVEN = 11  # still, weightless frame, uncovered, displacement, importance, how far things moved
+NEIGHBOURS = tuple((y, x) for y in range(3) for x in range(3) if (y, x) != (1, 1))
+OTHERS = len(NEIGHBOURS) + 3  # what is mixed in: neighbours, softmax splatting, still, fill
+
+
+class _Block(nn.Module):
+    """Two convolutions, added to what comes in; nothing at the start."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.second = zeroed(nn.Conv2d(width, width, 3, padding=1))
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+        return x + self.second(F.silu(self.first(F.silu(x))))
+
+
+class RenderModel(nn.Module):
+    """Encoder of a still, and decoder of what was splatted of it. Level i has 1 / 2^(i + 1) of the size."""
+
+    def __init__(self, config: RendererConfig):
+        super().__init__()
+        self.config = config
+        features, widths = config.features, config.widths
+        levels = range(len(widths))
+        into = [12, *features[:-1]]
+        self.encode = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(into[i], features[i], 3, 1 if i == 0 else 2, 1), _Block(features[i]))
+            for i in levels
+        )  # fmt: skip
+        # What a level decodes: the splatted features, where they landed, and what the finer one found.
+        finer = [4 * (GIVEN - 3), *widths[:-1]]
+        self.down = nn.ModuleList(
+            nn.Conv2d(finer[i], widths[i], 3, 1 if i == 0 else 2, 1) for i in levels
+        )
+        self.join = nn.ModuleList(nn.Conv2d(features[i] + 1, widths[i], 3, 1, 1) for i in levels)
+        blocks = lambda i: nn.Sequential(*(_Block(widths[i]) for _ in range(config.blocks)))
+        self.before = nn.ModuleList(blocks(i) for i in levels)
+        self.after = nn.ModuleList(blocks(i) for i in levels[:-1])
+        self.up = nn.ModuleList(nn.Conv2d(widths[i + 1], widths[i], 1) for i in levels[:-1])
+        self.shares = zeroed(nn.Conv2d(widths[0], 4 * OTHERS, 3, padding=1))
+
+    @property
+    def multiple(self) -> int:
+        """What the sides of a picture are multiples of."""
+        return 2 ** len(self.config.widths)
+
+    @property
+    def halo(self) -> int:
+        """How far the decoder looks beyond a tile that lies on whole multiples, px, in whole multiples."""
+        levels, block = len(self.config.widths), 2 * self.config.blocks
+        far = 1  # the last layer's; in px of a level, from the finest to the coarsest and back
+        for _ in range(levels - 1):
+            far = (far + block + 1) // 2
+        for _ in range(levels - 1):
+            far = 2 * (far + block) + 1
+        far = 2 * (far + block + 1) + 1
+        return -(-far // self.multiple) * self.multiple
+
+    def padded(
+        self, picture: Float[Tensor, "b c h w"], mode="constant"
+    ) -> Float[Tensor, "b c h2 w2"]:
+        """To whole multiples, at the right and below: zeros, or "replicate"."""
+        right, below = (-n % self.multiple for n in reversed(picture.shape[-2:]))
+        return F.pad(picture, (0, right, 0, below), mode)
+
+    def pyramid(self, still: Float[Tensor, "b 3 h w"]) -> list[Float[Tensor, "b _ _ _"]]:
+        """Features of a still, finest first. Once for all its frames."""
+        levels, x = [], F.pixel_unshuffle(still, 2)
+        for layer in self.encode:
+            levels.append(x := layer(x))
+        return levels
+
+    def splatted(
+        self,
+        pyramid: Sequence[Float[Tensor, "b _ _ _"]],
+        displacement: Float[Tensor, "b 2 h w"],
+        importance: Float[Tensor, "b 1 h w"],
+    ) -> list[Float[Tensor, "b _ _ _"]]:
+        """Every level moved, with how much of each pixel something landed on as last channel."""
+        moved = []
+        for level in pyramid:
+            size = tuple(level.shape[-2:])
+            field = resize_displacement(displacement, size)
+            weight = softmax_weight(F.interpolate(importance, size, mode="area")).float()
+            carried = torch.cat([level.float() * weight, weight, torch.ones_like(weight)], 1)
+            fallen = splat(carried, field.float())
+            features, _ = normalize_splat(fallen)
+            moved.append(torch.cat([features, fallen[:, -1:].clamp(max=1)], 1).to(level))
+        return moved
+
+    def forward(
+        self,
+        splatted: Sequence[Float[Tensor, "b _ _ _"]],
+        still: Float[Tensor, "b 3 h w"],
+        frame: Float[Tensor, "b 3 h w"],
+        uncovered: Float[Tensor, "b 1 h w"],
+        by: Float[Tensor, "b 1 h w"],
+    ) -> Float[Tensor, "b o h w"]:
+        """Shares of OTHERS in every pixel, of which a frame is to be `mixed`: 0 or more, and 1 at most together.
+
+        Args:
+            frame: Without weights.
+            by: How far what left a pixel or came to it has moved, px.
+        """
+        gate = (by / GATE_PX).clamp(max=1)
+        given = torch.cat([still, frame, uncovered, gate], 1).to(self.shares.weight)
+        x, skips = F.pixel_unshuffle(given, 2), []
+        for i, level in enumerate(splatted):
+            x = self.before[i](self.down[i](x) + self.join[i](level))
+            skips.append(x)
+        for i in reversed(range(len(self.up))):
+            x = skips[i] + F.interpolate(self.up[i](x), scale_factor=2.0)
+            x = self.after[i](x)
+        # Nothing at the start; at zero itself the gradient passes.
+        share = F.pixel_shuffle(self.shares(F.silu(x)), 2).float().clamp(min=0)
+        return gate * share / share.sum(1, keepdim=True).clamp(min=1)
+
+    def finished(self, given: Float[Tensor, "b g h w"]) -> Float[Tensor, "b 3 h w"]:
+        """The frame, finished, of what `given_of` puts together; any size."""
+        height, width = given.shape[-2:]
+        # What lies past the border is known no better than the border.
+        pictures, rest = self.padded(given[:, :7], "replicate"), self.padded(given[:, 7:])
+        still, frame, uncovered = pictures.split((3, 3, 1), 1)
+        displacement, importance, by = rest.split((2, 1, 1), 1)
+        levels = self.splatted(self.pyramid(still), displacement, importance)
+        share = self(levels, still, frame, uncovered, by)
+        others = others_of(still, frame, uncovered, displacement, importance)
+        return mixed(frame, still, others, share)[..., :height, :width]
+
+
+def given_of(moved: Moved) -> Float[Tensor, "g h w"]:
+    """What a `RenderModel` is given of a frame in colour: GIVEN channels."""
+    return torch.cat([moved.layers.still, moved.frame, moved.uncovered, moved.fields])
+
+
+def others_of(
+    still: Float[Tensor, "b c h w"],
+    frame: Float[Tensor, "b c h w"],
+    uncovered: Float[Tensor, "b 1 h w"],
+    displacement: Float[Tensor, "b 2 h w"],
+    importance: Float[Tensor, "b 1 h w"],
+) -> Float[Tensor, "b c2 h w"]:
+    """What else a whole frame could show: colours splatted by softmax, and what is around what was uncovered.
+
+    A tile does not know them: what fills a hole may lie far from it. Pictures with alpha are premultiplied.
+    """
+    splatted, weight = softmax_splat(still, displacement, importance)
+    splatted = torch.where(weight > 0, splatted, frame)
+    return torch.cat([splatted, pull_push(frame, (1 - 2 * uncovered).clamp(min=0))], 1)
+
+
+def mixed(
+    frame: Float[Tensor, "b c h w"],
+    still: Float[Tensor, "b c h w"],
+    others: Float[Tensor, "b c2 h w"],
+    share: Float[Tensor, "b o h w"],
+) -> Float[Tensor, "b c h w"]:
+    """A frame with shares of its own eight neighbours, row by row, of the still and of `others_of` mixed in.
+
+    Of pictures with alpha, premultiplied, alpha is mixed as colours are.
+    """
+    height, width = frame.shape[-2:]
+    around = F.pad(frame, (1, 1, 1, 1), mode="replicate")
+    near = (around[..., y : y + height, x : x + width] for y, x in NEIGHBOURS)
+    made = frame * (1 - share.sum(1, keepdim=True))
+    for one, other in zip(share.split(1, 1), (*near, still, *others.chunk(2, 1)), strict=True):
+        made = made + one * other
+    return made.clamp(0, 1)
+
+
+def fresh_renderer(config: RendererConfig, seed: int = 0) -> RenderModel:
+    """An untrained model, the same for a seed, that leaves the host's random numbers alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        return RenderModel(config)

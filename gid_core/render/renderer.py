@@ -1,0 +1,259 @@
+"""From a still and a displacement to frames, as they are splatted or finished by a network.
+
+Law: where nothing moves and nothing lands, the frame is the still, bit for bit, trained or not; as a
+motion goes to zero the frame goes to the still. Tiles that begin on whole multiples, with a margin of
+`RenderModel.halo`, give what the whole gives.
+
+Source: Li et al., "Generative Image Dynamics", CVPR 2024, Sec. 5.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from ..config import RendererConfig
+from ..files.weights import load_weights, save_weights
+from ..motion.displacement import Displacement, exposed
+from ..shapes import Float, Tensor
+from ..still.alpha import premultiplied, straight
+from .layers import Moved, moved_frames
+from .network import RenderModel, mixed, others_of
+
+log = logging.getLogger("gid")
+KIND = "renderer"  # of weights
+MOST_LEVELS, MOST_BLOCKS = 6, 16  # of a configuration that a file may ask for
+# What allocators say. The last but one is oneDNN's, which says it of kernels that it lacks too.
+NO_MEMORY = ("out of memory", "allocate memory", "not enough memory", "alloc_failed", "could not create a primitive", "bad_alloc")  # fmt: skip
+SMALLER = "Free some, or render a smaller picture."
+REMEDY = "Free some, render a smaller picture, or choose the renderer without weights."
+SEEN = 1e-3  # alpha from which a colour counts
+TILE, SMALLEST_TILE = 1024, 64  # px to a side that is decoded at once, and a margin
+
+
+@dataclass
+class Finisher:
+    """A model at work on one still.
+
+    still: To whole multiples, its colours premultiplied if it has alpha.
+    tile: Longest side that is decoded at once, px, a multiple of the model's; halved where memory runs
+    out.
+    """
+
+    model: RenderModel
+    still: Float[Tensor, "1 c h w"]
+    pyramid: list[Float[Tensor, "1 _ _ _"]]
+    tile: int = TILE
+
+    def finish(self, moved: Moved) -> Float[Tensor, "c h w"]:
+        """A frame that was moved without weights, finished where that left something undone.
+
+        Raises:
+            ValueError: If there is too little memory for the smallest of tiles; on graphics cards, torch's
+            own error with that sentence.
+        """
+        if len(moved.at) == 0:
+            return moved.frame
+        padded = self.model.padded
+        with _memory_for("what a whole frame could show"), torch.no_grad():
+            frame = padded(premultiplied(moved.frame)[None], "replicate")
+            uncovered = padded(moved.uncovered[None], "replicate")
+            fields, by = padded(moved.fields[None]).split((3, 1), 1)
+            field, importance = fields.split((2, 1), 1)
+            others = others_of(self.still, frame, uncovered, field, importance)
+            levels = self.model.splatted(self.pyramid, field, importance)
+            made = frame.clone()
+        while True:
+            try:
+                self._mix_tiles(levels, (self.still, frame, uncovered, by, others), made)
+                break
+            except (RuntimeError, MemoryError) as error:
+                if not _out_of_memory(error):
+                    raise
+                half = self.tile // 2 // self.model.multiple * self.model.multiple
+                if half < SMALLEST_TILE:
+                    raise _said(
+                        error, f"to finish a frame, even {self.tile} px at a time", REMEDY
+                    ) from error
+            log.info("Out of memory with tiles of %d px: going on with %d px.", self.tile, half)
+            self.tile = half
+        with _memory_for("a finished frame"):
+            height, width = moved.frame.shape[-2:]
+            return _where_it_moved(moved, made[0, :, :height, :width])
+
+    @torch.no_grad()
+    def _mix_tiles(self, levels, whole, made):
+        """Into `made`, where anything moves."""
+        for inner, outer in self._tiles(whole[3]):
+            still, frame, uncovered, by, others = (x[..., outer[0], outer[1]] for x in whole)
+            parts = []
+            for i, level in enumerate(levels):
+                reduced = tuple(slice(s.start >> i + 1, s.stop >> i + 1) for s in outer)
+                parts.append(level[..., reduced[0], reduced[1]])
+            share = self.model(parts, _in_colour(still), _in_colour(frame), uncovered, by)
+            tile = mixed(frame, still, others, share)
+            at = tuple(slice(i.start - o.start, i.stop - o.start) for i, o in zip(inner, outer))
+            made[..., inner[0], inner[1]] = tile[..., at[0], at[1]]
+
+    def _tiles(self, by):
+        """(rows and columns of a tile, the same with a margin), where anything moves."""
+        sides = by.shape[-2:]
+        for top in range(0, sides[0], self.tile):
+            for left in range(0, sides[1], self.tile):
+                inner = tuple(slice(a, min(a + self.tile, n)) for a, n in zip((top, left), sides))
+                inner = self._where_it_moves(by, inner)
+                if inner is not None:
+                    halo = self.model.halo
+                    yield (
+                        inner,
+                        tuple(
+                            slice(max(0, s.start - halo), min(n, s.stop + halo))
+                            for s, n in zip(inner, sides)
+                        ),
+                    )
+
+    def _where_it_moves(self, by, tile):
+        """The part of a tile that holds all its motion, in whole multiples; None if it has none."""
+        part, step, bounds = by[0, 0, tile[0], tile[1]] > 0, self.model.multiple, []
+        for axis, side in zip((1, 0), tile):
+            at = part.any(axis).nonzero().squeeze(1)
+            if len(at) == 0:
+                return None
+            first, last = int(at[0]) // step * step, int(at[-1]) // step * step + step
+            bounds.append(slice(side.start + first, side.start + last))
+        return tuple(bounds)
+
+
+def finisher(model: RenderModel, still: Float[Tensor, "c h w"], tile: int = TILE) -> Finisher:
+    """Set a model to work on a still: its features are computed here, once.
+
+    Raises:
+        ValueError: If there is too little memory for them.
+    """
+    still = model.padded(premultiplied(still)[None], "replicate")
+    with _memory_for("the features of a whole still"), torch.no_grad():
+        pyramid = model.pyramid(_in_colour(still).to(model.shares.weight))
+        return Finisher(model, still, pyramid, tile)
+
+
+def render_frames(
+    still: Float[Tensor, "c h w"],
+    motion: Displacement,
+    item: int = 0,
+    matte: Float[Tensor, "1 h w"] | None = None,
+    frames: Sequence[int] | None = None,
+    model: RenderModel | None = None,
+    near: Float[Tensor, "1 hn wn"] | None = None,
+    shutter: float = 0.0,
+) -> Iterator[tuple[Float[Tensor, "c h w"], Float[Tensor, "1 h w"]]]:
+    """Render a clip frame by frame: memory does not grow with its length.
+
+    Args:
+        item: Which of the batch's motions this still has.
+        matte: What may move; the motion's own mask by default, everything if it has none.
+        frames: Which frames, all by default.
+        model: Weights to finish frames with; none by default.
+        near: What lies in front where things meet, 1 the nearest; by default what moves more.
+        shutter: How long it is open, of the time between frames: motion blur, from the motion at moments
+            in between.
+
+    Returns:
+        Frames, and how much of each pixel was uncovered (1 = all of it is invented).
+
+    Raises:
+        ValueError: If there is too little memory for a frame.
+    """
+    at_work = None if model is None else finisher(model, still)
+    moments = 1
+    if shutter > 0:
+        motion, moments = exposed(motion, item, shutter, tuple(still.shape[-2:]))
+    wanted = range(motion.frames // moments) if frames is None else frames
+    single = [t * moments + i for t in wanted for i in range(moments)]
+    shown = []
+    with _memory_for("a frame", SMALLER):
+        for moved in moved_frames(still, motion, item, matte, single, near):
+            frame = moved.frame if at_work is None else at_work.finish(moved)
+            shown.append((frame, moved.uncovered))
+            if len(shown) == moments:
+                yield shown[0] if moments == 1 else _mean(shown, still)
+                shown = []
+
+
+def _mean(shown, still):
+    """Of moments; what is the still in all of them stays it, bit for bit."""
+    frames, holes = (torch.stack(x) for x in zip(*shown))
+    same = (frames == still).all(0)
+    mean = straight(torch.stack([premultiplied(frame) for frame in frames]).mean(0))
+    return torch.where(same, still, mean), holes.mean(0)
+
+
+def _where_it_moved(moved, mix):
+    """What was mixed, premultiplied, there; elsewhere the frame, which goes through no rounding."""
+    made, frame = straight(mix), moved.frame
+    # No weights, however wild, put into a picture what is no number.
+    touched = (moved.fields[3:] > 0) & made.isfinite()
+    if len(frame) == 4:
+        # Alpha is that of the layers, and a mix of nothing but air has no colour to give.
+        touched = touched & (mix[3:] > SEEN)
+        touched[3] = False
+    return torch.where(touched, made, frame)
+
+
+def _in_colour(picture):
+    """Three channels, as the network sees pictures: grey three times, no alpha."""
+    return picture[:, :3].expand(-1, 3, -1, -1)
+
+
+def shipped_renderer() -> Path:
+    """The weights that came with Image Dynamics."""
+    return Path(__file__).parents[1] / "pretrained" / "renderer-small.safetensors"
+
+
+def save_renderer(model: RenderModel, path: str | Path, notes: dict | None = None) -> None:
+    """Write weights; `notes` say what to know about them: data, steps, measures."""
+    save_weights(model, KIND, path, notes)
+
+
+def load_renderer(path: str | Path) -> RenderModel:
+    """Read weights.
+
+    Raises:
+        ValueError: As `load_weights`.
+    """
+    return load_weights(path, KIND, RendererConfig, _sensible, RenderModel)
+
+
+@contextmanager
+def _memory_for(what, remedy=REMEDY):
+    """What cannot be had in parts: without memory for it there is a sentence.
+
+    Raises:
+        ValueError: If memory runs out.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not _out_of_memory(error):
+            raise
+        raise _said(error, f"for {what}", remedy) from error
+
+
+def _said(error, what, remedy):
+    """The sentence, of torch's own type on graphics cards: by that a host knows to free its models."""
+    kind = torch.cuda.OutOfMemoryError
+    kind = kind if isinstance(error, kind) else ValueError
+    return kind(f"There is too little memory {what}. {remedy}")
+
+
+def _out_of_memory(error) -> bool:
+    """Whether an error says so: its type on graphics cards, since torch 2.5; its words elsewhere."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or any(words in text for words in NO_MEMORY)
+
+
+def _sensible(config: RendererConfig) -> bool:
+    levels = len(config.widths)
+    return levels == len(config.features) <= MOST_LEVELS and 1 <= config.blocks <= MOST_BLOCKS

@@ -1,0 +1,49 @@
+"""Local averages: the mean over a window, and the guided filter that is built of such means.
+
+Law: a mean is that of the part of the window inside the picture; a constant stays what it is.
+
+Source: He, Sun & Tang, "Guided Image Filtering", ECCV 2010, Eq. 14-16.
+"""
+
+import torch
+import torch.nn.functional as F
+
+from ..shapes import Float, Tensor
+
+
+def guided_filter(
+    guide: Float[Tensor, "1 3 h w"], values: Float[Tensor, "1 1 h w"], radius: int, eps: float
+) -> Float[Tensor, "1 1 h w"]:
+    """Fit `values` by a linear function of the guide's colours in every window (Eq. 14-16).
+
+    Args:
+        eps: Regularization in squared guide units: edges fainter than sqrt(eps) are smoothed over.
+    """
+    mean_i, mean_p = box_mean(guide, radius), box_mean(values, radius)
+    i, j = torch.triu_indices(3, 3)
+    variance = box_mean(guide[:, i] * guide[:, j], radius) - mean_i[:, i] * mean_i[:, j]
+    c00, c01, c02, c11, c12, c22 = variance.unbind(1)
+    c00, c11, c22 = c00 + eps, c11 + eps, c22 + eps
+    # The inverse of a symmetric 3x3 matrix by cofactors: a batched solve is ten times slower.
+    k00, k01, k02 = c11 * c22 - c12 * c12, c02 * c12 - c01 * c22, c01 * c12 - c02 * c11
+    k11, k12, k22 = c00 * c22 - c02 * c02, c01 * c02 - c00 * c12, c00 * c11 - c01 * c01
+    determinant = c00 * k00 + c01 * k01 + c02 * k02
+    p0, p1, p2 = (box_mean(guide * values, radius) - mean_i * mean_p).unbind(1)
+    slope = torch.stack(
+        [
+            k00 * p0 + k01 * p1 + k02 * p2,
+            k01 * p0 + k11 * p1 + k12 * p2,
+            k02 * p0 + k12 * p1 + k22 * p2,
+        ],
+        1,
+    ) / determinant.unsqueeze(1)
+    offset = mean_p - (slope * mean_i).sum(1, keepdim=True)
+    fitted = box_mean(torch.cat([slope, offset], 1), radius)
+    return (fitted[:, :3] * guide).sum(1, keepdim=True) + fitted[:, 3:]
+
+
+def box_mean(x, radius):
+    """Mean over a window, of the part of the window inside the picture."""
+    k = 2 * radius + 1
+    rows = F.avg_pool2d(x, (k, 1), 1, (radius, 0), count_include_pad=False)
+    return F.avg_pool2d(rows, (1, k), 1, (0, radius), count_include_pad=False)

@@ -1,0 +1,65 @@
+"""The border: pictures and masks from outside are checked, clamped and brought to one size, once.
+
+Law: behind it every picture is b c h w in [0, 1] and finite, every mask b 1 h w of the still's size.
+"""
+
+import logging
+
+import torch
+import torch.nn.functional as F
+
+from ..shapes import Float, Tensor
+
+log = logging.getLogger("gid")
+
+
+def overlap(mask: Float[Tensor, "m 1 h w"], anchor: Float[Tensor, "a 1 h2 w2"]) -> bool:
+    """Whether any anchor touches any mask, whatever their sizes."""
+    mask, anchor = (
+        F.interpolate(m.float(), (256, 256), mode="area").amax(0) for m in (mask, anchor)
+    )
+    return bool((mask * anchor).any())
+
+
+def check_images(images: Float[Tensor, "b c h w"]) -> None:
+    """Refuse what is not a batch of pictures.
+
+    Raises:
+        ValueError: For no pictures, empty ones, other than 1, 3 or 4 channels, or NaN.
+    """
+    b, c, h, w = images.shape
+    if b == 0 or h == 0 or w == 0:
+        raise ValueError(
+            f"Expected at least one picture of at least one pixel, got {b} of {w}x{h}."
+        )
+    if c not in (1, 3, 4):
+        raise ValueError(f"Expected pictures with 1, 3 or 4 channels, got {c}.")
+    bad = int((~images.isfinite()).sum())
+    if bad:
+        raise ValueError(
+            f"Expected finite pixel values, got {bad} that are NaN or infinite. A model before this "
+            "one has overflowed: try it in float32."
+        )
+
+
+def fit_mask(
+    mask: Float[Tensor, "m 1 hm wm"] | None, batch: int, size: tuple[int, int], name: str
+) -> Float[Tensor, "b 1 h w"] | None:
+    """A mask for every still of a batch, at the stills' size, in [0, 1]; None stays None.
+
+    Raises:
+        ValueError: For neither one mask nor one for each still.
+    """
+    if mask is None:
+        return None
+    mask = torch.nan_to_num(mask.float().cpu()).clamp(0, 1)
+    if len(mask) not in (1, batch):
+        raise ValueError(
+            f"Expected one {name} or one for each of the {batch} stills, got {len(mask)}. "
+            "Pass a single one to use it for all."
+        )
+    if mask.shape[-2:] != size:
+        have, want = (f"{w}x{h}" for h, w in (mask.shape[-2:], size))
+        log.info("The %s is %s, the still %s: resized to fit.", name, have, want)
+        mask = F.interpolate(mask, size, mode="bilinear", antialias=True).clamp(0, 1)
+    return mask.expand(batch, -1, -1, -1)

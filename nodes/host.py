@@ -1,0 +1,57 @@
+"""The host's devices, progress bars, cancelling, and folders."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import folder_paths
+import torch
+from comfy import model_management, utils
+
+
+def device_between_nodes() -> torch.device:
+    return model_management.intermediate_device()
+
+
+def render_device() -> torch.device:
+    """The host's device if it is CUDA or ROCm, whose torch has every kernel used; else the CPU."""
+    device = model_management.get_torch_device()
+    return device if device.type == "cuda" else torch.device("cpu")
+
+
+def progress(total: int) -> Callable[[int, int], None]:
+    """A callback that moves the node's bar, and raises when the user cancels."""
+    bar = utils.ProgressBar(total)
+
+    def callback(done: int, of: int) -> None:
+        model_management.throw_exception_if_processing_interrupted()
+        bar.update_absolute(done, of)
+
+    return callback
+
+
+def watched(frames: Iterator[torch.Tensor]) -> Iterator[torch.Tensor]:
+    """The same frames; cancelling stops it between them."""
+    for frame in frames:
+        model_management.throw_exception_if_processing_interrupted()
+        yield frame
+
+
+def input_folder() -> Path:
+    return Path(folder_paths.get_input_directory())
+
+
+def output_folder() -> Path:
+    return Path(folder_paths.get_output_directory())
+
+
+def temp_folder() -> Path:
+    """What is emptied when ComfyUI starts; made here, if nobody has yet."""
+    folder = Path(folder_paths.get_temp_directory())
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def numbered(prefix: str, ending: str) -> Path:
+    """The next free file of that prefix in the output folder, numbered and filled in as the host does."""
+    folder, name, number, _, _ = folder_paths.get_save_image_path(prefix, str(output_folder()))
+    return Path(folder, f"{name}_{number:05}_{ending}")

@@ -1,0 +1,129 @@
+"""Files of weights in the host's folders, and networks that the host moves between devices."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import folder_paths
+import torch
+from comfy import model_management, model_patcher, utils
+
+SHIPPED, SHIPPED_RENDERER = "shipped (small)", "learned (shipped)"
+TILE_BYTES = 2**30  # that a small renderer works with in a tile
+
+
+def model_files() -> dict[str, Path]:
+    """Weights of motion models by name: the one that came with us, and those in models/gid."""
+    from ..gid_core.diffusion import motion_model
+    from ..gid_core.files import weights
+    from ..gid_core.render import renderer
+
+    ours = motion_model.shipped()
+    found = ({SHIPPED: ours} if ours.is_file() else {}) | _weights_in_folder()
+    # What is damaged is listed, and refused with its reason; what is of another kind is not.
+    other = lambda path: weights.holds_weights(path, renderer.KIND)
+    return {name: path for name, path in found.items() if not other(path)}
+
+
+def renderer_files() -> dict[str, Path]:
+    """Weights of renderers by name: the one that came with us, and those in models/gid."""
+    from ..gid_core.files import weights
+    from ..gid_core.render import renderer
+
+    found = {SHIPPED_RENDERER: renderer.shipped_renderer()} | _weights_in_folder()
+    ours = lambda path: weights.holds_weights(path, renderer.KIND)
+    return {name: path for name, path in found.items() if ours(path)}
+
+
+def _weights_in_folder() -> dict[str, Path]:
+    folder_paths.add_model_folder_path("gid", str(Path(folder_paths.models_dir, "gid")))
+    # A folder that is new to the host, or comes from extra_model_paths.yaml, would list every file.
+    folder_paths.folder_names_and_paths["gid"][1].add(".safetensors")
+    names = folder_paths.get_filename_list("gid")
+    return {name: Path(folder_paths.get_full_path("gid", name) or "") for name in names}
+
+
+def file_state(path: Path | None):
+    """What changes when a file is replaced; None for no file."""
+    stat = path.stat() if path is not None and path.is_file() else None
+    return stat and (stat.st_mtime_ns, stat.st_size)
+
+
+def chosen(files: dict[str, Path], name: str) -> Path:
+    """The file of that name.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    if name not in files:
+        raise ValueError(
+            f"Expected weights among {', '.join(files) or 'none'}, got {name!r}. Put the file into "
+            "models/gid, or choose another."
+        )
+    return files[name]
+
+
+def renderer(name: str) -> torch.nn.Module:
+    """The network that finishes frames, by the name of its file, on the CPU."""
+    from ..gid_core.render.renderer import load_renderer
+
+    return load_renderer(chosen(renderer_files(), name))
+
+
+def on_device(model: torch.nn.Module, device: torch.device) -> torch.nn.Module:
+    """A copy of a model where frames are rendered, and room for what it works with.
+
+    The shipped one has a megabyte: that costs less than keeping account.
+    """
+    if device.type != "cpu":
+        model_management.free_memory(TILE_BYTES, device)
+    return copy.deepcopy(model).to(device)
+
+
+@dataclass(frozen=True)
+class HostedModel:
+    """A learned model that the host moves to its device and away again."""
+
+    patcher: object
+    sampling: object
+    finds_what_moves = True
+
+    def sample(self, image, matte, generator, spectrum, anchor, poll):
+        """As the core samples. The bar counts steps: `poll`, which counts stills, would reset it."""
+        from ..gid_core.diffusion.motion_model import LearnedPrior
+
+        # All of it: what the host leaves behind of a model, it casts in layers of its own alone.
+        model_management.load_models_gpu([self.patcher], force_full_load=True)
+        stop = model_management.throw_exception_if_processing_interrupted
+        learned = LearnedPrior(self.patcher.model, self.sampling, emerging(self.sampling.steps))
+        return learned.sample(image, matte, generator, spectrum, anchor, stop)
+
+
+def hosted(model: torch.nn.Module, precision: str, sampling) -> HostedModel:
+    """Wrap networks for the host. Before 0.11 it has one kind of wrapper alone."""
+    for part in (model.autoencoder, model.encoder, model.denoiser):
+        part.to(getattr(torch, precision))
+    wrap = getattr(model_patcher, "CoreModelPatcher", model_patcher.ModelPatcher)
+    device, away = model_management.get_torch_device(), model_management.unet_offload_device()
+    return HostedModel(wrap(model, load_device=device, offload_device=away), sampling)
+
+
+def emerging(steps: int) -> Callable[[torch.Tensor], None]:
+    """Shows how far things move, as it emerges; cancelling stops the sampling between steps."""
+    bar, done = utils.ProgressBar(steps), 0
+
+    def show(channels: torch.Tensor) -> None:
+        from PIL import Image
+
+        from ..gid_core.evaluation.viz import heat
+
+        nonlocal done
+        done += 1
+        model_management.throw_exception_if_processing_interrupted()
+        size = channels[0].detach().cpu().square().sum((0, 1)).sqrt()
+        picture = heat((size / size.quantile(0.98).clamp(min=1e-6)).clamp(0, 1))
+        pixels = (picture * 255).byte().permute(1, 2, 0).contiguous().numpy()
+        bar.update_absolute(done, steps, ("JPEG", Image.fromarray(pixels), 256))
+
+    return show

@@ -1,0 +1,375 @@
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import av
+import numpy as np
+import oracles
+import pytest
+import torch
+from PIL import Image
+
+from gid_core.__main__ import main
+from gid_core.files.spectra import load_spectrum
+from gid_core.files.stills import read_still, to_bytes
+
+ROOT = Path(__file__).resolve().parents[2]
+QUICK = ["--frames", "8", "--fps", "8", "--quiet"]  # 1 s: three bands
+
+
+@pytest.fixture(autouse=True)
+def handlers_stay():
+    """`main` takes over SIGTERM."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A working folder with still.png and mask.png, 24 x 16."""
+    image, mask = oracles.stalk_picture(16, 24)
+    for name, picture in (("still", image[0]), ("mask", mask[0])):
+        Image.fromarray(to_bytes(picture).squeeze()).save(tmp_path / f"{name}.png")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def animate(*options):
+    return main(["animate", "still.png", "--mask", "mask.png", *QUICK, *options])
+
+
+def render(*options):
+    return main(["render", "still.png", *QUICK, *options])
+
+
+def frames_of(name):
+    with av.open(name) as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+def files():
+    return sorted(set(os.listdir()) - {"still.png", "mask.png"})
+
+
+def fails(capsys, status, sentence, leaves=()):
+    """What a refused command says and leaves behind."""
+    said = capsys.readouterr()
+    assert status == 1 and re.search(sentence, said.out + said.err)
+    assert "Traceback" not in said.out + said.err
+    assert files() == sorted(leaves)
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".webm", ".webp", ".gif"])
+def test_a_still_becomes_a_clip(folder, capsys, ending):
+    assert animate("-o", f"a{ending}", "--amplitude", "4") == 0
+    assert files() == [f"a{ending}"]
+    assert f"wrote a{ending}: 8 frames, 1.00 s" in capsys.readouterr().out
+    if ending == ".webp":
+        with Image.open("a.webp") as picture:
+            assert (picture.n_frames, picture.size) == (8, (24, 16))
+    else:
+        frames = frames_of(f"a{ending}")
+        assert len(frames) == 8 and frames[0].shape == (16, 24, 3)
+        assert any((frame != frames[0]).any() for frame in frames)
+
+
+@pytest.mark.parametrize("frames, fps", [("1", "30"), ("2", "30"), ("12", "5")])
+def test_the_defaults_fit_any_length_and_frame_rate(folder, capsys, frames, fps):
+    assert animate("-o", "a.webm", "--frames", frames, "--fps", fps) == 0, capsys.readouterr().out
+    assert len(frames_of("a.webm")) == int(frames)
+
+
+def test_a_saved_spectrum_renders_the_same_frames(folder, capsys):
+    assert animate("-o", "a.mp4", "--save-spectrum", "s.safetensors", "--seed", "3") == 0
+    assert render("-o", "b.mp4", "--spectrum", "s.safetensors") == 0
+    for one, other in zip(frames_of("a.mp4"), frames_of("b.mp4"), strict=True):
+        assert (one == other).all()
+    assert "wrote s.safetensors" in capsys.readouterr().out
+    assert load_spectrum("s.safetensors").frequencies_hz.tolist() == [1, 2, 3]
+
+
+def test_options_reach_the_method(folder):
+    Image.new("L", (24, 16), 200).save("grey.png")
+    for name, options in {
+        "near": ["--amplitude", "0.5"],
+        "far": ["--amplitude", "2"],
+        "exact": ["--mask", "grey.png", "--exact-mask"],
+        "long": ["--duration", "2", "--bands", "5"],
+        "fast": ["--frames", "16", "--fps", "16", "--speed", "2"],
+        "ten": ["--frames", "88"],
+    }.items():
+        assert animate("-o", "a.gif", "--save-spectrum", f"{name}.safetensors", *options) == 0
+    near, far, exact, long, fast, ten = (
+        load_spectrum(f"{name}.safetensors")
+        for name in ("near", "far", "exact", "long", "fast", "ten")
+    )
+    assert far.coeffs.abs().mean() > 3 * near.coeffs.abs().mean()
+    torch.testing.assert_close(exact.mask, torch.full((1, 1, 16, 24), 200 / 255))
+    assert long.frequencies_hz.tolist() == [0.5, 1.0, 1.5, 2.0, 2.5]
+    # The clip's own harmonics as the sampler's clock runs, and of ten seconds at most, to 3.2 Hz.
+    assert fast.frequencies_hz.tolist() == [0.5, 1.0, 1.5, 2.0, 2.5, 3.0]
+    torch.testing.assert_close(ten.frequencies_hz, torch.arange(1, 33) / 10)
+
+
+@pytest.mark.parametrize(
+    "option", [["--seed", "1"], ["--sway-hz", "2"], ["--damping", "0.5"], ["--wind-direction", "90"],
+               ["--wind-speed", "2"], ["--gust-length", "2"], ["--anchor-rule", "none"],
+               ["--anchor", "anchor.png"]],
+    ids=lambda option: option[0],
+)  # fmt: skip
+def test_every_option_of_the_model_changes_the_motion(folder, option):
+    anchor = Image.new("L", (24, 16), 0)
+    anchor.paste(255, (0, 0, 24, 6))
+    anchor.save("anchor.png")
+    animate("-o", "a.gif", "--save-spectrum", "a.safetensors")
+    animate("-o", "a.gif", "--save-spectrum", "b.safetensors", *option)
+    one, other = (load_spectrum(f"{name}.safetensors").coeffs for name in "ab")
+    assert (one - other).abs().max() > 1e-4 * one.abs().max()
+
+
+def test_a_mask_of_another_size_is_resized_and_said(folder, capsys):
+    Image.open("mask.png").resize((48, 32)).save("mask.png")
+    assert animate("-o", "a.gif") == 0
+    assert "note: the mask is 48x32, the still 24x16: resized to fit" in capsys.readouterr().out
+
+
+def test_an_anchor_that_misses_the_mask_is_said(folder, capsys):
+    anchor = Image.new("L", (24, 16), 0)
+    anchor.paste(255, (0, 0, 4, 4))
+    anchor.save("anchor.png")
+    assert animate("-o", "a.gif", "--anchor", "anchor.png") == 0
+    assert "anchor mask does not touch the mask" in capsys.readouterr().out
+
+
+def test_moved_bands_are_said(folder, capsys):
+    animate("-o", "a.gif", "--save-spectrum", "s.safetensors")
+    capsys.readouterr()
+    render("-o", "b.gif", "--spectrum", "s.safetensors", "--frames", "10")
+    assert "note: To close the loop, bands moved by up to" in capsys.readouterr().out
+    render("-o", "b.gif", "--spectrum", "s.safetensors", "--frames", "10", "--no-loop")
+    assert "note" not in capsys.readouterr().out
+
+
+def test_a_seed_spreads_a_long_loop_of_a_saved_spectrum(folder):
+    animate("-o", "a.mp4", "--save-spectrum", "s.safetensors", "--amplitude", "5")
+    for name, seed in (("one", "1"), ("same", "1"), ("other", "2")):
+        render("-o", f"{name}.mp4", "--spectrum", "s.safetensors", "--frames", "24", "--seed", seed)
+    one, same, other = (np.stack(frames_of(f"{name}.mp4")) for name in ("one", "same", "other"))
+    assert (one == same).all() and (one != other).any()
+
+
+def test_a_mask_given_to_render_says_what_may_move(folder):
+    animate("-o", "a.webp", "--save-spectrum", "s.safetensors", "--amplitude", "5")
+    nothing = Image.new("L", (24, 16), 0)
+    nothing.putpixel((0, 0), 255)
+    nothing.save("corner.png")
+    render("-o", "b.gif", "--spectrum", "s.safetensors", "--mask", "corner.png")
+    render("-o", "c.gif", "--spectrum", "s.safetensors")
+    for name, moves in (("b", False), ("c", True)):
+        frames = np.stack(frames_of(f"{name}.gif"))[:, :, 6:].astype(int)
+        assert (np.abs(frames - frames[0]).max() > 20) == moves
+
+
+def test_the_first_frame_can_be_the_still(folder):
+    animate("-o", "a.webp", "--pose", "first frame")
+    shown = read_still("a.webp")
+    assert (shown - read_still("still.png")).abs().mean() < 0.03  # webp is lossy
+
+
+@pytest.mark.parametrize("name", ["mask", "anchor"])
+def test_an_empty_mask_is_refused(folder, capsys, name):
+    Image.new("L", (24, 16), 0).save("empty.png")
+    status = animate("-o", "a.mp4", f"--{name}", "empty.png")
+    fails(capsys, status, f"The {name} 'empty.png' is empty: paint", ["empty.png"])
+
+
+def test_an_unknown_ending_is_refused_before_anything_is_read(folder, capsys):
+    status = main(["animate", "nowhere.png", "-o", "a.avi"])
+    fails(capsys, status, r"ending in .*\.mp4.*got 'a.avi'")
+    status = main(["render", "nowhere.png", "--spectrum", "nowhere", "-o", "a"])
+    fails(capsys, status, r"ending in .*got 'a'")
+
+
+@pytest.mark.parametrize(
+    "arguments, sentence",
+    [(["animate", "nowhere.png", "-o", "a.mp4"], "no file at 'nowhere.png'"),
+     (["animate", "still.png", "--mask", "no.png", "-o", "a.mp4"], "no file at 'no.png'"),
+     (["animate", "still.png", "-o", "no/a.mp4"], "existing folder to write to, got 'no'"),
+     (["animate", "still.png", "-o", "a.mp4", "--save-spectrum", "no/s.safetensors"], "got 'no'"),
+     (["render", "still.png", "--spectrum", "no", "-o", "a.mp4"], "found nothing at 'no'"),
+     (["animate", "still.png", "-o", "a.mp4", "--bands", "4"], "4.00 Hz; 8 frames per second"),
+     (["animate", "still.png", "-o", "a.mp4", "--speed", "9", "--bands", "1"], r"frames|Hz")],
+)  # fmt: skip
+def test_what_cannot_be_done_is_said_in_a_sentence(folder, capsys, arguments, sentence):
+    if "--speed" in arguments:
+        arguments = [*arguments, "--duration", "1"]
+    fails(capsys, main([*arguments, *QUICK]), sentence)
+
+
+@pytest.mark.parametrize("content", [b"garbage", b""])
+def test_a_damaged_spectrum_or_still_is_refused(folder, capsys, content):
+    (folder / "s.safetensors").write_bytes(content)
+    status = render("-o", "a.mp4", "--spectrum", "s.safetensors")
+    fails(capsys, status, "error: 's.safetensors' is not a readable safetensors", ["s.safetensors"])
+    (folder / "bad.png").write_bytes(content)
+    status = main(["animate", "bad.png", "-o", "a.mp4", *QUICK])
+    fails(capsys, status, "'bad.png' is not a readable picture", ["bad.png", "s.safetensors"])
+
+
+@pytest.mark.parametrize(
+    "writer, options, name",
+    [("files.video.to_bytes", [], "a.mp4"),
+     ("files.spectra.save_file", ["--save-spectrum", "s.safetensors"], "s.safetensors")],
+)  # fmt: skip
+def test_a_full_disk_is_said_in_a_sentence(folder, capsys, monkeypatch, writer, options, name):
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(f"gid_core.{writer}", full)
+    fails(capsys, animate("-o", "a.mp4", *options), f"Could not write '{name}': ")
+
+
+@pytest.mark.parametrize(
+    "option, value",
+    [("--frames", "0"), ("--frames", "1.5"), ("--fps", "0"), ("--fps", "nan"), ("--fps", "fast"),
+     ("--amplitude", "-1"), ("--amplitude", "21"), ("--speed", "0"), ("--seed", "-1"),
+     ("--bands", "0"), ("--sway-hz", "inf"), ("--damping", "0"), ("--pose", "lotus"),
+     ("--anchor-rule", "rope"), ("--sampler", "magic"), ("--steps", "0")],
+)  # fmt: skip
+def test_values_out_of_range_are_refused_by_name(folder, capsys, option, value):
+    with pytest.raises(SystemExit) as stopped:
+        animate("-o", "a.mp4", option, value)
+    assert stopped.value.code == 2
+    said = capsys.readouterr().err
+    assert f"argument {option}: " in said and value in said and files() == []
+
+
+@pytest.mark.parametrize("arguments", [[], ["dance"], ["animate"], ["animate", "still.png"], ["render", "still.png", "-o", "a.mp4"]])  # fmt: skip
+def test_incomplete_commands_show_their_usage(folder, capsys, arguments):
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    assert "usage: python -m gid_core" in capsys.readouterr().err
+
+
+def test_an_interrupt_leaves_nothing_and_says_so(folder, capsys, monkeypatch):
+    calls = []
+
+    def stopped(frame):
+        calls.append(frame)
+        if len(calls) == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return to_bytes(frame)
+
+    monkeypatch.setattr("gid_core.files.video.to_bytes", stopped)
+    assert animate("-o", "a.mp4") == 130
+    assert files() == [] and len(calls) == 4
+    assert "interrupted: " in capsys.readouterr().out
+
+
+def test_an_interrupt_does_not_deny_the_spectrum_that_was_written(folder, capsys, monkeypatch):
+    def stopped(frame):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("gid_core.files.video.to_bytes", stopped)
+    assert animate("-o", "a.mp4", "--save-spectrum", "s.safetensors") == 130
+    assert files() == ["s.safetensors"]
+    assert "nothing was written" not in capsys.readouterr().out
+
+
+def test_a_killed_process_leaves_nothing(folder):
+    command = [sys.executable, "-m", "gid_core", "animate", "still.png", "--mask", "mask.png"]
+    command += ["-o", "a.mp4", "--frames", "9000", "--duration", "1", "--bands", "3", "--no-loop"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    try:
+        deadline = time.monotonic() + 60
+        while not any(name.startswith(".a-") for name in files()):  # the clip, unfinished
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.05)
+        time.sleep(0.3)
+        process.send_signal(signal.SIGTERM)
+        said, _ = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert process.returncode == 130 and "interrupted" in said
+    assert files() == []
+
+
+def normalized_help(text):
+    """Whitespace aside, and as Python before 3.13 wrote `-o OUT, --out OUT`."""
+    text = re.sub(r"\s+", " ", text)
+    return re.sub(r"(-\w)(, --\w+ ([A-Z]+))", r"\1 \3\2", text).strip()
+
+
+@pytest.mark.parametrize(
+    "command", ["animate", "extract", "render", "synth", "train", "evaluate", "page"]
+)
+def test_help_is_as_committed(capsys, monkeypatch, command):
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("NO_COLOR", "1")
+    with pytest.raises(SystemExit) as stopped:
+        main([command, "--help"])
+    assert stopped.value.code == 0
+    committed = (Path(__file__).parents[1] / "golden" / f"help_{command}.txt").read_text()
+    assert normalized_help(capsys.readouterr().out) == normalized_help(committed)
+
+
+def test_a_renderer_is_trained_and_renders(folder, capsys):
+    pytest.importorskip("accelerate", reason="training needs accelerate: image-dynamics[train]")
+    run = ["train", "renderer", "--preset", "tiny", "-o", "r", "--steps", "2", "--batch", "2", "--scenes", "1", "--rate", "1e-2", "--quiet"]  # fmt: skip
+    assert main([*run, "--cache", "kept"]) == 0
+    assert len(list(Path("kept").iterdir())) == 1
+    clips = {}
+    for renderer in ("splat", "learned", "r/model.safetensors"):
+        assert animate("-o", "a.webp", "--amplitude", "8", "--renderer", renderer) == 0
+        clips[renderer] = Path("a.webp").read_bytes()
+    assert len(set(clips.values())) == 3
+    capsys.readouterr()
+    assert animate("-o", "b.webp", "--renderer", "nowhere.safetensors") == 1
+    assert "error: Expected a file of weights, found nothing at" in capsys.readouterr().out
+
+
+def test_a_shutter_and_depth_are_taken(folder):
+    seen, plain = [], ("-o", "a.webp", "--renderer", "splat", "--amplitude", "8")
+    Image.fromarray(np.uint8(np.arange(24) * 10)[None].repeat(16, 0)).save("depth.png")
+    for options in ([], ["--shutter", "0.5"], ["--depth", "depth.png"]):
+        assert animate(*plain, *options) == 0
+        seen.append(Path("a.webp").read_bytes())
+    assert len(set(seen)) == 3
+    assert animate(*plain, "--depth", "none.png") == 1
+
+
+def test_training_ends_in_weights_that_animate(folder, capsys):
+    pytest.importorskip("accelerate", reason="training needs accelerate: image-dynamics[train]")
+    scenes = ["--scenes", "3", "--cache", "scenes", "--batch", "2", "--steps", "2", "--quiet"]
+    assert main(["train", "encoder", "--preset", "tiny", "-o", "a", *scenes]) == 0
+    begin = ["--from", "a/model.safetensors", "-o", "b"]
+    assert main(["train", "bands", "-o", "b", *scenes]) == 1
+    assert "Expected --from with the weights" in capsys.readouterr().out
+    assert main(["train", "bands", *begin, "--bands", "3", *scenes]) == 1
+    assert (
+        "Expected no --bands here: the weights 'model.safetensors' have theirs"
+        in capsys.readouterr().out
+    )
+    assert main(["train", "bands", *begin[:2], "--layout", "volume", "-o", "v", *scenes]) == 0
+    assert main(["train", "bands", *begin, *scenes]) == 0
+    assert main(["train", "bands", *begin, *scenes]) == 0  # goes on: nothing is left to do
+    model = ["--model", "b/model.safetensors", "--steps", "2"]
+    assert animate("-o", "learned.mp4", *model) == 0
+    assert main(["animate", "still.png", "-o", "bare.mp4", *QUICK, *model]) == 0
+    assert animate("-o", "guided.mp4", *model, "--loop-guidance", "100") == 0
+    assert len(frames_of("bare.mp4")) == 8
+    capsys.readouterr()
+    fails_with = lambda *options: (animate("-o", "c.mp4", *options), capsys.readouterr().out)
+    status, said = fails_with("--model", "nothing.safetensors")
+    assert status == 1 and "found nothing at 'nothing.safetensors'" in said
+    status, said = fails_with(*model, "--save-modes", "m.safetensors")
+    assert status == 1 and "knows no modes" in said
+    assert main(["train", "encoder", "--preset", "tiny", "-o", "b", *scenes]) == 1
+    assert "holds another run: its stage differs" in capsys.readouterr().out

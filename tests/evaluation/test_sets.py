@@ -1,0 +1,143 @@
+import json
+
+import pytest
+import torch
+from oracles import ball, swaying_blob
+
+from gid_core.evaluation import feature_distances
+from gid_core.evaluation.feature_distances import Network
+from gid_core.evaluation.sets import evaluate, pair_up
+from gid_core.files.spectra import save_spectrum
+from gid_core.files.video import write_clip
+
+
+@pytest.fixture
+def folders(tmp_path):
+    for side in ("refs", "cands"):
+        (tmp_path / side).mkdir()
+    return tmp_path / "refs", tmp_path / "cands"
+
+
+# Pairs
+
+
+def test_files_are_paired_by_name_and_kind(folders):
+    for folder, names in zip(folders, (["a.mp4", "b.safetensors", "c.mp4", "x.txt"],
+                                       ["a.webm", "a.safetensors", "b.safetensors"])):  # fmt: skip
+        for name in names:
+            (folder / name).touch()
+    pairs, notes = pair_up(*folders)
+    assert [(name, kind, one.name, other.name) for name, kind, one, other in pairs] == [
+        ("a", "clip", "a.mp4", "a.webm"),
+        ("b", "spectrum", "b.safetensors", "b.safetensors"),
+    ]
+    assert notes == [
+        "only among the references, left out: c.mp4",
+        "only among the candidates, left out: a.safetensors",
+    ]
+
+
+def test_two_files_are_a_pair_whatever_their_names(folders):
+    one, other = folders[0] / "a.mp4", folders[1] / "b.mov"
+    one.touch(), other.touch()
+    assert pair_up(one, other) == ([("b", "clip", one, other)], [])
+
+
+def test_what_cannot_be_paired_is_a_sentence(folders):
+    refs, cands = folders
+    with pytest.raises(ValueError, match="has the same name. Name every candidate"):
+        pair_up(refs, cands)
+    with pytest.raises(ValueError, match="found nothing at"):
+        pair_up(refs, cands / "gone")
+    (refs / "a.mp4").touch(), (refs / "a.mov").touch(), (cands / "a.safetensors").touch()
+    with pytest.raises(ValueError, match="'a.mov' and 'a.mp4' have one name"):
+        pair_up(refs, cands)
+    with pytest.raises(ValueError, match="two clips or two spectra, got 'a.mp4' and 'a.safet"):
+        pair_up(refs / "a.mp4", cands / "a.safetensors")
+
+
+# Sets
+
+
+def test_folders_of_clips_and_spectra_are_measured_as_one(folders):
+    refs, cands = folders
+    for i in range(3):
+        save_spectrum(swaying_blob(i), refs / f"s{i}.safetensors")
+        save_spectrum(swaying_blob(i + 10), cands / f"s{i}.safetensors")
+    write_clip(refs / "ball.mp4", ball(), 10.0)
+    write_clip(cands / "ball.mp4", ball(shift=2.0), 10.0)
+    seen = []
+    found = evaluate(refs, cands, callback=lambda *at: seen.append(at))
+    assert seen == [(i, 4) for i in range(5)]
+    assert [pair.kind for pair in found.pairs].count("spectrum") == 3
+    assert found.sets["motion_distance"] > 0
+    assert any("3 motions by 12 descriptors" in note for note in found.notes)
+    assert evaluate(refs, refs).sets["motion_distance"] == pytest.approx(0, abs=1e-6)
+    middle = sorted(p.values["auc"] for p in found.pairs if p.kind == "spectrum")[1]
+    assert found.median("spectrum")["auc"] == middle
+    plain = json.loads(json.dumps(found.as_json(), allow_nan=False))
+    assert plain["median"]["spectrum"]["auc"] == middle and len(plain["pairs"]) == 4
+
+
+def test_networks_see_every_clip_and_windows_slide(folders):
+    refs, cands = folders
+    for name in ("a", "b"):
+        write_clip(refs / f"{name}.mp4", ball(60), 10.0)
+        fade = torch.linspace(1, 0.5, 60).view(-1, 1, 1, 1)
+        write_clip(cands / f"{name}.mp4", ball(60) * fade, 10.0)
+    brightness = lambda frames: frames.mean((2, 3))[:, :1]
+    apart = lambda some, others: abs(float(some.mean() - others.mean()))
+    found = evaluate(refs, cands, [Network(brightness, {"fid": apart})])
+    assert [start for start, _ in found.sliding["fid"]] == [0, 15, 30]
+    values = [value for _, value in found.sliding["fid"]]
+    assert values == sorted(values) and values[0] > 0
+    assert found.sets["fid"] == pytest.approx(values[1], rel=0.05)  # its windows are symmetric
+
+
+def test_clips_are_compared_by_motion_when_somebody_reads_it(folders):
+    refs, cands = folders
+    for folder in folders:
+        for name in ("a", "b"):
+            write_clip(folder / f"{name}.mp4", ball(4), 10.0)
+    read = lambda path: swaying_blob() if path.stem == "a" else "nothing moves"
+    found = evaluate(refs, cands, motion=read)
+    assert sorted((p.name, p.kind) for p in found.pairs) == [
+        ("a", "clip"), ("a", "spectrum"), ("b", "clip")
+    ]  # fmt: skip
+    assert found.notes == ["b.mp4: nothing moves"] * 2
+
+
+def test_modes_are_left_out_and_it_is_said(folders):
+    modes = swaying_blob(kind="modes", damping_ratio=torch.full((3,), 0.1))
+    for folder in folders:
+        save_spectrum(modes, folder / "m.safetensors")
+        save_spectrum(swaying_blob(), folder / "s.safetensors")
+    found = evaluate(*folders)
+    assert [pair.name for pair in found.pairs] == ["s"]
+    assert found.notes == ["m.safetensors: holds modes, not bands: left out"] * 2
+
+
+def test_one_damaged_file_does_not_end_the_rest(folders):
+    refs, cands = folders
+    for folder in folders:
+        for name in ("a", "b"):
+            write_clip(folder / f"{name}.mp4", ball(4), 10.0)
+            save_spectrum(swaying_blob(), folder / f"{name}.safetensors")
+    (cands / "a.mp4").write_bytes(b"nothing")
+    (refs / "b.safetensors").write_bytes(b"nothing")
+    found = evaluate(refs, cands)
+    assert sorted((p.name, p.kind) for p in found.pairs) == [("a", "spectrum"), ("b", "clip")]
+    assert len(found.notes) == 2
+    assert "a: left out. 'a.mp4' is not a video" in found.notes[0]
+    assert "b.safetensors" in found.notes[1]
+    with pytest.raises(ValueError, match="Nothing could be compared. .*'a.mp4' is not a video"):
+        evaluate(refs / "a.mp4", cands / "a.mp4")
+
+
+def test_a_set_too_small_for_a_distance_has_none_and_it_is_said(folders):
+    for folder in folders:
+        write_clip(folder / "a.mp4", ball(1), 10.0)
+    few = Network(lambda frames: frames.mean((2, 3)), {"fid": feature_distances.video_distance})
+    found = evaluate(*folders, [few])
+    assert found.sets == {} and len(found.pairs) == 1
+    assert any(note.startswith("FID: A distance between sets needs two") for note in found.notes)

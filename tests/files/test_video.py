@@ -1,0 +1,264 @@
+import errno
+import os
+import weakref
+
+import av
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from gid_core.files.stills import read_still
+from gid_core.files.video import CONTAINERS, as_tag, check_clip_path, save_clip, write_clip
+
+H, W, FRAMES = 24, 32, 6
+PLAIN = (0.8, 0.3, 0.2)
+
+
+def clip(height=H, width=W, frames=FRAMES, channels=3):
+    """A plain picture over which a dark bar moves; the alpha is half on the right."""
+    for t in range(frames):
+        frame = torch.tensor(PLAIN).view(3, 1, 1).expand(3, height, width).clone()
+        frame[:, :, 2 * (t % 7) : 2 * (t % 7) + 2] = 0.1
+        if channels == 4:
+            alpha = torch.ones(1, height, width)
+            alpha[..., width // 2 :] = 0.5
+            frame = torch.cat([frame, alpha])
+        yield frame
+
+
+def decoded(path):
+    """Frames of a video, t h w 3 in bytes, and its stream."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        pixels = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
+        facts = {
+            "rate": stream.average_rate,
+            "codec": stream.codec_context.name,
+            "colorspace": stream.codec_context.colorspace,
+            "primaries": stream.codec_context.color_primaries,
+            "transfer": stream.codec_context.color_trc,
+            "range": stream.codec_context.color_range,
+            "alpha": stream.metadata.get("alpha_mode"),
+            "tags": dict(container.metadata),
+            "format": stream.codec_context.pix_fmt,
+        }
+    return np.stack(pixels).astype(float) / 255, facts
+
+
+def animation(path):
+    """Frames of an animated picture as rgba, its durations in ms, and how often it repeats."""
+    with Image.open(path) as picture:
+        frames, durations = [], []
+        for t in range(picture.n_frames):
+            picture.seek(t)
+            frames.append(np.array(picture.convert("RGBA")))
+            durations.append(picture.info["duration"])
+        return np.stack(frames).astype(float) / 255, durations, picture.info.get("loop")
+
+
+def plain_corner(frames):
+    """Mean colour of the lower right, which the bar never reaches."""
+    return frames[:, H // 2 :, -8:, :3].mean((0, 1, 2))
+
+
+@pytest.mark.parametrize("ending, codec", [(".mp4", "h264"), (".webm", "libvpx-vp9")])
+@pytest.mark.parametrize("fps", [30.0, 24000 / 1001, 12.5])
+def test_videos_come_back_as_they_were_written(tmp_path, ending, codec, fps):
+    write_clip(tmp_path / f"a{ending}", clip(), fps)
+    frames, facts = decoded(tmp_path / f"a{ending}")
+    assert frames.shape == (FRAMES, H, W, 3)
+    # Matroska counts in milliseconds.
+    assert float(facts["rate"]) == pytest.approx(fps, rel=1e-9 if ending == ".mp4" else 1e-4)
+    assert codec.endswith(facts["codec"])
+    np.testing.assert_allclose(plain_corner(frames), PLAIN, atol=0.03)
+    for t in range(FRAMES):
+        assert frames[t, :, :14].mean((0, 2)).reshape(7, 2).mean(1).argmin() == t
+    assert [facts[k] for k in ("colorspace", "primaries", "transfer", "range")] == [1, 1, 1, 1]
+    assert os.listdir(tmp_path) == [f"a{ending}"]
+
+
+@pytest.mark.parametrize("ending", [".webp", ".gif"])
+@pytest.mark.parametrize("fps", [25.0, 10.0])
+def test_animations_come_back_as_they_were_written(tmp_path, ending, fps):
+    write_clip(tmp_path / f"a{ending}", clip(), fps)
+    frames, durations, loop = animation(tmp_path / f"a{ending}")
+    assert frames.shape == (FRAMES, H, W, 4)
+    assert durations == [1000 / fps] * FRAMES and loop == 0
+    np.testing.assert_allclose(plain_corner(frames), PLAIN, atol=0.03)
+    for t in range(FRAMES):
+        assert frames[t, :, :14, :3].mean((0, 2)).reshape(7, 2).mean(1).argmin() == t
+
+
+@pytest.mark.parametrize("fps", [30.0, 24.0, 60.0])
+@pytest.mark.parametrize("ending", [".webp", ".gif"])
+def test_an_animation_lasts_as_long_as_its_frames(tmp_path, ending, fps):
+    # Both count in whole ms or cs: the clip may be off by one of them, not by one for each frame.
+    count = 120
+    write_clip(tmp_path / f"a{ending}", clip(frames=count), fps)
+    durations = animation(tmp_path / f"a{ending}")[1]
+    assert sum(durations) == pytest.approx(1000 * count / fps, abs=11)
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".webm"])
+@pytest.mark.parametrize("height, width", [(23, 31), (1, 1), (2, 33)])
+def test_odd_sizes_grow_by_one(tmp_path, ending, height, width):
+    write_clip(tmp_path / f"a{ending}", clip(height, width, 2), 8.0)
+    frames, _ = decoded(tmp_path / f"a{ending}")
+    assert frames.shape == (2, height + height % 2, width + width % 2, 3)
+    if min(height, width) > 20:  # by a repeated row and column
+        np.testing.assert_allclose(frames[:, -1, 20:].mean((0, 1)), PLAIN, atol=0.03)
+        np.testing.assert_allclose(frames[:, :, -1].mean((0, 1)), PLAIN, atol=0.03)
+
+
+@pytest.mark.parametrize("ending", [".webp", ".gif"])
+def test_animations_keep_odd_sizes(tmp_path, ending):
+    write_clip(tmp_path / f"a{ending}", clip(23, 31, 2), 10.0)
+    assert animation(tmp_path / f"a{ending}")[0].shape == (2, 23, 31, 4)
+
+
+def test_webp_keeps_transparency(tmp_path):
+    write_clip(tmp_path / "a.webp", clip(channels=4), 10.0)
+    alpha = animation(tmp_path / "a.webp")[0][..., 3]
+    np.testing.assert_allclose(alpha[..., : W // 2 - 1].mean(), 1, atol=0.02)
+    np.testing.assert_allclose(alpha[..., W // 2 + 1 :].mean(), 0.5, atol=0.02)
+
+
+def test_webm_keeps_transparency(tmp_path):
+    write_clip(tmp_path / "a.webm", clip(channels=4), 10.0)
+    _, facts = decoded(tmp_path / "a.webm")
+    assert facts["alpha"] == "1"
+    with av.open(str(tmp_path / "a.webm")) as container:
+        decoder = av.CodecContext.create("libvpx-vp9", "r")  # ffmpeg's own decoder drops alpha
+        frames = [f for packet in container.demux() for f in decoder.decode(packet)]
+    alpha = np.stack([f.to_ndarray(format="rgba")[..., 3] for f in frames]) / 255
+    np.testing.assert_allclose(alpha[..., : W // 2 - 1].mean(), 1, atol=0.02)
+    np.testing.assert_allclose(alpha[..., W // 2 + 1 :].mean(), 0.5, atol=0.02)
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".gif"])
+def test_where_there_is_no_transparency_the_colours_remain(tmp_path, ending):
+    write_clip(tmp_path / f"a{ending}", clip(channels=4), 10.0)
+    read = decoded if ending == ".mp4" else animation
+    np.testing.assert_allclose(plain_corner(read(tmp_path / f"a{ending}")[0]), PLAIN, atol=0.03)
+
+
+def test_grey_stills_can_be_written(tmp_path):
+    for ending in CONTAINERS:
+        frames = (frame[:1] for frame in clip())
+        write_clip(tmp_path / f"a{ending}", frames, 10.0)
+        read = (decoded if ending in (".mp4", ".webm") else animation)(tmp_path / f"a{ending}")
+        np.testing.assert_allclose(plain_corner(read[0]), PLAIN[:1] * 3, atol=0.03)
+
+
+@pytest.mark.parametrize("ending", CONTAINERS)
+def test_memory_does_not_grow_with_the_clip(tmp_path, ending):
+    alive = []
+
+    def frames():
+        for frame in clip(frames=40):
+            alive.append(weakref.ref(frame))
+            yield frame
+            del frame
+            assert sum(reference() is not None for reference in alive) <= 3
+
+    write_clip(tmp_path / f"a{ending}", frames(), 10.0)
+    assert len(alive) == 40
+
+
+@pytest.mark.parametrize("ending", CONTAINERS)
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+@pytest.mark.parametrize("after", [0, 3])
+def test_an_interrupted_clip_leaves_nothing_and_the_old_one(tmp_path, ending, error, after):
+    path = tmp_path / f"a{ending}"
+
+    def interrupted():
+        yield from clip(frames=after)
+        raise error("stop")
+
+    for old in (None, b"the old one"):
+        if old is not None:
+            path.write_bytes(old)
+        with pytest.raises(error, match="stop"):
+            write_clip(path, interrupted(), 10.0)
+        assert os.listdir(tmp_path) == ([] if old is None else [path.name])
+    assert path.read_bytes() == b"the old one"
+
+
+@pytest.mark.parametrize("ending", CONTAINERS)
+def test_a_clip_without_frames_is_refused(tmp_path, ending):
+    with pytest.raises(ValueError, match="at least one frame|no frames"):
+        write_clip(tmp_path / f"a{ending}", iter([]), 10.0)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("ending", CONTAINERS)
+def test_a_full_disk_is_said_in_a_sentence(tmp_path, ending, monkeypatch):
+    def full():
+        yield from clip(frames=2)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(ValueError, match="the disk is full. Nothing was left behind"):
+        write_clip(tmp_path / f"a{ending}", full(), 10.0)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["a.avi", "a", "a.mp4.png", ".mp4"])
+def test_unknown_endings_are_refused_before_anything_is_computed(tmp_path, name):
+    def never():
+        raise AssertionError("a frame was asked for")
+        yield
+
+    with pytest.raises(ValueError, match=r"ending in \.mp4, \.webm, \.webp, \.gif, got"):
+        write_clip(tmp_path / name, never(), 10.0)
+    assert os.listdir(tmp_path) == []
+
+
+def test_endings_in_capitals_are_known(tmp_path):
+    check_clip_path(tmp_path / "A.MP4")
+    write_clip(tmp_path / "A.MP4", clip(), 10.0)
+    assert decoded(tmp_path / "A.MP4")[0].shape == (FRAMES, H, W, 3)
+
+
+def test_folders_that_are_not_there_or_are_the_target_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="existing folder to write to.*Create it"):
+        write_clip(tmp_path / "nowhere" / "a.mp4", clip(), 10.0)
+    (tmp_path / "folder.mp4").mkdir()
+    with pytest.raises(ValueError, match="got the folder"):
+        write_clip(tmp_path / "folder.mp4", clip(), 10.0)
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".webm"])
+def test_an_open_file_can_be_written_with_tags(tmp_path, ending):
+    with open(tmp_path / "a", "w+b") as file:
+        tags = {"prompt": as_tag({"a": [1]}), "note": as_tag("text")}
+        save_clip(file, clip(), 10.0, ending, tags)
+    frames, facts = decoded(tmp_path / "a")
+    assert len(frames) == FRAMES
+    tags = {key.lower(): value for key, value in facts["tags"].items()}
+    assert tags["prompt"] == '{"a": [1]}' and tags["note"] == "text"
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".webm"])
+def test_a_smaller_crf_is_better(tmp_path, ending, rng):
+    noise = torch.rand(4, 3, 48, 64, generator=rng)
+    sizes = []
+    for crf in (10.0, 40.0):
+        save_clip(tmp_path / f"a{ending}", noise, 10.0, ending, crf=crf)
+        sizes.append((tmp_path / f"a{ending}").stat().st_size)
+    assert sizes[0] > 1.5 * sizes[1]
+
+
+def test_the_wrap_of_a_video_is_as_sharp_as_the_rest(tmp_path, rng):
+    # All frames are one picture; what differs between them was made by the encoder.
+    still = torch.rand(3, 48, 64, generator=rng)
+    write_clip(tmp_path / "a.mp4", still.expand(20, 3, 48, 64), 10.0)
+    frames, _ = decoded(tmp_path / "a.mp4")
+    steps = np.sqrt(((frames - np.roll(frames, 1, 0)) ** 2).mean((1, 2, 3)))
+    assert steps[0] < 0.02
+
+
+def test_the_first_frame_of_an_animation_is_the_still(tmp_path):
+    write_clip(tmp_path / "a.gif", clip(), 10.0)
+    assert read_still(tmp_path / "a.gif").shape[-2:] == (H, W)
+    assert read_still(tmp_path / "a.gif")[:3, :, :2].max() < 0.2

@@ -1,0 +1,158 @@
+import json
+import math
+import re
+from dataclasses import replace
+
+import oracles
+import pytest
+import torch
+
+from gid_core.config import ExtractionConfig
+from gid_core.footage.extraction import extract, fill_hidden
+from gid_core.footage.flow import estimator
+
+H, W, FPS, T = 48, 72, 10.0, 30
+SHORT = ExtractionConfig(bands=4, window_s=3.0, longest_side=72)
+
+
+def course(*bands):
+    """A sum of (k, amplitude, phase): harmonics of 1/3 Hz, over 30 frames."""
+    t = torch.arange(float(T)) / T
+    return sum(a * torch.cos(2 * math.pi * k * t + phase) for k, a, phase in bands)
+
+
+def read(frames, config=SHORT, **options):
+    return extract(frames, FPS, config, estimator("torch"), **options)
+
+
+def test_a_known_cosine_comes_back():
+    # Seen from the first frame: what it was there is taken off.
+    sway = course((2, 3.0, -1.0))
+    frames, truth, mask = oracles.swaying(H, W, sway - sway[0])
+    found = read(frames)
+    assert found.report.accepted, found.report.reasons
+    spectrum = found.spectrum
+    assert spectrum.frequencies_hz.tolist() == pytest.approx([k / 3 for k in (1, 2, 3, 4)])
+    top = spectrum.coeffs[0, :, 0, 2:8, 30:42].flatten(1)
+    where = (truth[1, 0] / (sway[1] - sway[0]))[2:8, 30:42].flatten()
+    wanted = 3.0 * torch.polar(where, torch.full_like(where, -1.0))
+    assert ((top[1] - wanted).abs() / wanted.abs()).median() < 0.05
+    assert top[[0, 2, 3]].abs().median() < 0.05 * 3
+    assert spectrum.coeffs[0, :, 1].abs().median() < 0.05
+
+
+def test_what_does_not_move_is_exactly_still():
+    frames, _, mask = oracles.swaying(H, W, course((1, 3.0, 1.57)))
+    found = read(frames).spectrum
+    far = torch.nn.functional.max_pool2d(mask[None].float(), 15, 1, 7)[0] == 0
+    for field in (found.coeffs.abs()[0, 0], found.mean[0], found.drift[0]):
+        assert (field[:, far] == 0).all()
+    assert (found.mask[0, 0][far] == 0).all()
+
+
+def test_hidden_motion_follows_the_line_between_two_sightings():
+    motion = torch.arange(6.0).view(6, 1, 1, 1).expand(6, 2, 1, 1).clone()
+    visible = torch.tensor([1, 0, 0, 1, 1, 1]).bool().view(6, 1, 1)
+    motion[1:3] = 100
+    assert fill_hidden(motion, visible, 2).flatten(1)[:, 0].tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def strip(sway, **options):
+    return oracles.swaying(H, W, sway, **options)[0]
+
+
+def test_a_shaking_camera_is_taken_off(rng):
+    sway = course((2, 3.0, -1.0))
+    away = torch.randn(T, 4, generator=rng) * torch.tensor([0.001, 0.002, 0.3, 0.3])
+    away[0] = 0
+    camera = away + torch.tensor([1.0, 0, 0, 0])
+    found = read(strip(sway - sway[0], camera=camera))
+    assert found.report.accepted, found.report.reasons
+    assert found.report.camera_shift_px == pytest.approx(float(away[:, 2:].norm(dim=1).max()), abs=0.15)  # fmt: skip
+    still = read(strip(sway - sway[0])).spectrum.coeffs[0, 1, 0, 2:8, 30:42]
+    shaken = found.spectrum.coeffs[0, 1, 0, 2:8, 30:42]
+    assert ((shaken - still).abs() / still.abs()).median() < 0.1
+
+
+@pytest.mark.parametrize("name", ["zoom", "turn"])
+def test_a_camera_that_goes_away_is_refused(name):
+    t = torch.arange(float(T)) / T
+    camera = torch.tensor([1.0, 0, 0, 0]).repeat(T, 1)
+    camera[:, 0 if name == "zoom" else 1] += 0.08 * t
+    report = read(strip(course((2, 1.0, -1.57)), camera=camera)).report
+    assert not report.accepted and "The camera moves" in str(report)
+
+
+def test_nothing_that_moves_is_refused():
+    for frames in (strip(torch.zeros(1)).expand(T, -1, -1, -1), torch.zeros(T, 3, H, W)):
+        report = read(frames).report
+        assert not report.accepted and "Nothing moves in the clip" in str(report)
+
+
+def test_grain_is_no_motion(rng):
+    still = strip(torch.zeros(1))
+    report = read((still + 0.02 * torch.randn(T, 3, H, W, generator=rng)).clamp(0, 1)).report
+    assert not report.accepted and report.moving_share == 0
+
+
+@pytest.mark.parametrize("count", [0, 1, T - 1])
+def test_a_clip_shorter_than_the_lowest_period_says_what_it_needs(count):
+    found = read(strip(course((1, 3.0, 1.57)))[:count])
+    assert found.spectrum is None
+    assert re.search(rf"has {count} frames?; one period of 0.333 Hz at 10 fps needs 30", str(found.report))  # fmt: skip
+
+
+def test_the_shot_after_a_cut_is_read():
+    sway = course((2, 3.0, -1.57))
+    other = torch.rand(3, H, W, generator=torch.Generator().manual_seed(1))
+    frames = torch.cat([other.expand(7, -1, -1, -1), strip(sway)])
+    report = read(frames).report
+    assert report.accepted and report.start_frame == 7 and report.cuts_s == [0.7]
+    assert "from frame 7 on" in str(report)
+
+
+def test_a_fade_ends_what_can_be_read():
+    frames = strip(course((2, 3.0, -1.57)))
+    dark = torch.linspace(0, 1, 8).view(8, 1, 1, 1)
+    frames = torch.cat([frames[:22], frames[22:] * (1 - dark)])
+    report = read(frames).report
+    assert not report.accepted and "without a cut or fade has" in str(report)
+
+
+def test_the_rules_for_training_sets_judge_only_training_sets():
+    frames = strip(course((2, 3.0, -1.57)))
+    assert not [w for w in read(frames).report.warnings if "training" in w]
+    strict = read(frames, replace(SHORT, training=True)).report
+    assert not strict.accepted and "too little for a training set" in str(strict)
+
+
+def test_raw_is_the_papers_way():
+    creeping = 2 * torch.arange(float(T)) / T
+    frames = strip(course((2, 2.0, -1.57)) + creeping)
+    found, raw = read(frames), read(frames, replace(SHORT, detrend=False))
+    assert raw.spectrum.drift is None
+    # The jump of 2 px leaks 2 / (pi k) into every band.
+    lowest = [x.spectrum.coeffs[0, 0, 0, 2:8, 30:42].abs().median() for x in (found, raw)]
+    assert lowest[0] < 0.15 < 0.35 < lowest[1]
+
+
+def test_a_report_is_json_and_counts_its_frames():
+    done = []
+    found = read(strip(course((2, 3.0, -1.57))), callback=lambda i, of: done.append((i, of)))
+    assert json.loads(json.dumps(found.report.as_json()))["frames"] == T
+    assert done[0] == (0, T - 1) and done[-1] == (T - 1, T - 1)
+
+
+@pytest.mark.parametrize(
+    "config, sentence",
+    [
+        (
+            ExtractionConfig(16, 3.0),
+            r"16 bands of 0\.333333 Hz need more than 32 frames.*at most 14",
+        ),
+        (ExtractionConfig(4, 9000.0), "more than 3000"),
+    ],
+)
+def test_a_window_that_cannot_hold_the_bands_is_refused(config, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        read([], config)

@@ -1,0 +1,72 @@
+import oracles
+import pytest
+import torch
+
+from gid_core.footage import flow
+
+H, W = 48, 72
+
+
+def known(name):
+    if name == "dis":
+        pytest.importorskip("cv2", reason="the [data] extra is not installed")
+    return flow.estimator(name)
+
+
+def textures(shift_x, shift_y):
+    """A texture and the same moved by so much, exactly."""
+    y, x = torch.meshgrid(torch.arange(float(H)), torch.arange(float(W)), indexing="ij")
+    return oracles.plane_waves(x, y, 3), oracles.plane_waves(x - shift_x, y - shift_y, 3)
+
+
+names = pytest.mark.parametrize("name", sorted(flow.ESTIMATORS))
+
+
+@names
+@pytest.mark.parametrize("shift", [(0.0, 0.0), (1.0, 0.0), (0.0, -0.4), (3.3, -2.2), (-6.0, 5.0)])
+def test_a_rigid_shift_comes_back(name, shift):
+    found = known(name)(*textures(*shift), None)
+    inside = found[:, 8:-8, 8:-8] - torch.tensor(shift).view(2, 1, 1)
+    assert inside.square().sum(0).sqrt().median() < 0.06
+
+
+@names
+def test_convention_flow_is_forward_x_right_y_down(name):
+    first = torch.zeros(3, H, W)
+    frame = first.clone()
+    first[:, 20:28, 30:40] = frame[:, 22:30, 34:44] = torch.rand(
+        3, 8, 10, generator=torch.Generator().manual_seed(1)
+    )
+    found = known(name)(first, frame, None)[:, 20:28, 30:40].flatten(1).median(1).values
+    torch.testing.assert_close(found, torch.tensor([4.0, 2.0]), atol=0.2, rtol=0)
+
+
+@names
+def test_equal_pictures_do_not_move(name):
+    one, _ = textures(0, 0)
+    assert known(name)(one, one, None).abs().max() < 1e-3
+
+
+@names
+def test_a_start_reaches_what_is_too_far_without_one(name):
+    # A texture without large forms: twenty pixels are many of its periods.
+    y, x = torch.meshgrid(torch.arange(float(H)), torch.arange(float(W)), indexing="ij")
+    fine = lambda x: oracles.plane_waves(x, y, 5, finest=3.0, waves=200)
+    first, frame = fine(x), fine(x - 20)
+    start = torch.zeros(2, H, W)
+    start[0] = 19.5
+    wrong = known(name)(first, frame, None)
+    found = known(name)(first, frame, start)[:, 8:-8, 8:-30] - torch.tensor([20.0, 0.0]).view(
+        2, 1, 1
+    )
+    assert found.square().sum(0).sqrt().median() < 0.1
+    assert (start == torch.tensor([19.5, 0.0]).view(2, 1, 1)).all()  # not written to
+    del wrong
+
+
+@names
+def test_tiny_and_flat_pictures_have_a_finite_flow(name):
+    for size in ((16, 17), (33, 20)):
+        flat = torch.full((3, *size), 0.5)
+        found = known(name)(flat, flat, None)
+        assert found.shape == (2, *size) and found.abs().max() < 1e-3

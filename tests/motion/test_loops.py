@@ -1,0 +1,256 @@
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from gid_core.motion.coords import harmonic_coords
+from gid_core.motion.displacement import Displacement, displacement
+from gid_core.motion.loops import (
+    LoopReport,
+    blend_trajectories,
+    close_loop,
+    crossfade,
+    seam,
+    split_clips,
+)
+from gid_core.motion.spectrum import SpectralVolume
+
+
+def volume(rng, frequencies, batch=2, grid=(5, 7), **fields):
+    shape = batch, len(frequencies), 2, *grid
+    coeffs = torch.randn(shape, generator=rng, dtype=torch.complex64)
+    return SpectralVolume(coeffs, torch.tensor(frequencies), (20, 28), **fields)
+
+
+def energy(spectrum):
+    return spectrum.coeffs.abs().square().sum((1, 2, 3, 4))
+
+
+def position(spectrum, times):
+    """Evaluated in float64, on the frequencies as they are stored."""
+    times = torch.as_tensor(times, dtype=torch.float64)
+    coords = harmonic_coords(spectrum.frequencies_hz.double(), times)
+    return displacement(spectrum.coeffs.to(torch.complex128), coords)
+
+
+def velocity(spectrum, times):
+    turn = 2j * math.pi * spectrum.frequencies_hz.view(1, -1, 1, 1, 1)
+    return position(replace(spectrum, coeffs=spectrum.coeffs * turn), times)
+
+
+CLIPS = [(150, 30.0, 1.0), (100, 24.0, 1.0), (48, 25.0, 0.5), (61, 29.97, 2.0), (450, 30.0, 1.0), (7, 12.0, 1.0)]  # fmt: skip
+
+
+@pytest.mark.parametrize("frames, fps, speed", CLIPS)
+def test_a_closed_loop_returns_in_position_and_velocity(rng, frames, fps, speed):
+    spectrum = volume(rng, [0.2 * k * speed for k in range(1, 17)])
+    period_s = frames / fps
+    closed, _ = close_loop(spectrum, period_s, seed=5)
+    times = torch.tensor([0.0, 0.31, 1.7], dtype=torch.float64)
+    # Frequencies are stored in float32: 16 bands of amplitude 1, 2 pi f T up to 300 rad, 6e-8.
+    torch.testing.assert_close(
+        position(closed, times + period_s), position(closed, times), rtol=0, atol=1e-3
+    )
+    torch.testing.assert_close(
+        velocity(closed, times + period_s), velocity(closed, times), rtol=0, atol=1e-2
+    )
+    cycles = closed.frequencies_hz * period_s
+    torch.testing.assert_close(cycles, cycles.round().clamp(min=1))
+
+
+@pytest.mark.parametrize("period_s", [0.5, 2.0, 4.0, 8.0, 16.0])
+def test_a_loop_of_exact_frequencies_returns_exactly(rng, period_s):
+    # Such periods, and their harmonics, are exact in float32: nothing is left to round.
+    closed, _ = close_loop(volume(rng, [0.25 * k for k in range(1, 13)]), period_s, seed=5)
+    times = torch.tensor([0.0, 0.31, 1.7], dtype=torch.float64)
+    for motion in (position, velocity):
+        before, after = motion(closed, times), motion(closed, times + period_s)
+        torch.testing.assert_close(after, before, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("period_s", [5.0, 2.5])
+def test_bands_that_are_harmonics_stay_untouched(rng, period_s):
+    spectrum = volume(rng, [k / period_s for k in range(1, 9)])
+    closed, report = close_loop(spectrum, period_s)
+    assert torch.equal(closed.coeffs, spectrum.coeffs)
+    torch.testing.assert_close(closed.frequencies_hz, spectrum.frequencies_hz)
+    assert report == LoopReport(0.0, 0.0, False) and "nothing was moved" in str(report)
+
+
+def test_a_band_moves_to_the_nearest_harmonic_that_is_not_zero(rng):
+    # 0.4 Hz would be nearest to zero.
+    spectrum = volume(rng, [0.4, 2.2, 2.9])
+    closed, report = close_loop(spectrum, 1.0)
+    assert closed.frequencies_hz.tolist() == [1.0, 2.0, 3.0]
+    assert torch.equal(closed.coeffs, spectrum.coeffs)
+    assert report.shift_hz == pytest.approx(0.6)
+    assert report.shift_share == pytest.approx(1.5) and report.changed
+
+
+def test_energies_add_where_bands_meet(rng):
+    spectrum = volume(rng, [0.2 * k for k in range(1, 17)])
+    closed, _ = close_loop(spectrum, 1.0)
+    assert closed.frequencies_hz.tolist() == [1.0, 2.0, 3.0]
+    torch.testing.assert_close(energy(closed), energy(spectrum), rtol=1e-5, atol=0)
+
+
+def test_energies_add_even_where_bands_cancel(rng):
+    spectrum = volume(rng, [0.9, 1.1])
+    opposed = spectrum.coeffs.clone()
+    opposed[:, 1] = -0.9 * opposed[:, 0]
+    closed, _ = close_loop(replace(spectrum, coeffs=opposed), 1.0)
+    expected = energy(replace(spectrum, coeffs=opposed))
+    torch.testing.assert_close(energy(closed), expected, rtol=1e-4, atol=0)
+
+
+def test_a_long_loop_spreads_its_bands_and_keeps_their_energy(rng):
+    spectrum = volume(rng, [0.2 * k for k in range(1, 9)])
+    closed, report = close_loop(spectrum, 15.0, seed=3)
+    torch.testing.assert_close(energy(closed), energy(spectrum), rtol=1e-5, atol=0)
+    # Three harmonics of 1 / 15 s in every 0.2 Hz, from half of it below the first band.
+    assert (closed.frequencies_hz * 15).round().tolist() == list(range(2, 26))
+    assert report.shift_hz == 0 and report.changed and "spread" in str(report)
+
+
+@pytest.mark.parametrize("period_s", [5.1, 7.0, 12.5])
+def test_a_loop_a_little_longer_spreads_without_gaps(rng, period_s):
+    spectrum = volume(rng, [0.2 * k for k in range(1, 9)])
+    closed, report = close_loop(spectrum, period_s)
+    torch.testing.assert_close(energy(closed), energy(spectrum), rtol=1e-5, atol=0)
+    assert (closed.frequencies_hz * period_s).round().diff().max() == 1
+    assert report.changed and report.shift_hz < 0.1
+    # What a band has goes to the harmonics within half its spacing and half of theirs.
+    alone = replace(spectrum, coeffs=torch.zeros_like(spectrum.coeffs))
+    alone.coeffs[:, 3] = 1
+    spread, _ = close_loop(alone, period_s)
+    there = spread.frequencies_hz[spread.coeffs.abs().amax((0, 2, 3, 4)) > 0]
+    assert (there - 0.8).abs().max() < 0.1 + 0.5 / period_s
+
+
+@pytest.mark.parametrize("period_s", [80.0, 100.0, 137.0, 900.0])
+def test_a_very_long_loop_keeps_the_energy_too(rng, period_s):
+    # Bands are spread over no more harmonics than would be stored.
+    spectrum = volume(rng, [0.2 * k for k in range(1, 17)], grid=(2, 3))
+    for seed in range(3):
+        closed, report = close_loop(spectrum, period_s, seed)
+        torch.testing.assert_close(energy(closed), energy(spectrum), rtol=1e-4, atol=0)
+        assert len(closed.frequencies_hz) <= 16 * 16 + 16 and report.shift_hz < 0.2
+
+
+def test_a_long_loop_does_not_repeat_inside_itself(rng):
+    spectrum = volume(rng, [0.2 * k for k in range(1, 9)])
+    closed, _ = close_loop(spectrum, 15.0, seed=3)
+    times = torch.arange(0, 5, 0.1)
+    first, size = position(closed, times), position(closed, times).square().mean()
+    for later in (5.0, 10.0):
+        assert (position(closed, times + later) - first).square().mean() > size / 2
+    after = position(closed, times + 15.0)
+    torch.testing.assert_close(after, first, rtol=0, atol=1e-4)
+
+
+def test_the_seed_chooses_how_a_long_loop_spreads(rng):
+    spectrum = volume(rng, [0.2, 0.4, 0.6])
+    one, same, other = (close_loop(spectrum, 15.0, seed)[0].coeffs for seed in (1, 1, 2))
+    assert torch.equal(one, same) and not torch.allclose(one, other)
+
+
+def test_a_loop_has_neither_mean_nor_drift(rng):
+    fields = {name: torch.randn(2, 2, 5, 7, generator=rng) for name in ("mean", "drift")}
+    for names in ([], ["mean"], ["drift"], ["mean", "drift"]):
+        kept = {name: fields[name] for name in names}
+        closed, report = close_loop(volume(rng, [0.2, 0.4], **kept), 5.0)
+        assert closed.mean is None and closed.drift is None
+        assert report.dropped == ("mean and drift are left out" in str(report)) == bool(names)
+
+
+def test_the_report_warns_of_shifts_above_a_tenth():
+    small, large = (str(LoopReport(0.05, share, True)) for share in (0.1, 0.11))
+    assert "0.050 Hz" in small and "%" not in small
+    assert "11 %" in large and "a multiple of it" in large
+
+
+def test_the_seam_of_a_sampled_circle_is_a_step_like_any_other():
+    angle = 2 * math.pi * torch.arange(12) / 12
+    frames = torch.stack([angle.cos(), angle.sin()], 1)
+    measured = seam(frames)
+    step = 2 * math.sin(math.pi / 12) / math.sqrt(2)
+    for value in (measured.wrap, measured.largest_inside, measured.median_inside):
+        assert value == pytest.approx(step, rel=1e-5)
+    assert "(1.00 times)" in str(measured)
+
+
+def test_the_seam_of_a_ramp_is_its_jump():
+    frames = torch.arange(5.0).view(5, 1, 1).expand(5, 2, 3)
+    measured = seam(frames)
+    assert (measured.wrap, measured.largest_inside, measured.median_inside) == (4, 1, 1)
+
+
+def test_the_seam_of_a_single_frame_is_nothing():
+    measured = seam(torch.ones(1, 2, 3))
+    assert (measured.wrap, measured.largest_inside, measured.median_inside) == (0, 0, 0)
+    assert "(0.00 times)" in str(measured)
+
+
+def test_crossfading_a_constant_clip_changes_nothing():
+    frames = torch.full((9, 2, 3), 0.7)
+    torch.testing.assert_close(torch.stack(list(crossfade(frames, 4))), frames[:5])
+
+
+@pytest.mark.parametrize("count, overlap", [(9, 1), (9, 4), (10, 5), (2, 1)])
+def test_crossfading_shortens_by_the_overlap_and_keeps_the_rest(rng, count, overlap):
+    frames = torch.randn(count, 2, 3, generator=rng)
+    closed = list(crossfade(frames, overlap))
+    assert len(closed) == count - overlap
+    for t in range(overlap, count - overlap):
+        assert torch.equal(closed[t], frames[t])
+
+
+def test_after_a_crossfade_the_first_frame_follows_the_last():
+    # A clip whose frames are their own numbers: what is faded can be read off.
+    count, overlap = 40, 16
+    closed = torch.stack(list(crossfade(torch.arange(float(count)).view(-1, 1), overlap)))[:, 0]
+    shares = [0.5 - 0.5 * math.cos(math.pi * (t + 0.5) / overlap) for t in range(overlap)]
+    kept = count - overlap
+    expected = [(1 - s) * (kept + t) + s * t for t, s in enumerate(shares)]
+    torch.testing.assert_close(closed[:overlap], torch.tensor(expected))
+    assert closed[-1] == kept - 1  # which frame `kept` follows in the clip:
+    assert abs(closed[0] - kept) < 0.003 * kept
+    assert abs(closed[overlap] - closed[overlap - 1] - 1) < 0.003 * kept
+
+
+def test_crossfading_a_loop_played_on_gives_the_loop():
+    angle = 2 * math.pi * torch.arange(26) / 20
+    frames = torch.stack([angle.cos(), angle.sin()], 1)
+    closed = torch.stack(list(crossfade(frames, 6)))
+    torch.testing.assert_close(closed, frames[:20], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("count, overlap", [(9, 5), (9, 0), (9, -1), (1, 1), (0, 1)])
+def test_a_fade_longer_than_half_the_clip_is_refused(count, overlap):
+    with pytest.raises(ValueError, match=rf"half the clip's {count} frames, got {overlap}"):
+        list(crossfade(torch.zeros(count, 2, 3), overlap))
+
+
+def test_paths_fade_and_become_a_loop(rng):
+    coeffs = torch.randn(2, 3, 2, 5, 7, generator=rng, dtype=torch.complex64)
+    coords = torch.randn(3, 9, generator=rng, dtype=torch.complex64)
+    motion = Displacement(coeffs, coords, 8.0, (20, 28))
+    blended = blend_trajectories(motion, 4)
+    assert blended.loop and blended.frames == 5
+    for item in range(2):
+        expected = torch.stack(list(crossfade(motion.at(item), 4)))
+        torch.testing.assert_close(blended.at(item), expected)
+
+
+def test_clips_are_split_one_after_the_other(rng):
+    frames = torch.randn(6, 2, 3, generator=rng)
+    for clips in (1, 2, 3, 6):
+        assert torch.equal(torch.stack(split_clips(frames, clips)).flatten(0, 1), frames)
+        assert len(split_clips(frames, clips)) == clips
+
+
+@pytest.mark.parametrize("clips", [4, 0, -2, 7])
+def test_clips_of_different_lengths_are_refused(clips):
+    with pytest.raises(ValueError, match=f"Expected {clips} clips of one length, got 6 frames"):
+        split_clips(torch.zeros(6, 2, 3), clips)

@@ -1,0 +1,36 @@
+import oracles
+import torch
+
+from gid_core.still.filters import guided_filter
+
+
+def test_the_guided_filter_equals_the_fit_in_every_window(rng):
+    guide = torch.rand(1, 3, 6, 7, generator=rng, dtype=torch.float64)
+    values = torch.rand(1, 1, 6, 7, generator=rng, dtype=torch.float64)
+    expected = oracles.guided_filter(guide, values, 2, 0.01)
+    found = guided_filter(guide, values, 2, 0.01)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
+
+
+def test_the_guided_filter_returns_linear_functions_of_the_guide(rng):
+    guide = torch.rand(1, 3, 12, 15, generator=rng, dtype=torch.float64)
+    values = (guide * torch.tensor([0.3, -0.5, 0.7]).view(1, 3, 1, 1)).sum(1, keepdim=True) + 0.2
+    found = guided_filter(guide, values, 3, 1e-12)
+    torch.testing.assert_close(found, values, rtol=0, atol=1e-8)
+
+
+def test_the_guided_filter_preserves_constants_and_is_linear(rng):
+    guide = torch.rand(1, 3, 12, 15, generator=rng, dtype=torch.float64)
+    a, b = torch.rand(2, 1, 1, 12, 15, generator=rng, dtype=torch.float64)
+    constant = guided_filter(guide, torch.full_like(a, 0.7), 3, 1e-3)
+    torch.testing.assert_close(constant, torch.full_like(a, 0.7), rtol=0, atol=1e-12)
+    both = guided_filter(guide, 2 * a - b, 3, 1e-3)
+    apart = 2 * guided_filter(guide, a, 3, 1e-3) - guided_filter(guide, b, 3, 1e-3)
+    torch.testing.assert_close(both, apart, rtol=0, atol=1e-12)
+
+
+def test_over_a_flat_guide_the_filter_is_two_box_means(rng):
+    values = torch.rand(1, 1, 9, 11, generator=rng, dtype=torch.float64)
+    found = guided_filter(torch.full((1, 3, 9, 11), 0.5).double(), values, 2, 1e-3)
+    expected = oracles.box(oracles.box(values[0], 2), 2)[None]
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
