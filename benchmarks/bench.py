@@ -138,7 +138,7 @@ def demo(height: int, width: int, frames: int):
     still = torch.nn.functional.interpolate(
         stills.read_still(STILL)[None, :3], (height, width), mode="bilinear", antialias=True
     )
-    spectrum = pipeline.sample_motion(still, stills.read_mask(MASK)[None])
+    spectrum, _ = pipeline.sample_motion(still, stills.read_mask(MASK)[None])
     motion, _ = playback.play(spectrum, frames, 30)
     return still[0], motion
 

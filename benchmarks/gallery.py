@@ -28,7 +28,7 @@ def write(path: Path, out: Path, seed: int) -> None:
     still = stills.read_still(path)[:3]
     painted = path.with_name(path.stem + "_mask.png")
     mask = stills.read_mask(painted)[None] if painted.exists() else None
-    spectrum = pipeline.sample_motion(still[None], mask, seed=seed)
+    spectrum, _ = pipeline.sample_motion(still[None], mask, seed=seed)
     motion, _ = playback.play(spectrum, FRAMES, FPS)
     frames = torch.stack([frame for frame, _ in pipeline.render(still[None], motion)])
     video.write_clip(out / f"{path.stem}.mp4", frames, FPS)

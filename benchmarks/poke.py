@@ -182,7 +182,7 @@ def saved(size: int, folder: Path) -> Path:
     still = F.interpolate(still, (height, size), mode="bilinear", antialias=True)
     mask = F.interpolate(mask, (height, size), mode="bilinear", antialias=True)
     path = folder / f"{size}.html"
-    save_page(path, still, sample_motion(still, mask, spectrum=SpectrumConfig(kind="modes")))
+    save_page(path, still, sample_motion(still, mask, spectrum=SpectrumConfig(kind="modes"))[0])
     return path
 
 

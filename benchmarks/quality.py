@@ -42,7 +42,7 @@ COLUMNS = ("still", "slope", "fold", "amp", "parts", "seam D", "wrap", "mp4", "l
 def measure(path: Path, seed: int) -> list[str]:
     still = stills.read_still(path)[:3]
     mask = stills.read_mask(path.with_name(path.stem + "_mask.png"))[None]
-    spectrum = pipeline.sample_motion(still[None], mask, seed=seed)
+    spectrum, _ = pipeline.sample_motion(still[None], mask, seed=seed)
     motion, _ = playback.play(spectrum, FRAMES, FPS)
     moving = moving_points(spectrum)
     size = max(still.shape[-2:])

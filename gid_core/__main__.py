@@ -74,7 +74,7 @@ def animate(args) -> None:
     below = math.ceil(args.fps / args.speed / 2 * duration) - 1  # half the frame rate
     bands = args.bands or max(1, min(MOST_BANDS, below, round(HIGHEST_HZ * duration)))
     bands = SpectrumConfig(bands, duration, args.amplitude)
-    spectrum = pipeline.sample_motion(
+    spectrum, _ = pipeline.sample_motion(
         still[None], mask, anchor, args.seed, model, bands, refine=not args.exact_mask
     )
     if args.save_spectrum is not None:
@@ -82,7 +82,7 @@ def animate(args) -> None:
         _say(f"wrote {args.save_spectrum}")
     if args.save_modes is not None:
         bands = replace(bands, kind="modes")
-        modes = pipeline.sample_motion(
+        modes, _ = pipeline.sample_motion(
             still[None], mask, anchor, args.seed, model, bands, refine=not args.exact_mask
         )
         spectra.save_spectrum(modes, args.save_modes)

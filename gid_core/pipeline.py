@@ -1,11 +1,11 @@
-"""Image to spectrum to displacement to frames: the whole method in four calls.
+"""Image to motion to displacement to frames: the whole method in four calls.
 
 Law: item i of a batch equals the single run with seed + i.
 """
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -18,11 +18,30 @@ from .motion.spectrum import SpectralVolume
 from .render.network import RenderModel
 from .render.renderer import render_frames
 from .shapes import Float, Tensor
-from .still.inputs import check_images, fit_mask
-from .still.matte import flexibility, refine_mask
+from .still.inputs import accept_images, clean_mask, fit_mask, in_colour
+from .still.moving_area import MovingArea, moving_area
 
 log = logging.getLogger("gid")
 Callback = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class SamplingReport:
+    """What was decided while motions were sampled.
+
+    areas: For each still, what may move and who decided it.
+    at_rest: Indices of the stills in which nothing moves.
+    """
+
+    areas: tuple[MovingArea, ...]
+    at_rest: tuple[int, ...] = ()
+
+    def __str__(self) -> str:
+        said = list(dict.fromkeys(map(str, self.areas)))
+        for i in self.at_rest:
+            which = f" in still {i}" if len(self.areas) > 1 else ""
+            said.append(f"Nothing moves{which}: the mask is empty, or all of it is held.")
+        return " ".join(said)
 
 
 def sample_motion(
@@ -34,48 +53,42 @@ def sample_motion(
     spectrum: SpectrumConfig = SpectrumConfig(),
     refine: bool = True,
     callback: Callback = lambda done, of: None,
-) -> SpectralVolume:
+) -> tuple[SpectralVolume, SamplingReport]:
     """Predict how stills move.
 
     Args:
-        mask: What moves, one for all stills or one for each; without one, a guess.
-        anchor: What holds still.
-        refine: Refine the mask against the picture; else it is taken as it is.
+        mask: What moves, one for all stills or one for each; without one, see `moving_area`.
+        anchor: What is held still.
+        refine: Fit the mask to the picture; else it is used as it is.
         callback: Called with (stills done, of so many), often; may raise to cancel.
 
     Raises:
         ValueError: If a mask's batch does not fit the stills', or `check_images` refuses them.
     """
-    check_images(images)
-    images = images.float().cpu().clamp(0, 1)
-    size = tuple(images.shape[-2:])
-    mask, anchor = (
-        fit_mask(m, len(images), size, name) for m, name in ((mask, "mask"), (anchor, "anchor"))
-    )
-    if spectrum.kind == "modes" and len(images) > 1:
+    images = accept_images(images).cpu()
+    count, size = len(images), tuple(images.shape[-2:])
+    mask, anchor = (fit_mask(m, count, size, n) for m, n in ((mask, "mask"), (anchor, "anchor")))
+    if spectrum.kind == "modes" and count > 1:
         raise ValueError(
-            f"Expected one still to find the modes of, got {len(images)}: each has modes of its own. "
+            f"Expected one still to find the modes of, got {count}: each has modes of its own. "
             "Split the batch before."
         )
-    volumes = []
-    for i in range(len(images)):
-        if mask is None and model.finds_what_moves:
-            still, matte = _in_colour(images, i), torch.ones(1, 1, *size)
-        else:
-            still, matte = _with_matte(images, mask, i, refine)
+    volumes, areas = [], []
+    for i in range(count):
+        still = in_colour(images, i)
+        painted, held = (None if m is None else m[i : i + 1] for m in (mask, anchor))
+        area = moving_area(still, painted, refine, model.finds_what_moves)
         generator = torch.Generator().manual_seed((seed + i) % 2**64)
-        held = None if anchor is None else anchor[i : i + 1]
-        poll = lambda done=i: callback(done, len(images))
-        volumes.append(model.sample(still, matte, generator, spectrum, held, poll))
-        callback(i + 1, len(images))
-        if spectrum.amplitude_pct > 0 and not volumes[-1].coeffs.any():
-            log.warning("Nothing in still %d moves: its mask is empty, or all of it is held.", i)
-    first = volumes[0]
-    return replace(
-        first,
-        coeffs=torch.cat([v.coeffs for v in volumes]),
-        mask=torch.cat([v.mask for v in volumes]),
-    )
+        poll = lambda done=i: callback(done, count)
+        volumes.append(model.sample(still, area.matte, generator, spectrum, held, poll))
+        areas.append(area)
+        callback(i + 1, count)
+    wanted = spectrum.amplitude_pct > 0
+    at_rest = tuple(i for i in range(count) if wanted and not volumes[i].coeffs.any())
+    for i in at_rest:
+        log.warning("Nothing in still %d moves: its mask is empty, or all of it is held.", i)
+    coeffs, masks = (torch.cat(parts) for parts in zip(*((v.coeffs, v.mask) for v in volumes)))
+    return replace(volumes[0], coeffs=coeffs, mask=masks), SamplingReport(tuple(areas), at_rest)
 
 
 def retarget_motion(
@@ -90,32 +103,20 @@ def retarget_motion(
     smooth_pct: float = 0.0,
     callback: Callback = lambda done, of: None,
 ) -> tuple[SpectralVolume, RetargetReport]:
-    """Put a motion onto other stills: `transfer`, with masks as `sample_motion` takes them.
+    """Put a motion onto other stills: `retarget`, with masks as `sample_motion` takes them.
 
     Raises:
         ValueError: As both of them do.
     """
-    check_images(images)
-    images = images.float().cpu().clamp(0, 1)
+    images = accept_images(images).cpu()
     mask = fit_mask(mask, len(images), tuple(images.shape[-2:]), "mask")
     mattes = []
     for i in range(len(images)):
-        mattes.append(_with_matte(images, mask, i, refine)[1])
+        painted = None if mask is None else mask[i : i + 1]
+        mattes.append(moving_area(in_colour(images, i), painted, refine).matte)
         callback(i + 1, len(images))
-    if source_mask is not None:
-        source_mask = torch.nan_to_num(source_mask.float().cpu()).clamp(0, 1)
+    source_mask = None if source_mask is None else clean_mask(source_mask)
     return retarget(spectrum, torch.cat(mattes), source_mask, fit, mirror, gain, smooth_pct)
-
-
-def _with_matte(images, mask, i, refine):
-    """A still in colours, and what moves in it: as painted or as guessed, refined or not."""
-    still = _in_colour(images, i)
-    painted = flexibility(still) if mask is None else mask[i : i + 1]
-    return still, refine_mask(still, painted) if refine else painted
-
-
-def _in_colour(images, i):
-    return images[i : i + 1, :3].expand(1, 3, *images.shape[-2:])
 
 
 def render(
@@ -127,22 +128,22 @@ def render(
     near: Float[Tensor, "n 1 hn wn"] | None = None,
     shutter: float = 0.0,
 ) -> Iterator[tuple[Float[Tensor, "c h w"], Float[Tensor, "1 h w"]]]:
-    """Frames and their uncovered areas, all of still 0 first.
+    """Frames and their disocclusion, all of still 0 first.
 
     One motion moves any number of stills, and one still can have any number of motions.
 
     Args:
         mask: What may move, at any size; the motion's own by default.
-        frames: Which of the frames, counted through all clips; all by default.
-        model: Weights that finish frames; none by default.
-        near: What lies in front where things meet, 1 the nearest; by default what moves more.
-        shutter: Motion blur: how long it is open, as a share of the time between frames.
+        frames: Indices of the frames wanted, counted through all clips; all by default.
+        model: The network that refines frames; none by default.
+        near: Depth order where things meet, 1 = nearest; by default what moves more is in front.
+        shutter: Motion blur: share of the time between frames for which the shutter is open.
 
     Raises:
         ValueError: If batches do not fit each other, `check_images` refuses the stills, or the shutter is
             not from 0 to 1.
     """
-    check_images(images)
+    images = accept_images(images)
     if not 0 <= shutter <= 1:
         raise ValueError(
             f"Expected a shutter that is open for 0 to 1 of the time between frames, got {shutter}."
@@ -152,7 +153,7 @@ def render(
     mask, near = fit_mask(mask, count, size, "mask"), fit_mask(near, count, size, "depth")
     wanted = range(count * motion.frames) if frames is None else frames
     for i in range(count):
-        still = images[min(i, len(images) - 1)].clamp(0, 1)
+        still = images[min(i, len(images) - 1)]
         item = min(i, len(motion.coeffs) - 1)
         first = i * motion.frames
         here = [t - first for t in wanted if first <= t < first + motion.frames]

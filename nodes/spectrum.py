@@ -96,7 +96,7 @@ class MotionSpectrumSampler(io.ComfyNode):
         from ..gid_core.elastic.prior import ElasticPrior
         from ..gid_core.pipeline import sample_motion
 
-        spectrum = sample_motion(
+        spectrum, _ = sample_motion(
             sockets.from_image(image),
             sockets.from_mask(mask),
             sockets.from_mask(anchor),

@@ -189,7 +189,7 @@ def tiny_pipeline() -> dict[str, list[float]]:
     from gid_core.pipeline import render, sample_motion
 
     image, mask = stalk_picture(32, 48)
-    spectrum = sample_motion(image, mask, seed=3, spectrum=SpectrumConfig(4, 2.0, 2.0))
+    spectrum, _ = sample_motion(image, mask, seed=3, spectrum=SpectrumConfig(4, 2.0, 2.0))
     motion, _ = play(spectrum, 16, 8.0)
     frame, uncovered = list(render(image, motion))[5]
     return {

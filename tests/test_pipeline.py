@@ -22,7 +22,8 @@ BANDS = SpectrumConfig(bands=4, duration_s=2.0, amplitude_pct=2.0)
 
 
 def sample(images, mask=None, anchor=None, **options):
-    return sample_motion(images, mask, anchor, **{"model": MODEL, "spectrum": BANDS} | options)
+    given = {"model": MODEL, "spectrum": BANDS} | options
+    return sample_motion(images, mask, anchor, **given)[0]
 
 
 @pytest.fixture

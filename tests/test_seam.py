@@ -21,7 +21,7 @@ FRAMES = 60
 def loop():
     still = stills.read_still(DEMO / "still.png")[None, :3]
     still = F.interpolate(still, (170, 256), mode="area")
-    spectrum = pipeline.sample_motion(still, stills.read_mask(DEMO / "still_mask.png")[None])
+    spectrum, _ = pipeline.sample_motion(still, stills.read_mask(DEMO / "still_mask.png")[None])
     motion, report = playback.play(spectrum, FRAMES, 12.0)
     assert not report.changed
     frames = torch.stack([frame for frame, _ in renderer.render_frames(still[0], motion)])

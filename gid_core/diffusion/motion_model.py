@@ -90,13 +90,15 @@ class LearnedPrior:
     def sample(
         self,
         image: Float[Tensor, "1 3 hr wr"],
-        matte: Float[Tensor, "1 1 hr wr"],
+        matte: Float[Tensor, "1 1 hr wr"] | None,
         generator: torch.Generator,
         spectrum: SpectrumConfig = SpectrumConfig(),
         anchor: Float[Tensor, "1 1 hr wr"] | None = None,
         poll: Callable[[], None] = lambda: None,
     ) -> SpectralVolume:
         """Sample one still. What the matte leaves out stands still; so does an anchor.
+
+        Without a matte, what moves is found from the sample itself: `what_moves`.
 
         Raises:
             ValueError: For modes, which this model has none of.
@@ -108,10 +110,11 @@ class LearnedPrior:
             )
         hertz = torch.arange(1, spectrum.bands + 1) / spectrum.duration_s
         coeffs = self.coefficients(image, hertz, generator, poll)
-        free = matte if anchor is None else matte * (1 - anchor)
+        allowed = torch.ones_like(image[:, :1]) if matte is None else matte
+        free = allowed if anchor is None else allowed * (1 - anchor)
         coeffs = coeffs * F.interpolate(free, coeffs.shape[-2:], mode="area")[:, None]
         volume = SpectralVolume(coeffs, hertz, tuple(image.shape[-2:]), matte)
-        if bool((matte == 1).all()):
+        if matte is None:
             volume = replace(volume, mask=what_moves(volume, image))
             inside = F.interpolate(volume.mask, volume.grid, mode="area")
             volume = replace(volume, coeffs=coeffs * inside[:, None])

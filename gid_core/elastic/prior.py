@@ -59,13 +59,13 @@ class ElasticPrior:
     def sample(
         self,
         image: Float[Tensor, "1 3 hr wr"],
-        matte: Float[Tensor, "1 1 hr wr"],
+        matte: Float[Tensor, "1 1 hr wr"] | None,
         generator: torch.Generator,
         spectrum: SpectrumConfig = SpectrumConfig(),
         anchor: Float[Tensor, "1 1 hr wr"] | None = None,
         poll: Callable[[], None] = lambda: None,
     ) -> SpectralVolume:
-        """Sample one still. `poll` is called many times a second, and may raise to cancel."""
+        """Sample one still; the matte is needed. `poll` is called many times a second, and may raise to cancel."""
         # A hand pulls farther than wind blows: held by its outline, a head would tear off its stem.
         elastic = self.elastic if spectrum.kind == "response" else replace(self.elastic, hold=0.0)
         sheet = solve(image, matte, anchor, elastic, poll)

@@ -15,9 +15,9 @@ from .spectrum import SpectralVolume
 
 @runtime_checkable
 class MotionPrior(Protocol):
-    """What can be sampled: the elastic prior, or a learned model.
+    """The elastic prior, or a learned model.
 
-    finds_what_moves: Whether, without a mask, it says itself what moves; else a mask is guessed.
+    finds_what_moves: Whether it finds what moves when it gets no matte; else it always gets one.
     """
 
     finds_what_moves: bool
@@ -25,7 +25,7 @@ class MotionPrior(Protocol):
     def sample(
         self,
         image: Float[Tensor, "1 3 h w"],
-        matte: Float[Tensor, "1 1 h w"],
+        matte: Float[Tensor, "1 1 h w"] | None,
         generator: torch.Generator,
         spectrum: SpectrumConfig,
         anchor: Float[Tensor, "1 1 h w"] | None,

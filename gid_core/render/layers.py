@@ -1,11 +1,12 @@
-"""A still taken apart once, into a layer that moves and a plate behind it, and moved without any weights.
+"""A still as two layers, a foreground that moves over a background, and the frames they make.
 
-A frame is the layer, splatted, over the plate. What is splatted is each pixel's displacement; the
-layer is then read there once with a cubic kernel. Splatting the colours themselves would blur them
-by an amount that changes as they move, and texture would seem to breathe.
+A frame is the splatted foreground over the background. Each pixel's displacement is splatted; the
+foreground is then sampled once, at the place the displacement came from, with a cubic kernel.
+Splatting colours directly would blur them by an amount that changes from frame to frame: texture
+would flicker.
 
-Law: where nothing moves and nothing lands, the frame is the still, bit for bit; and as a motion
-goes to zero the frame goes to the still.
+Law: where nothing moves and nothing lands, the frame is the still, bit for bit; as the displacement
+goes to zero, the frame goes to the still.
 
 Source: softmax splatting, Niklaus & Liu 2020. Guided interpolation of a motion: joint bilateral
 upsampling, Kopf et al. 2007.
@@ -25,21 +26,23 @@ from ..still.background import fill_background
 from ..still.grid import sample_points
 from .splat import IMPORTANCE_RANGE, normalize_splat, softmax_weight, splat_points
 
-MARGIN = 2  # px around the matte that move along, so that its soft edge moves with it
-COLOUR_SIGMA = 0.1  # how alike in colour a pixel and a grid point must be to move alike
-UNLIKE = 0.02  # weight left to the unlike: somebody must say how a pixel moves
-SOFT = 0.05  # weight of a pixel of matte zero, against one of a solid pixel
+MARGIN = 2  # px around the matte that move with it, so that its soft edge moves too
+COLOUR_SIGMA = 0.1  # colour difference at which a grid point's weight falls to exp(-1/2)
+UNLIKE = 0.02  # weight that a grid point of another colour keeps: the weights must not all vanish
+SOFT = 0.05  # splatting weight of a pixel of matte 0, relative to one of matte 1
 
 
 @dataclass(frozen=True)
 class Layers:
-    """A still taken apart, over a canvas that reaches past the picture by what can move in.
+    """The two layers of a still, on a canvas that extends past the picture by the largest motion.
 
-    still: the picture as it came, plate: what lies behind what moves, colour times alpha if it has one.
-    layer: what moves, premultiplied by the matte, and the matte itself as last channel.
-    origin: (y, x) of the canvas in the picture; negative where it reaches past it.
+    still: the picture as it came, straight alpha.
+    plate: the background behind what moves, premultiplied if the still has alpha.
+    layer: the foreground, premultiplied by the matte; the matte is its last channel.
+    origin: (y, x) of the canvas in the picture; negative where it extends past the border.
     points: flat canvas indices of the pixels that move.
-    nodes, weights: the upper left of the four grid points each follows, and how much each of them.
+    nodes, weights: of each moving pixel, the upper left of the four grid points that it interpolates
+        its displacement from, and the weight of each of the four.
     """
 
     still: Float[Tensor, "c h w"]
@@ -57,10 +60,11 @@ def separate_layers(
     grid: tuple[int, int],
     reach: tuple[int, int],
 ) -> Layers:
-    """Take a still apart for motion on a grid of that size.
+    """Separate a still into foreground and background, for a displacement on a grid of that size.
 
     Args:
-        reach: The farthest anything moves, (y, x) in px.
+        matte: What may move, 0 to 1.
+        reach: The largest displacement, (y, x) in px.
     """
     picture, still = still, premultiplied(still)
     plate = fill_background(still, matte)
@@ -71,7 +75,7 @@ def separate_layers(
         for (lo, hi), far in zip(_bounds(matte[0] > 0), reach, strict=True)
     )
     height, width = still.shape[-2:]
-    # Past the border what it cuts is mirrored: something must come in when it moves away.
+    # What the border cuts is mirrored past it: when it moves inwards, its continuation must follow.
     canvas = layer[:, _mirrored(rows, height)][:, :, _mirrored(columns, width)]
     canvas = canvas * _goes_past(matte[0] > 0, rows, columns)
     alpha = canvas[-1:]
@@ -85,11 +89,11 @@ def separate_layers(
 
 @dataclass(frozen=True)
 class Moved:
-    """A frame without any weights, and what is known of how it came about.
+    """A splatted frame, and the fields it was made with.
 
-    uncovered: how much of each pixel was uncovered (1 = all of it is invented).
-    moved, logits: displacement (px) and importance of every moving point of the layers.
-    at, by: the pixels that anything left or came to, by flat index, and how far that moved, px.
+    uncovered: disocclusion, the share of each pixel that the still does not show (1 = all of it).
+    moved, logits: displacement (px) and importance of every moving pixel of the layers.
+    at, by: flat indices of the pixels that content left or arrived at, and how far it moved, px.
     """
 
     layers: Layers
@@ -102,7 +106,7 @@ class Moved:
 
     @cached_property
     def fields(self) -> Float[Tensor, "4 h w"]:
-        """Displacement and importance of every pixel of the still, and how far what left or came moved."""
+        """Displacement (2), importance, and distance moved by what left or arrived, per pixel."""
         layers, (height, width) = self.layers, self.frame.shape[-2:]
         wide = layers.layer.shape[-1]
         y, x = layers.points // wide + layers.origin[0], layers.points % wide + layers.origin[1]
@@ -118,11 +122,11 @@ def move(
     displacement: Float[Tensor, "2 gh gw"],
     importance: Float[Tensor, "1 gh gw"],
 ) -> Moved:
-    """Move the layer and lay it over the plate.
+    """Splat the foreground along a displacement and composite it over the background.
 
     Args:
         displacement: In px of the picture, on the coarse grid.
-        importance: Logits; what has more of it is in front.
+        importance: Logits; the larger one is in front.
     """
     still, canvas = layers.still, layers.layer
     hole = torch.zeros_like(still[:1])
@@ -132,7 +136,7 @@ def move(
     size = tuple(canvas.shape[-2:])
     moved, logits = upsample(layers, torch.cat([displacement, importance])).split((2, 1))
     alpha = canvas[-1].flatten()[layers.points]
-    # A soft edge gives way to what is solid.
+    # Where a soft edge and a solid pixel land together, the solid pixel's displacement decides.
     weight = softmax_weight(logits[None])[0] * (SOFT + alpha)
     start = torch.stack([layers.points % size[1], layers.points // size[1]]).to(moved.dtype)
     splatted = splat_points(
@@ -170,14 +174,14 @@ def moved_frames(
     frames: Sequence[int] | None = None,
     near: Float[Tensor, "1 hn wn"] | None = None,
 ) -> Iterator[Moved]:
-    """Move a still frame by frame: memory does not grow with the clip's length.
+    """Splat a still frame by frame: memory does not grow with the number of frames.
 
     Args:
-        item: Which of the batch's motions this still has.
+        item: Index in the batch of motions.
         matte: What may move; the motion's own mask by default, everything if it has none.
-        frames: Which frames, all by default.
-        near: What lies in front where things meet, 1 the nearest; by default what moves more, in the
-            mean over the clip (Li et al. 2024, Sec. 5).
+        frames: Indices of the frames wanted, all by default.
+        near: Depth order where things meet, 1 = nearest; by default what moves more in the mean over
+            the clip is in front (Li et al. 2024, Sec. 5).
     """
     size = tuple(still.shape[-2:])
     scale = motion.scaled_to(size)
@@ -196,8 +200,8 @@ def moved_frames(
         importance = IMPORTANCE_RANGE * fitted[0].clamp(0, 1)
     held = None
     for t in range(motion.frames) if frames is None else frames:
-        # Whole blocks of the clip, whichever frames are asked for: the bits of a matrix product
-        # depend on its shape, and a frame is to be the same in any part of a clip.
+        # Always whole blocks of the clip: the bits of a matrix product depend on its shape, and a
+        # frame must be the same whichever part of a clip is rendered.
         block = t // FRAMES_AT_A_TIME
         if block != held:
             ahead = slice(block * FRAMES_AT_A_TIME, (block + 1) * FRAMES_AT_A_TIME)
@@ -206,7 +210,7 @@ def moved_frames(
 
 
 def upsample(layers: Layers, field: Float[Tensor, "c gh gw"]) -> Float[Tensor, "c n"]:
-    """Values of a coarse field at the points that move, by the four grid points each follows."""
+    """A coarse field at the moving pixels, interpolated from four grid points each."""
     padded = F.pad(field[None], (1, 1, 1, 1), mode="replicate")[0]
     width = padded.shape[-1]
     flat = padded.flatten(1)
@@ -230,10 +234,11 @@ def _own_matte(motion, item, size):
 
 
 def _opaque_enough(still, plate, matte):
-    """Raise the matte to where still = layer + (1 - matte) plate has a layer in [0, matte].
+    """Raise the matte until still = layer + (1 - matte) plate has a layer in [0, matte].
 
-    Less opaque, the layer would be darker than black or lighter than white, and leave specks where
-    it comes to lie over another part of the plate. Hardly moving pixels stay hardly moving.
+    With a smaller matte the foreground would be darker than black or brighter than white, and would
+    leave specks over another part of the background. At most three times the matte: what hardly
+    moves keeps hardly moving.
     """
     darker = 1 - still / plate.clamp(min=1e-3)
     lighter = (still - plate) / (1 - plate).clamp(min=1e-3)
@@ -247,11 +252,11 @@ def _matte_at(layers, at, size):
 
 
 def _follow(guide, y, x, grid):
-    """Which four points of the (padded) grid each pixel follows: near ones, alike in colour."""
+    """The four points of the padded grid around each pixel, weighted by distance and by colour."""
     height, width = guide.shape[-2:]
     coarse = F.interpolate(guide[None], grid, mode="area")
     coarse = F.pad(coarse, (1, 1, 1, 1), mode="replicate")[0].flatten(1)
-    # In coordinates of the padded grid, whose point i has its center at (i - 1/2) / n.
+    # Coordinates of the padded grid: the center of its point i lies at (i - 1/2) / n.
     gy = ((y + 0.5) * (grid[0] / height) + 0.5).clamp(0, grid[0] + 1 - 1e-4)
     gx = ((x + 0.5) * (grid[1] / width) + 0.5).clamp(0, grid[1] + 1 - 1e-4)
     top, left = gy.floor(), gx.floor()
@@ -272,9 +277,10 @@ def _follow(guide, y, x, grid):
 
 
 def _goes_past(moving, rows, columns):
-    """Where the mirrored picture belongs to something that a border cuts: 1, else 0.
+    """1 where the mirrored picture continues something that the border cuts, else 0.
 
-    It does if nothing still lies between it and the border. What keeps off would get a double.
+    It does so if nothing still lies between it and the border. A thing away from the border must not
+    get a mirrored double.
     """
     height, width = moving.shape
     solid = moving.float()

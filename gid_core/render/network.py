@@ -1,17 +1,18 @@
-"""The network that finishes frames: it says, pixel by pixel, of what a frame is mixed.
+"""The network that refines splatted frames: it predicts, per pixel, shares of candidate colours.
 
-Features of the still are splatted at some sizes; a decoder of them, and of the frame that was made without
-weights, chooses among what a pixel could show: that frame, what it shows next to it, colours splatted by
-softmax, the still, and a fill of what was uncovered from what lies around it now. Networks that paint
-colours of their own were tried: on scenes they gain less, and on photographs they leave spots and streaks.
+Features of the still are splatted at several scales. A decoder of them and of the splatted frame
+predicts how much of each candidate a pixel is made of: the splatted frame, its eight neighbours,
+softmax splatting of colours, the still, and an inpainting of the disocclusion from this frame's
+surroundings. Networks that predict colours were tried: on scenes they gain less, and on photographs
+they leave spots and streaks.
 
-Law: a frame has no colour that is not between those it is mixed of; where nothing moves and nothing lands it
-is the still, bit for bit, trained or not; before training it is the weightless frame.
+Law: a colour always lies between its candidates; where nothing moves and nothing lands the frame is
+the still, bit for bit, trained or not; before training it is the splatted frame.
 
-Source: Li et al., "Generative Image Dynamics", CVPR 2024, Sec. 5: pyramid, importance by motion; kernels
-that are predicted for every pixel, Niklaus et al., "Video Frame Interpolation via Adaptive Convolution",
-CVPR 2017; Niklaus & Liu 2020 for softmax splatting. Nothing is normalized, after Lim et al. 2017 (EDSR): over
-pixels it would tie tiles, and frames, to what lies far away.
+Source: Li et al., "Generative Image Dynamics", CVPR 2024, Sec. 5: pyramid, importance by motion;
+kernels predicted per pixel, Niklaus et al., "Video Frame Interpolation via Adaptive Convolution",
+CVPR 2017; softmax splatting, Niklaus & Liu 2020. No normalization layers, after Lim et al. 2017
+(EDSR): statistics over pixels would make a tile depend on what lies far away.
 """
 
 from collections.abc import Sequence
@@ -28,14 +29,14 @@ from ..still.grid import resize_displacement
 from .layers import Moved
 from .splat import normalize_splat, softmax_splat, softmax_weight, splat
 
-GATE_PX = 0.25  # motion from which a pixel may be another than the weightless one's entirely
-GIVEN = 11  # still, weightless frame, uncovered, displacement, importance, how far things moved
+GATE_PX = 0.25  # motion from which a pixel may differ from the splatted frame entirely
+GIVEN = 11  # input channels: still, frame, disocclusion, displacement, importance, distance moved
 NEIGHBOURS = tuple((y, x) for y in range(3) for x in range(3) if (y, x) != (1, 1))
-OTHERS = len(NEIGHBOURS) + 3  # what is mixed in: neighbours, softmax splatting, still, fill
+OTHERS = len(NEIGHBOURS) + 3  # candidates: neighbours, still, softmax splatting, inpainting
 
 
 class _Block(nn.Module):
-    """Two convolutions, added to what comes in; nothing at the start."""
+    """A residual block of two convolutions, the identity at initialization."""
 
     def __init__(self, width: int):
         super().__init__()
@@ -47,7 +48,7 @@ class _Block(nn.Module):
 
 
 class RenderModel(nn.Module):
-    """Encoder of a still, and decoder of what was splatted of it. Level i has 1 / 2^(i + 1) of the size."""
+    """Encoder of a still, decoder of its splatted features. Level i has 1 / 2^(i + 1) of the size."""
 
     def __init__(self, config: RendererConfig):
         super().__init__()
@@ -55,15 +56,17 @@ class RenderModel(nn.Module):
         features, widths = config.features, config.widths
         levels = range(len(widths))
         into = [12, *features[:-1]]
+        stride = lambda i: 1 if i == 0 else 2
         self.encode = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(into[i], features[i], 3, 1 if i == 0 else 2, 1), _Block(features[i]))
+            nn.Sequential(
+                nn.Conv2d(into[i], features[i], 3, stride(i), 1),
+                _Block(features[i]),
+            )
             for i in levels
-        )  # fmt: skip
-        # What a level decodes: the splatted features, where they landed, and what the finer one found.
-        finer = [4 * (GIVEN - 3), *widths[:-1]]
-        self.down = nn.ModuleList(
-            nn.Conv2d(finer[i], widths[i], 3, 1 if i == 0 else 2, 1) for i in levels
         )
+        # A level decodes the splatted features, where they landed, and the finer level's output.
+        finer = [4 * (GIVEN - 3), *widths[:-1]]
+        self.down = nn.ModuleList(nn.Conv2d(finer[i], widths[i], 3, stride(i), 1) for i in levels)
         self.join = nn.ModuleList(nn.Conv2d(features[i] + 1, widths[i], 3, 1, 1) for i in levels)
         blocks = lambda i: nn.Sequential(*(_Block(widths[i]) for _ in range(config.blocks)))
         self.before = nn.ModuleList(blocks(i) for i in levels)
@@ -73,12 +76,12 @@ class RenderModel(nn.Module):
 
     @property
     def multiple(self) -> int:
-        """What the sides of a picture are multiples of."""
+        """The sides of a padded picture are multiples of this, px."""
         return 2 ** len(self.config.widths)
 
     @property
     def halo(self) -> int:
-        """How far the decoder looks beyond a tile that lies on whole multiples, px, in whole multiples."""
+        """Receptive field of the decoder beyond a tile, px, rounded up to whole multiples."""
         levels, block = len(self.config.widths), 2 * self.config.blocks
         far = 1  # the last layer's; in px of a level, from the finest to the coarsest and back
         for _ in range(levels - 1):
@@ -91,12 +94,12 @@ class RenderModel(nn.Module):
     def padded(
         self, picture: Float[Tensor, "b c h w"], mode="constant"
     ) -> Float[Tensor, "b c h2 w2"]:
-        """To whole multiples, at the right and below: zeros, or "replicate"."""
+        """Pad to whole multiples at the right and below, with zeros or by "replicate"."""
         right, below = (-n % self.multiple for n in reversed(picture.shape[-2:]))
         return F.pad(picture, (0, right, 0, below), mode)
 
     def pyramid(self, still: Float[Tensor, "b 3 h w"]) -> list[Float[Tensor, "b _ _ _"]]:
-        """Features of a still, finest first. Once for all its frames."""
+        """Features of a still, finest first, computed once for all its frames."""
         levels, x = [], F.pixel_unshuffle(still, 2)
         for layer in self.encode:
             levels.append(x := layer(x))
@@ -108,7 +111,7 @@ class RenderModel(nn.Module):
         displacement: Float[Tensor, "b 2 h w"],
         importance: Float[Tensor, "b 1 h w"],
     ) -> list[Float[Tensor, "b _ _ _"]]:
-        """Every level moved, with how much of each pixel something landed on as last channel."""
+        """Every level splatted; its last channel is how much of each pixel was covered."""
         moved = []
         for level in pyramid:
             size = tuple(level.shape[-2:])
@@ -128,11 +131,11 @@ class RenderModel(nn.Module):
         uncovered: Float[Tensor, "b 1 h w"],
         by: Float[Tensor, "b 1 h w"],
     ) -> Float[Tensor, "b o h w"]:
-        """Shares of OTHERS in every pixel, of which a frame is to be `mixed`: 0 or more, and 1 at most together.
+        """Shares of the OTHERS in every pixel, for `mixed`: 0 or more, their sum at most 1.
 
         Args:
-            frame: Without weights.
-            by: How far what left a pixel or came to it has moved, px.
+            frame: The splatted frame.
+            by: How far what left a pixel or arrived there has moved, px.
         """
         gate = (by / GATE_PX).clamp(max=1)
         given = torch.cat([still, frame, uncovered, gate], 1).to(self.shares.weight)
@@ -143,14 +146,14 @@ class RenderModel(nn.Module):
         for i in reversed(range(len(self.up))):
             x = skips[i] + F.interpolate(self.up[i](x), scale_factor=2.0)
             x = self.after[i](x)
-        # Nothing at the start; at zero itself the gradient passes.
+        # Zero at initialization; clamp passes the gradient at zero itself.
         share = F.pixel_shuffle(self.shares(F.silu(x)), 2).float().clamp(min=0)
         return gate * share / share.sum(1, keepdim=True).clamp(min=1)
 
     def finished(self, given: Float[Tensor, "b g h w"]) -> Float[Tensor, "b 3 h w"]:
-        """The frame, finished, of what `given_of` puts together; any size."""
+        """The refined frame, from the channels of `given_of`; any size."""
         height, width = given.shape[-2:]
-        # What lies past the border is known no better than the border.
+        # Past the border nothing is known but the border itself.
         pictures, rest = self.padded(given[:, :7], "replicate"), self.padded(given[:, 7:])
         still, frame, uncovered = pictures.split((3, 3, 1), 1)
         displacement, importance, by = rest.split((2, 1, 1), 1)
@@ -161,7 +164,7 @@ class RenderModel(nn.Module):
 
 
 def given_of(moved: Moved) -> Float[Tensor, "g h w"]:
-    """What a `RenderModel` is given of a frame in colour: GIVEN channels."""
+    """The input channels of a `RenderModel`, of a frame in colour: GIVEN of them."""
     return torch.cat([moved.layers.still, moved.frame, moved.uncovered, moved.fields])
 
 
@@ -172,9 +175,10 @@ def others_of(
     displacement: Float[Tensor, "b 2 h w"],
     importance: Float[Tensor, "b 1 h w"],
 ) -> Float[Tensor, "b c2 h w"]:
-    """What else a whole frame could show: colours splatted by softmax, and what is around what was uncovered.
+    """Candidates that need the whole frame: softmax splatting of colours, and inpainting.
 
-    A tile does not know them: what fills a hole may lie far from it. Pictures with alpha are premultiplied.
+    A tile alone could not make them: what fills a hole may lie far from it. Pictures with alpha are
+    premultiplied.
     """
     splatted, weight = softmax_splat(still, displacement, importance)
     splatted = torch.where(weight > 0, splatted, frame)
@@ -187,9 +191,9 @@ def mixed(
     others: Float[Tensor, "b c2 h w"],
     share: Float[Tensor, "b o h w"],
 ) -> Float[Tensor, "b c h w"]:
-    """A frame with shares of its own eight neighbours, row by row, of the still and of `others_of` mixed in.
+    """The frame with shares of its eight neighbours (row by row), the still and `others_of` mixed in.
 
-    Of pictures with alpha, premultiplied, alpha is mixed as colours are.
+    Pictures with alpha are premultiplied; alpha is mixed as colours are.
     """
     height, width = frame.shape[-2:]
     around = F.pad(frame, (1, 1, 1, 1), mode="replicate")
@@ -201,7 +205,7 @@ def mixed(
 
 
 def fresh_renderer(config: RendererConfig, seed: int = 0) -> RenderModel:
-    """An untrained model, the same for a seed, that leaves the host's random numbers alone."""
+    """An untrained model, the same for a seed; the global random state is left alone."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         return RenderModel(config)

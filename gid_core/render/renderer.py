@@ -1,8 +1,8 @@
-"""From a still and a displacement to frames, as they are splatted or finished by a network.
+"""From a still and a displacement to frames: splatted, and optionally refined by a network.
 
-Law: where nothing moves and nothing lands, the frame is the still, bit for bit, trained or not; as a
-motion goes to zero the frame goes to the still. Tiles that begin on whole multiples, with a margin of
-`RenderModel.halo`, give what the whole gives.
+Law: where nothing moves and nothing lands, the frame is the still, bit for bit, trained or not; as the
+displacement goes to zero, the frame goes to the still. Tiles with a margin of `RenderModel.halo`
+give what the whole frame gives.
 
 Source: Li et al., "Generative Image Dynamics", CVPR 2024, Sec. 5.
 """
@@ -25,22 +25,28 @@ from .network import RenderModel, mixed, others_of
 
 log = logging.getLogger("gid")
 KIND = "renderer"  # of weights
-MOST_LEVELS, MOST_BLOCKS = 6, 16  # of a configuration that a file may ask for
-# What allocators say. The last but one is oneDNN's, which says it of kernels that it lacks too.
-NO_MEMORY = ("out of memory", "allocate memory", "not enough memory", "alloc_failed", "could not create a primitive", "bad_alloc")  # fmt: skip
+MOST_LEVELS, MOST_BLOCKS = 6, 16  # of a configuration in a file
+NO_MEMORY = (  # what allocators say; oneDNN's "primitive" also means a kernel that it lacks
+    "out of memory",
+    "allocate memory",
+    "not enough memory",
+    "alloc_failed",
+    "could not create a primitive",
+    "bad_alloc",
+)
 SMALLER = "Free some, or render a smaller picture."
 REMEDY = "Free some, render a smaller picture, or choose the renderer without weights."
-SEEN = 1e-3  # alpha from which a colour counts
-TILE, SMALLEST_TILE = 1024, 64  # px to a side that is decoded at once, and a margin
+SEEN = 1e-3  # alpha above which a colour is defined
+TILE, SMALLEST_TILE = 1024, 64  # side of what is decoded at once, px, without its margin
 
 
 @dataclass
 class Finisher:
-    """A model at work on one still.
+    """A network prepared for one still.
 
-    still: To whole multiples, its colours premultiplied if it has alpha.
-    tile: Longest side that is decoded at once, px, a multiple of the model's; halved where memory runs
-    out.
+    still: Padded to whole multiples, premultiplied if it has alpha.
+    tile: Longest side that is decoded at once, px, a multiple of the model's; halved when memory
+        runs out.
     """
 
     model: RenderModel
@@ -49,11 +55,11 @@ class Finisher:
     tile: int = TILE
 
     def finish(self, moved: Moved) -> Float[Tensor, "c h w"]:
-        """A frame that was moved without weights, finished where that left something undone.
+        """The splatted frame, refined by the network wherever anything moved.
 
         Raises:
-            ValueError: If there is too little memory for the smallest of tiles; on graphics cards, torch's
-            own error with that sentence.
+            ValueError: If there is too little memory for the smallest tile; on graphics cards,
+                torch's own error with that sentence.
         """
         if len(moved.at) == 0:
             return moved.frame
@@ -86,7 +92,7 @@ class Finisher:
 
     @torch.no_grad()
     def _mix_tiles(self, levels, whole, made):
-        """Into `made`, where anything moves."""
+        """Write into `made`, tile by tile, where anything moves."""
         for inner, outer in self._tiles(whole[3]):
             still, frame, uncovered, by, others = (x[..., outer[0], outer[1]] for x in whole)
             parts = []
@@ -99,7 +105,7 @@ class Finisher:
             made[..., inner[0], inner[1]] = tile[..., at[0], at[1]]
 
     def _tiles(self, by):
-        """(rows and columns of a tile, the same with a margin), where anything moves."""
+        """(rows and columns of a tile, the same with its margin), where anything moves."""
         sides = by.shape[-2:]
         for top in range(0, sides[0], self.tile):
             for left in range(0, sides[1], self.tile):
@@ -116,7 +122,7 @@ class Finisher:
                     )
 
     def _where_it_moves(self, by, tile):
-        """The part of a tile that holds all its motion, in whole multiples; None if it has none."""
+        """The part of a tile that contains all its motion, in whole multiples; None without any."""
         part, step, bounds = by[0, 0, tile[0], tile[1]] > 0, self.model.multiple, []
         for axis, side in zip((1, 0), tile):
             at = part.any(axis).nonzero().squeeze(1)
@@ -128,10 +134,10 @@ class Finisher:
 
 
 def finisher(model: RenderModel, still: Float[Tensor, "c h w"], tile: int = TILE) -> Finisher:
-    """Set a model to work on a still: its features are computed here, once.
+    """Prepare a network for a still: the still's features are computed here, once.
 
     Raises:
-        ValueError: If there is too little memory for them.
+        ValueError: If there is too little memory for the features.
     """
     still = model.padded(premultiplied(still)[None], "replicate")
     with _memory_for("the features of a whole still"), torch.no_grad():
@@ -149,19 +155,18 @@ def render_frames(
     near: Float[Tensor, "1 hn wn"] | None = None,
     shutter: float = 0.0,
 ) -> Iterator[tuple[Float[Tensor, "c h w"], Float[Tensor, "1 h w"]]]:
-    """Render a clip frame by frame: memory does not grow with its length.
+    """Render a clip frame by frame: memory does not grow with the number of frames.
 
     Args:
-        item: Which of the batch's motions this still has.
+        item: Index in the batch of motions.
         matte: What may move; the motion's own mask by default, everything if it has none.
-        frames: Which frames, all by default.
-        model: Weights to finish frames with; none by default.
-        near: What lies in front where things meet, 1 the nearest; by default what moves more.
-        shutter: How long it is open, of the time between frames: motion blur, from the motion at moments
-            in between.
+        frames: Indices of the frames wanted, all by default.
+        model: The network that refines frames; none by default.
+        near: Depth order where things meet, 1 = nearest; by default what moves more is in front.
+        shutter: Motion blur: share of the time between frames for which the shutter is open.
 
     Returns:
-        Frames, and how much of each pixel was uncovered (1 = all of it is invented).
+        Frames, and the disocclusion of each (1 = the still shows nothing of this pixel).
 
     Raises:
         ValueError: If there is too little memory for a frame.
@@ -183,7 +188,7 @@ def render_frames(
 
 
 def _mean(shown, still):
-    """Of moments; what is the still in all of them stays it, bit for bit."""
+    """The mean of moments; a pixel that is the still's in all of them stays it, bit for bit."""
     frames, holes = (torch.stack(x) for x in zip(*shown))
     same = (frames == still).all(0)
     mean = straight(torch.stack([premultiplied(frame) for frame in frames]).mean(0))
@@ -191,19 +196,19 @@ def _mean(shown, still):
 
 
 def _where_it_moved(moved, mix):
-    """What was mixed, premultiplied, there; elsewhere the frame, which goes through no rounding."""
+    """The premultiplied mix where anything moved; elsewhere the frame itself, without rounding."""
     made, frame = straight(mix), moved.frame
-    # No weights, however wild, put into a picture what is no number.
+    # Whatever the weights are, no NaN or infinity may reach the picture.
     touched = (moved.fields[3:] > 0) & made.isfinite()
     if len(frame) == 4:
-        # Alpha is that of the layers, and a mix of nothing but air has no colour to give.
+        # Alpha is that of the layers; a mix whose alpha is about 0 has no defined colour.
         touched = touched & (mix[3:] > SEEN)
         touched[3] = False
     return torch.where(touched, made, frame)
 
 
 def _in_colour(picture):
-    """Three channels, as the network sees pictures: grey three times, no alpha."""
+    """Three channels for the network: grey repeated, alpha left out."""
     return picture[:, :3].expand(-1, 3, -1, -1)
 
 
@@ -213,7 +218,7 @@ def shipped_renderer() -> Path:
 
 
 def save_renderer(model: RenderModel, path: str | Path, notes: dict | None = None) -> None:
-    """Write weights; `notes` say what to know about them: data, steps, measures."""
+    """Write weights. `notes` hold what to know about them: data, steps, measures."""
     save_weights(model, KIND, path, notes)
 
 
@@ -228,7 +233,7 @@ def load_renderer(path: str | Path) -> RenderModel:
 
 @contextmanager
 def _memory_for(what, remedy=REMEDY):
-    """What cannot be had in parts: without memory for it there is a sentence.
+    """Turn a lack of memory, for something that cannot be made in parts, into a sentence.
 
     Raises:
         ValueError: If memory runs out.
@@ -242,14 +247,14 @@ def _memory_for(what, remedy=REMEDY):
 
 
 def _said(error, what, remedy):
-    """The sentence, of torch's own type on graphics cards: by that a host knows to free its models."""
+    """The sentence as an error, of torch's own type on graphics cards: hosts free models on it."""
     kind = torch.cuda.OutOfMemoryError
     kind = kind if isinstance(error, kind) else ValueError
     return kind(f"There is too little memory {what}. {remedy}")
 
 
 def _out_of_memory(error) -> bool:
-    """Whether an error says so: its type on graphics cards, since torch 2.5; its words elsewhere."""
+    """Whether an error is a lack of memory, by its type or by its words."""
     text = str(error).lower()
     return isinstance(error, MemoryError) or any(words in text for words in NO_MEMORY)
 

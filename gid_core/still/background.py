@@ -12,18 +12,18 @@ import torch.nn.functional as F
 from ..shapes import Float, Tensor
 from .filters import box_mean
 
-SURMISED = 1e-12  # weight of what is not known, so that there is always something; halving a side adds four
-AWAY = 2  # px from the matte where the plate starts to take its colours
+UNKNOWN = 1e-12  # weight of an unknown pixel: never 0, so that every mean is defined
+AWAY = 2  # px around the matte whose colours are not used either: its soft edge has mixed colours
 
 
 def fill_background(
     image: Float[Tensor, "c h w"], matte: Float[Tensor, "1 h w"]
 ) -> Float[Tensor, "c h w"]:
-    """The plate: what moves is painted over by what lies around it, mirrored inwards.
+    """The background: what moves is filled from what lies around it, mirrored inwards.
 
     A pixel takes its colour from as far on the other side of its nearest still pixel, so that
-    texture goes on; where that is not still either, from nearer. Nothing is ever taken from what
-    moves, unless everything does.
+    texture continues; where that pixel moves too, from a nearer one. No colour is taken from what
+    moves, unless everything moves.
     """
     from scipy.ndimage import distance_transform_edt
 
@@ -40,30 +40,33 @@ def fill_background(
     ny, nx = torch.from_numpy(nearest).to(image.device).long().flatten(1)[:, target]
     source = ny * width + nx
     still = ~unsafe.flatten()
-    for step in (0.25, 0.5, 1.0):  # the farthest that is still wins
+    for step in (0.25, 0.5, 1.0):  # the farthest still one wins
         sy = (ny + ((ny - y) * step).round().long()).clamp(0, height - 1)
         sx = (nx + ((nx - x) * step).round().long()).clamp(0, width - 1)
         mirrored = sy * width + sx
         source = torch.where(still[mirrored], mirrored, source)
-    plate = image.flatten(1).clone()
-    plate[:, target] = plate[:, source]
-    plate = plate.view_as(image)
-    # Sources of neighbours can lie apart: soften what was filled, more than texture, less than edges.
-    return torch.where(moving, box_mean(box_mean(plate[None], 1), 1)[0], plate)
+    background = image.flatten(1).clone()
+    background[:, target] = background[:, source]
+    background = background.view_as(image)
+    # Neighbours may take their colours from far apart: smooth what was filled, by two 3 x 3 means.
+    return torch.where(moving, box_mean(box_mean(background[None], 1), 1)[0], background)
 
 
 def pull_push(
     picture: Float[Tensor, "b c h w"], known: Float[Tensor, "b 1 h w"]
 ) -> Float[Tensor, "b c h w"]:
-    """What is not known (0, against 1) smoothly from what is around it, however far: pull and push.
+    """Fill unknown pixels smoothly from the known ones around them, however far: pull-push.
 
-    Where nothing is known at all, the mean of the picture. Source: Gortler et al., "The Lumigraph", SIGGRAPH
-    1996, Sec. 5.
+    Where nothing is known at all, the mean of the picture. Source: Gortler et al., "The Lumigraph",
+    SIGGRAPH 1996, Sec. 5.
+
+    Args:
+        known: 1 for known pixels, 0 for unknown ones; in between for a mixture.
     """
     height, width = picture.shape[-2:]
     if max(height, width) == 1:
         return picture
-    weight = known.clamp(min=SURMISED)
+    weight = known.clamp(min=UNKNOWN)
     even = (0, width % 2, 0, height % 2)
     pulled = F.avg_pool2d(F.pad(torch.cat([picture * weight, weight], 1), even), 2)
     coarse = pull_push(pulled[:, :-1] / pulled[:, -1:], (4 * pulled[:, -1:]).clamp(max=1))

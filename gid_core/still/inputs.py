@@ -21,6 +21,26 @@ def overlap(mask: Float[Tensor, "m 1 h w"], anchor: Float[Tensor, "a 1 h2 w2"]) 
     return bool((mask * anchor).any())
 
 
+def accept_images(images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    """Pictures from outside, checked, as float32 in [0, 1].
+
+    Raises:
+        ValueError: As `check_images`.
+    """
+    check_images(images)
+    return images.float().clamp(0, 1)
+
+
+def in_colour(images: Float[Tensor, "b c h w"], i: int) -> Float[Tensor, "1 3 h w"]:
+    """One still of a batch in three channels: grey repeated, alpha left out."""
+    return images[i : i + 1, :3].expand(1, 3, *images.shape[-2:])
+
+
+def clean_mask(mask: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 1 h w"]:
+    """A mask from outside as float32 in [0, 1] on the CPU, NaN taken for 0."""
+    return torch.nan_to_num(mask.float().cpu()).clamp(0, 1)
+
+
 def check_images(images: Float[Tensor, "b c h w"]) -> None:
     """Refuse what is not a batch of pictures.
 
@@ -52,7 +72,7 @@ def fit_mask(
     """
     if mask is None:
         return None
-    mask = torch.nan_to_num(mask.float().cpu()).clamp(0, 1)
+    mask = clean_mask(mask)
     if len(mask) not in (1, batch):
         raise ValueError(
             f"Expected one {name} or one for each of the {batch} stills, got {len(mask)}. "

@@ -21,7 +21,7 @@ def file(tmp_path_factory):
     still, mask = read_still(demo / "still.png")[None], read_mask(demo / "still_mask.png")[None]
     still, mask = (F.avg_pool2d(picture, 2) for picture in (still, mask))
     path = tmp_path_factory.mktemp("page") / "a.html"
-    modes = sample_motion(still, mask, spectrum=SpectrumConfig(kind="modes"))
+    modes, _ = sample_motion(still, mask, spectrum=SpectrumConfig(kind="modes"))
     save_page(path, still, modes, title="A meadow")
     return path
 
