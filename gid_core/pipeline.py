@@ -12,6 +12,7 @@ import torch
 from .config import SpectrumConfig
 from .elastic.prior import ElasticPrior
 from .motion.displacement import Displacement
+from .motion.playback import play
 from .motion.protocol import MotionPrior
 from .motion.retarget import RetargetReport, retarget
 from .motion.spectrum import SpectralVolume
@@ -20,6 +21,8 @@ from .render.renderer import render_frames
 from .shapes import Float, Tensor
 from .still.inputs import accept_images, clean_mask, fit_mask, in_colour
 from .still.moving_area import MovingArea, moving_area
+
+__all__ = ["play", "render", "retarget_motion", "sample_motion"]
 
 log = logging.getLogger("gid")
 Callback = Callable[[int, int], None]

@@ -6,7 +6,8 @@ Splatting colours directly would blur them by an amount that changes from frame 
 would flicker.
 
 Law: where nothing moves and nothing lands, the frame is the still, bit for bit; as the displacement
-goes to zero, the frame goes to the still.
+goes to zero, the frame goes to the still. A colour lies between those it is made of, and what is
+opaque stays opaque: cubic kernels overshoot at edges, so what is read is clamped to its sources.
 
 Source: softmax splatting, Niklaus & Liu 2020. Guided interpolation of a motion: joint bilateral
 upsampling, Kopf et al. 2007.
@@ -37,8 +38,10 @@ class Layers:
     """The two layers of a still, on a canvas that extends past the picture by the largest motion.
 
     still: the picture as it came, straight alpha.
-    plate: the background behind what moves, premultiplied if the still has alpha.
-    layer: the foreground, premultiplied by the matte; the matte is its last channel.
+    premultiplied: the same, its colours times its alpha; the still itself if it has none.
+    plate: the background behind what moves, premultiplied.
+    layer: the foreground times the matte; the matte is its last channel.
+    lowest, highest: of the foreground's colours under a cubic kernel whose second pixel this is.
     origin: (y, x) of the canvas in the picture; negative where it extends past the border.
     points: flat canvas indices of the pixels that move.
     nodes, weights: of each moving pixel, the upper left of the four grid points that it interpolates
@@ -46,8 +49,11 @@ class Layers:
     """
 
     still: Float[Tensor, "c h w"]
+    premultiplied: Float[Tensor, "c h w"]
     plate: Float[Tensor, "c h w"]
     layer: Float[Tensor, "c1 hc wc"]
+    lowest: Float[Tensor, "c hc wc"]
+    highest: Float[Tensor, "c hc wc"]
     origin: tuple[int, int]
     points: Int[Tensor, " n"]
     nodes: Int[Tensor, " n"]
@@ -84,13 +90,15 @@ def separate_layers(
     y, x = rows[points // len(columns)], columns[points % len(columns)]
     nodes, weights = _follow(still[:3], y, x, grid)
     origin = (int(rows[0]), int(columns[0])) if len(points) else (0, 0)
-    return Layers(picture, plate, canvas, origin, points, nodes, weights)
+    span = _colour_span(canvas)
+    return Layers(picture, still, plate, canvas, *span, origin, points, nodes, weights)
 
 
 @dataclass(frozen=True)
 class Moved:
     """A splatted frame, and the fields it was made with.
 
+    frame: premultiplied, where the still has alpha.
     uncovered: disocclusion, the share of each pixel that the still does not show (1 = all of it).
     moved, logits: displacement (px) and importance of every moving pixel of the layers.
     at, by: flat indices of the pixels that content left or arrived at, and how far it moved, px.
@@ -128,7 +136,7 @@ def move(
         displacement: In px of the picture, on the coarse grid.
         importance: Logits; the larger one is in front.
     """
-    still, canvas = layers.still, layers.layer
+    still, canvas = layers.premultiplied, layers.layer
     hole = torch.zeros_like(still[:1])
     if len(layers.points) == 0:
         none = still.new_zeros(0)
@@ -151,15 +159,17 @@ def move(
     touched = far.nonzero().squeeze(1)
 
     target = torch.stack([touched % size[1], touched // size[1]]).to(moved.dtype)
-    read = sample_points(canvas[None], (target - came[:, touched])[None], "bicubic")[0]
-    read = torch.where(landed[touched], read, 0.0)
+    colour, alpha = _sampled(layers, target - came[:, touched])
+    alpha = torch.where(landed[touched], alpha, 0.0)
     y, x = touched // size[1] + layers.origin[0], touched % size[1] + layers.origin[1]
     height, width = still.shape[-2:]
     inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
     at = (y * width + x)[inside]
-    colour, alpha = read[:-1, inside], read[-1:, inside].clamp(0, 1)
-    frame = still.flatten(1).clone()
-    frame[:, at] = straight(colour + (1 - alpha) * layers.plate.flatten(1)[:, at])
+    colour, alpha = colour[:, inside], alpha[:, inside]
+    frame, behind = still.flatten(1).clone(), layers.plate.flatten(1)[:, at]
+    # In this form the sum is exact where both are opaque. Where the matte is too small for its
+    # pixel, the foreground's colour is out of range, and only the composite is in it.
+    frame[:, at] = (behind + alpha * (colour - behind)).clamp(0, 1)
     was = still.new_zeros(1, height * width)
     was[:, at] = (_matte_at(layers, at, (height, width)) - alpha).clamp(0, 1)
     by = far[touched][inside].sqrt()
@@ -209,6 +219,20 @@ def moved_frames(
         yield move(layers, fields[t % FRAMES_AT_A_TIME].to(still), importance)
 
 
+def shown(
+    moved: Moved, premultiplied_frame: Float[Tensor, "c h w"] | None = None
+) -> Float[Tensor, "c h w"]:
+    """A frame with straight alpha: the still itself wherever nothing moved and nothing landed.
+
+    Args:
+        premultiplied_frame: What to show instead of the splatted frame.
+    """
+    made = moved.frame if premultiplied_frame is None else premultiplied_frame
+    frame = moved.layers.still.flatten(1).clone()
+    frame[:, moved.at] = straight(made.flatten(1)[:, moved.at])
+    return frame.view_as(made)
+
+
 def upsample(layers: Layers, field: Float[Tensor, "c gh gw"]) -> Float[Tensor, "c n"]:
     """A coarse field at the moving pixels, interpolated from four grid points each."""
     padded = F.pad(field[None], (1, 1, 1, 1), mode="replicate")[0]
@@ -244,6 +268,33 @@ def _opaque_enough(still, plate, matte):
     lighter = (still - plate) / (1 - plate).clamp(min=1e-3)
     least = torch.maximum(darker, lighter).amax(0, keepdim=True).clamp(0, 1)
     return torch.maximum(matte, torch.minimum(least, 3 * matte))
+
+
+def _colour_span(canvas):
+    """The lowest and highest colour of the foreground in every window of four by four pixels.
+
+    The window of pixel i reaches from i - 1 to i + 2, as a cubic kernel between i and i + 1 does.
+    """
+    colour, matte = canvas[:-1], canvas[-1:]
+    straight_colour = colour / matte.clamp(min=1e-6)
+    ends = []
+    for sign in (-1.0, 1.0):
+        values = torch.where(matte > 0, sign * straight_colour, -torch.inf)
+        wide = F.pad(values[None], (1, 2, 1, 2), value=-torch.inf)
+        end = sign * F.max_pool2d(wide, 4, 1)[0]
+        ends.append(torch.where(end.isfinite(), end, 0.0))
+    return ends
+
+
+def _sampled(layers, position):
+    """Colour, without the matte, and matte of the foreground at (x, y) positions of the canvas."""
+    height, width = layers.layer.shape[-2:]
+    read = sample_points(layers.layer[None], position[None], "bicubic")[0]
+    x, y = position.floor().long()
+    corner = y.clamp(0, height - 1) * width + x.clamp(0, width - 1)
+    lowest, highest = (end.flatten(1)[:, corner] for end in (layers.lowest, layers.highest))
+    colour = read[:-1] / read[-1:].clamp(min=1e-6)
+    return torch.minimum(torch.maximum(colour, lowest), highest), read[-1:].clamp(0, 1)
 
 
 def _matte_at(layers, at, size):

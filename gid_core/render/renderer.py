@@ -19,8 +19,8 @@ from ..config import RendererConfig
 from ..files.weights import load_weights, save_weights
 from ..motion.displacement import Displacement, exposed
 from ..shapes import Float, Tensor
-from ..still.alpha import premultiplied, straight
-from .layers import Moved, moved_frames
+from ..still.alpha import straight
+from .layers import Moved, moved_frames, shown
 from .network import RenderModel, mixed, others_of
 
 log = logging.getLogger("gid")
@@ -55,7 +55,7 @@ class Finisher:
     tile: int = TILE
 
     def finish(self, moved: Moved) -> Float[Tensor, "c h w"]:
-        """The splatted frame, refined by the network wherever anything moved.
+        """The splatted frame, premultiplied, refined by the network wherever anything moved.
 
         Raises:
             ValueError: If there is too little memory for the smallest tile; on graphics cards,
@@ -65,7 +65,7 @@ class Finisher:
             return moved.frame
         padded = self.model.padded
         with _memory_for("what a whole frame could show"), torch.no_grad():
-            frame = padded(premultiplied(moved.frame)[None], "replicate")
+            frame = padded(moved.frame[None], "replicate")
             uncovered = padded(moved.uncovered[None], "replicate")
             fields, by = padded(moved.fields[None]).split((3, 1), 1)
             field, importance = fields.split((2, 1), 1)
@@ -134,12 +134,12 @@ class Finisher:
 
 
 def finisher(model: RenderModel, still: Float[Tensor, "c h w"], tile: int = TILE) -> Finisher:
-    """Prepare a network for a still: the still's features are computed here, once.
+    """Prepare a network for a premultiplied still: its features are computed here, once.
 
     Raises:
         ValueError: If there is too little memory for the features.
     """
-    still = model.padded(premultiplied(still)[None], "replicate")
+    still = model.padded(still[None], "replicate")
     with _memory_for("the features of a whole still"), torch.no_grad():
         pyramid = model.pyramid(_in_colour(still).to(model.shares.weight))
         return Finisher(model, still, pyramid, tile)
@@ -171,40 +171,48 @@ def render_frames(
     Raises:
         ValueError: If there is too little memory for a frame.
     """
-    at_work = None if model is None else finisher(model, still)
-    moments = 1
+    at_work, moments = None, 1
     if shutter > 0:
         motion, moments = exposed(motion, item, shutter, tuple(still.shape[-2:]))
     wanted = range(motion.frames // moments) if frames is None else frames
     single = [t * moments + i for t in wanted for i in range(moments)]
-    shown = []
+    taken = []
     with _memory_for("a frame", SMALLER):
         for moved in moved_frames(still, motion, item, matte, single, near):
-            frame = moved.frame if at_work is None else at_work.finish(moved)
-            shown.append((frame, moved.uncovered))
-            if len(shown) == moments:
-                yield shown[0] if moments == 1 else _mean(shown, still)
-                shown = []
+            if model is not None and at_work is None:
+                at_work = finisher(model, moved.layers.premultiplied)
+            taken.append((moved, moved.frame if at_work is None else at_work.finish(moved)))
+            if len(taken) == moments:
+                yield _exposure(taken)
+                taken = []
 
 
-def _mean(shown, still):
-    """The mean of moments; a pixel that is the still's in all of them stays it, bit for bit."""
-    frames, holes = (torch.stack(x) for x in zip(*shown))
-    same = (frames == still).all(0)
-    mean = straight(torch.stack([premultiplied(frame) for frame in frames]).mean(0))
-    return torch.where(same, still, mean), holes.mean(0)
+def _exposure(taken):
+    """The mean of moments and of their disocclusion, of which there may be one."""
+    if len(taken) == 1:
+        ((moved, frame),) = taken
+        return shown(moved, frame), moved.uncovered
+    still = taken[0][0].layers.still
+    mean = straight(torch.stack([frame for _, frame in taken]).mean(0))
+    moved = torch.zeros_like(still[0], dtype=torch.bool)
+    for one, _ in taken:
+        moved.view(-1)[one.at] = True
+    hole = torch.stack([one.uncovered for one, _ in taken]).mean(0)
+    return torch.where(moved, mean, still), hole
 
 
 def _where_it_moved(moved, mix):
-    """The premultiplied mix where anything moved; elsewhere the frame itself, without rounding."""
-    made, frame = straight(mix), moved.frame
+    """The mix, premultiplied, where anything moved; alpha is always that of the layers."""
+    frame = moved.frame
     # Whatever the weights are, no NaN or infinity may reach the picture.
-    touched = (moved.fields[3:] > 0) & made.isfinite()
+    touched = (moved.fields[3:] > 0) & mix.isfinite()
     if len(frame) == 4:
-        # Alpha is that of the layers; a mix whose alpha is about 0 has no defined colour.
-        touched = touched & (mix[3:] > SEEN)
-        touched[3] = False
-    return torch.where(touched, made, frame)
+        # A mix whose alpha is about 0 has no defined colour.
+        seen = mix[3:] > SEEN
+        colour = (mix[:3] / mix[3:].clamp(min=SEEN)).clamp(0, 1) * frame[3:]
+        mix = torch.cat([colour, frame[3:]])
+        touched = touched & seen
+    return torch.where(touched, mix, frame)
 
 
 def _in_colour(picture):
