@@ -24,6 +24,7 @@ from ..motion.displacement import FRAMES_AT_A_TIME, Displacement
 from ..shapes import Float, Int, Tensor
 from ..still.alpha import premultiplied, straight
 from ..still.background import fill_background
+from ..still.filters import dilated
 from ..still.grid import sample_points
 from .splat import IMPORTANCE_RANGE, normalize_splat, softmax_weight, splat_points
 
@@ -85,7 +86,7 @@ def separate_layers(
     canvas = layer[:, _mirrored(rows, height)][:, :, _mirrored(columns, width)]
     canvas = canvas * _goes_past(matte[0] > 0, rows, columns)
     alpha = canvas[-1:]
-    near = F.max_pool2d(alpha[None], 2 * MARGIN + 1, 1, MARGIN)[0, 0] > 0
+    near = dilated(alpha, MARGIN)[0] > 0
     points = near.flatten().nonzero().squeeze(1)
     y, x = rows[points // len(columns)], columns[points % len(columns)]
     nodes, weights = _follow(still[:3], y, x, grid)
@@ -281,7 +282,7 @@ def _colour_span(canvas):
     for sign in (-1.0, 1.0):
         values = torch.where(matte > 0, sign * straight_colour, -torch.inf)
         wide = F.pad(values[None], (1, 2, 1, 2), value=-torch.inf)
-        end = sign * F.max_pool2d(wide, 4, 1)[0]
+        end = sign * F.max_pool2d(F.max_pool2d(wide, (4, 1), 1), (1, 4), 1)[0]
         ends.append(torch.where(end.isfinite(), end, 0.0))
     return ends
 

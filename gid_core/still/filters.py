@@ -11,6 +11,13 @@ import torch.nn.functional as F
 from ..shapes import Float, Tensor
 
 
+def dilated(values: Float[Tensor, "c h w"], radius: int) -> Float[Tensor, "c h w"]:
+    """The largest value within a square of 2 radius + 1 pixels to a side."""
+    k = 2 * radius + 1
+    rows = F.max_pool2d(values[None], (k, 1), 1, (radius, 0))
+    return F.max_pool2d(rows, (1, k), 1, (0, radius))[0]
+
+
 def guided_filter(
     guide: Float[Tensor, "1 3 h w"], values: Float[Tensor, "1 1 h w"], radius: int, eps: float
 ) -> Float[Tensor, "1 1 h w"]:
