@@ -15,6 +15,7 @@ LAYERS = [  # wings, and the files at the root; each imports from those above it
     {"still"},
     {"motion"},
     {"elastic", "scenes", "footage", "files"},
+    {"recognition"},
     {"diffusion", "evaluation"},
     {"render"},
     {"poke", "training", "pipeline"},
