@@ -16,11 +16,11 @@ from .motion.playback import play
 from .motion.protocol import MotionPrior
 from .motion.retarget import RetargetReport, retarget
 from .motion.spectrum import SpectralVolume
+from .recognition.moving_area import MovingArea, moving_area
 from .render.network import RenderModel
 from .render.renderer import render_frames
 from .shapes import Float, Tensor
 from .still.inputs import accept_images, clean_mask, fit_mask, in_colour
-from .still.moving_area import MovingArea, moving_area
 
 __all__ = ["play", "render", "retarget_motion", "sample_motion"]
 

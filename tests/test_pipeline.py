@@ -1,5 +1,6 @@
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import oracles
 import pytest
@@ -7,6 +8,7 @@ import torch
 
 from gid_core.config import ElasticConfig, SpectrumConfig
 from gid_core.elastic.prior import ElasticPrior
+from gid_core.files.stills import read_still
 from gid_core.motion.displacement import Displacement
 from gid_core.motion.playback import play
 from gid_core.motion.retarget import retarget
@@ -14,8 +16,9 @@ from gid_core.motion.spectrum import (
     SpectralVolume,
 )
 from gid_core.pipeline import batch_of, render, retarget_motion, sample_motion
+from gid_core.recognition.moving_area import what_sways
 from gid_core.render.renderer import render_frames
-from gid_core.still.matte import flexibility, refine_mask
+from gid_core.still.matte import refine_mask
 
 MODEL = ElasticPrior(ElasticConfig(longest_side=24))
 BANDS = SpectrumConfig(bands=4, duration_s=2.0, amplitude_pct=2.0)
@@ -84,13 +87,11 @@ def test_refining_is_a_choice(stalk):
     assert torch.equal(sample(image, loose).mask, refine_mask(image, loose))
 
 
-def test_without_a_mask_one_is_guessed(rng):
-    image = 0.6 * torch.ones(1, 3, 32, 48)
-    leaves = torch.tensor([0.2, 0.9, 0.1]).view(3, 1, 1) * torch.rand(1, 32, 24, generator=rng)
-    image[..., :24] = leaves
-    guess = flexibility(image)
-    assert torch.equal(sample(image, refine=False).mask, guess)
-    assert torch.equal(sample(image).mask, refine_mask(image, guess))
+def test_without_a_mask_what_sways_is_recognized():
+    image = read_still(Path(__file__).parents[1] / "docs/demo/still.png")[None, :3, ::3, ::3]
+    recognized = what_sways(image)
+    assert torch.equal(sample(image, refine=False).mask, recognized)
+    assert torch.equal(sample(image).mask, refine_mask(image, recognized))
 
 
 @pytest.mark.parametrize("bad", [float("nan"), -1.0, 2.0, float("inf")])
@@ -236,6 +237,6 @@ def test_a_transfer_takes_masks_as_sampling_does(batch, rng):
     expected, same = retarget(motion, refined)
     assert torch.equal(got.coeffs, expected.coeffs) and report == same
     guessed, _ = retarget_motion(motion, images, refine=False)
-    assert torch.equal(guessed.mask[:1], flexibility(images[:1]))
+    assert torch.equal(guessed.mask[:1], what_sways(images[:1]))
     with pytest.raises(ValueError, match="Expected one mask"):
         retarget_motion(motion, images, masks[[0, 0, 1]])

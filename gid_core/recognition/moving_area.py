@@ -1,0 +1,71 @@
+"""What may move in a still, and who decided it.
+
+Law: this is the one place that decides. A painted mask always wins; without one the motion prior
+finds what moves, if it can, and else the recognizer says what sways.
+"""
+
+from dataclasses import dataclass
+
+from ..shapes import Float, Tensor
+from ..still.matte import refine_mask
+from .model import Recognizer, load_recognizer, recognize, shipped
+
+SWAYS = 0.5  # chance from which a place counts as swaying
+FEW = 1e-3  # share of the picture below which nothing sways
+
+
+@dataclass(frozen=True)
+class MovingArea:
+    """What may move in one still.
+
+    matte: 1 = moves, 0 = stays; None where the motion prior finds it while it samples.
+    source: "painted", "recognized", or "found by the motion model".
+    refined: Whether the mask was fitted to the picture.
+    """
+
+    matte: Float[Tensor, "1 1 h w"] | None
+    source: str
+    refined: bool
+
+    def __str__(self) -> str:
+        if self.matte is None:
+            return "No mask: the motion model finds what moves."
+        how = "fitted to the picture" if self.refined else "used as it is"
+        if self.source == "painted":
+            return f"The painted mask is {how}."
+        if not self.matte.any():
+            return "No mask, and nothing here looks as if it could sway: paint what may move."
+        share = 100 * float(self.matte.mean())
+        return f"No mask: what sways was recognized, {share:.0f} % of the picture, and {how}."
+
+
+def moving_area(
+    still: Float[Tensor, "1 3 h w"],
+    painted: Float[Tensor, "1 1 h w"] | None,
+    refine: bool = True,
+    prior_finds_it: bool = False,
+    recognizer: Recognizer | None = None,
+) -> MovingArea:
+    """Decide what may move.
+
+    Args:
+        painted: What someone painted; None if nobody did.
+        refine: Fit the mask to the picture; else it is used as it is.
+        prior_finds_it: Whether the motion prior finds what moves by itself.
+        recognizer: Who says what sways where nobody painted; the shipped one by default.
+    """
+    if painted is None and prior_finds_it:
+        return MovingArea(None, "found by the motion model", False)
+    if painted is not None:
+        return MovingArea(refine_mask(still, painted) if refine else painted, "painted", refine)
+    mask = what_sways(still, recognizer)
+    return MovingArea(refine_mask(still, mask) if refine else mask, "recognized", refine)
+
+
+def what_sways(
+    still: Float[Tensor, "1 3 h w"], recognizer: Recognizer | None = None
+) -> Float[Tensor, "1 1 h w"]:
+    """1 where the recognizer sees something that sways, else 0; all 0 where it is next to nothing."""
+    recognizer = load_recognizer(shipped()).eval() if recognizer is None else recognizer
+    mask = (recognize(recognizer, still).sways > SWAYS).float()
+    return mask if mask.mean() >= FEW else 0 * mask
