@@ -1,11 +1,11 @@
-"""From strips on pieces to a cloud of lit points: outlines, normals, light, shadows, texture.
+"""Turn the strips of a scene into a cloud of shaded points: outlines, normals, light, texture.
 
-Light is worked out once, in the still, and moves along with its point: colours are constant in time, as
-optical flow assumes.
+Shading is computed once, in the still, and each point keeps its colour: colours are constant in
+time, as optical flow assumes.
 
-Convention: strips in picture heights, points in px of the still; colour is linear light.
+Convention: strips in picture heights, points in px of the still; colours are linear light.
 
-Source: Lambert's law with light let through; shadows by marching a height field towards the light.
+Source: Lambert's law with transmitted light; shadows by ray marching a height field to the light.
 """
 
 import math
@@ -18,18 +18,19 @@ from ..shapes import Float, Int, Tensor
 from .builder import SceneBuilder
 from .textures import PAGE, blur, uniform
 
-SPACING = 0.68  # of points, in cells: a lattice this fine meets every cell, however it is turned
-OFF_SCREEN = 0.15  # picture heights past the border that points are kept: they may come in
+SPACING = 0.68  # of points, in cells: so fine a lattice has a point in every cell at any rotation
+OFF_SCREEN = 0.15  # picture heights outside the border where points are kept: they may come in
 OUTLINE = ("base", "angle", "length", "width", "start", "end", "bend")
 OUTLINE_ONLY = set(OUTLINE) - {"length", "width"}
-SHADOW_STEPS = (0.008, 0.02, 0.045, 0.1)  # picture heights towards the light
+SHADOW_STEPS = (0.008, 0.02, 0.045, 0.1)  # of the ray towards the light, picture heights
 
 
 @dataclass(frozen=True)
 class Slab:
-    """Points that are in focus together, those in front last.
+    """Points at one distance of focus, ordered from back to front.
 
-    position: px of the still; piece: what they ride on; light: linear colour; blur: sigma in px.
+    position: px of the still. piece: index of the piece that carries each point.
+    light: colour in linear light. blur: sigma of the defocus in px.
     """
 
     position: Float[Tensor, "m 2"]
@@ -40,12 +41,17 @@ class Slab:
 
 @dataclass(frozen=True)
 class Light:
-    """Sun and sky. towards: unit vector to the sun (x right, y down, z to the viewer)."""
+    """Sun and sky.
+
+    towards: unit vector to the sun (x right, y down, z to the viewer).
+    sun, sky: their colours in linear light.
+    contrast: darkness of shadows, 0 to 1.
+    """
 
     towards: Float[Tensor, " 3"]
     sun: Float[Tensor, " 3"]
     sky: Float[Tensor, " 3"]
-    contrast: float  # how dark shadows are
+    contrast: float
 
     @classmethod
     def drawn(cls, generator):
@@ -62,10 +68,24 @@ class Light:
 
 
 def points_of(
-    stage: SceneBuilder, size, cells, surfaces, light: Light, first: int, dim: float, sigma: float
+    builder: SceneBuilder,
+    size: tuple[int, int],
+    cells: int,
+    pages: Float[Tensor, "p 3 n n"],
+    light: Light,
+    first: int,
+    dim: float,
+    blur_px: float,
 ) -> Slab:
-    """The strips of a stage as points, lit, those in front last."""
-    table = {name: torch.cat([s[name] for s in stage.strips]) for name in stage.strips[0]}
+    """The strips of a scene under construction as shaded points, ordered from back to front.
+
+    Args:
+        size: Of the still, px. cells: of the z-buffer, per pixel and axis.
+        pages: Texture pages, in the order of `textures.PAGES`.
+        first: Index that the builder's first piece has in the whole scene.
+        dim: Factor on all colours.
+    """
+    table = {name: torch.cat([s[name] for s in builder.strips]) for name in builder.strips[0]}
     aspect = size[1] / size[0]
     reach = (table["length"] + table["width"])[:, None] + OFF_SCREEN
     edge = torch.tensor([aspect, 1.0])
@@ -80,7 +100,7 @@ def points_of(
     across = across[strip]
     u = ((number // across) + 0.5) / along[strip]
     v = 2 * ((number % across) + 0.5) / across - 1
-    position, angle = _laid_out({name: table[name][strip] for name in OUTLINE}, u, v)
+    position, angle = _placed({name: table[name][strip] for name in OUTLINE}, u, v)
     near = (position[:, 0] > -OFF_SCREEN) & (position[:, 0] < aspect + OFF_SCREEN)
     near &= (position[:, 1] > -OFF_SCREEN) & (position[:, 1] < 1 + OFF_SCREEN)
     keep = near.nonzero().squeeze(1)
@@ -90,22 +110,25 @@ def points_of(
 
     normal = _normals(at, angle, u, v)
     facing = normal @ light.towards
-    through = at["through"] * (-facing).clamp(min=0) * 0.8
-    seen = _unshadowed(position, at["z"], light.towards, aspect, size[0])
-    shade = (facing.clamp(min=0) + through) * (1 - light.contrast * (1 - seen[0]))
-    sky = (0.55 - 0.45 * normal[:, 1]) * (1 - 0.75 * light.contrast * (1 - seen[1]))
-    albedo = at["colour"] * _surface(at, surfaces, u, v, strip)
+    transmitted = at["transmission"] * (-facing).clamp(min=0) * 0.8
+    sunlit, open_sky = _visibility(position, at["z"], light.towards, aspect, size[0])
+    shade = (facing.clamp(min=0) + transmitted) * (1 - light.contrast * (1 - sunlit))
+    sky = (0.55 - 0.45 * normal[:, 1]) * (1 - 0.75 * light.contrast * (1 - open_sky))
+    albedo = at["colour"] * _texture(at, pages, u, v, strip)
     albedo = albedo * (1 + at["rib"] * torch.exp(-(v / 0.12).square()))[:, None]
-    lit = shade[:, None] * light.sun + sky[:, None] * light.sky + at["glow"][:, None]
-    # Light that comes through a leaf is yellower.
-    yellow = (through / (shade + 0.2))[:, None] * torch.tensor([0.35, 0.25, -0.5])
+    lit = shade[:, None] * light.sun + sky[:, None] * light.sky + at["emission"][:, None]
+    # Light that is transmitted by a leaf is yellower.
+    yellow = (transmitted / (shade + 0.2))[:, None] * torch.tensor([0.35, 0.25, -0.5])
     colour = albedo * lit * (1 + yellow).clamp(min=0.2) * dim
     pixels = position * size[0] - 0.5
-    return Slab(pixels, at["piece"] + first, colour, sigma)
+    return Slab(pixels, at["piece"] + first, colour, blur_px)
 
 
-def _laid_out(at, u, v):
-    """Places on strips, and the direction along them: an arc, as wide as the outline says."""
+def _placed(at, u, v):
+    """Positions on strips, and the direction of the midline there: an arc with an outline.
+
+    u: 0 to 1 along the strip. v: -1 to 1 across it.
+    """
     bend = at["bend"] * u
     chord = at["length"] * u * torch.sinc(bend / (2 * math.pi))
     middle = at["angle"] + bend / 2
@@ -120,7 +143,7 @@ def _laid_out(at, u, v):
 
 
 def _normals(at, angle, u, v):
-    """Unit normals: tilted, folded along the midrib, rounded across and along."""
+    """Unit normals: tilted, folded along the midrib, rounded across and along the strip."""
     aside = at["fold"] * v.sign() + at["round"] * v
     ahead = at["along"] * (2 * u - 1)
     phase = at["wave_from"] + u * (at["wave_to"] - at["wave_from"])
@@ -131,19 +154,19 @@ def _normals(at, angle, u, v):
     return normal / normal.norm(dim=1, keepdim=True)
 
 
-def _surface(at, surfaces, u, v, strip):
-    """The texture's factor at every point, from a place of its own on the page for every strip."""
+def _texture(at, pages, u, v, strip):
+    """The texture's factor at every point. Every strip reads the page at another offset."""
     offset = (strip * 0.618034) % 1
     own = at["texel_x"] < 0
     x = u * at["length"] * 3.0 + torch.where(own, offset, at["texel_x"])
     y = v * at["width"] * 1.5 + torch.where(own, offset * 7.3, at["texel_y"])
     x, y = x % 1 * PAGE, y % 1 * PAGE
-    texel = surfaces[at["page"].long(), :, y.long() % PAGE, x.long() % PAGE]
+    texel = pages[at["page"].long(), :, y.long() % PAGE, x.long() % PAGE]
     return (1 + at["texture"][:, None] * (texel - 1)).clamp(min=0.05)
 
 
-def _unshadowed(position, z, towards, aspect, height):
-    """(share of the sun, share of the sky) that reaches every point: 0 in deep shade, 1 in the open."""
+def _visibility(position, z, towards, aspect, height):
+    """(share of the sun, share of the sky) seen by every point: 0 in deep shade, 1 in the open."""
     rows = max(16, min(height, 160))
     shape = rows, max(16, round(rows * aspect))
     border = round(OFF_SCREEN * rows)
@@ -164,8 +187,8 @@ def _unshadowed(position, z, towards, aspect, height):
         ).flatten()
 
     sun = torch.ones_like(z)
-    for way in SHADOW_STEPS:
-        above = read(front, way * step) - (z + way * towards[2] + 0.004)
-        sun = torch.minimum(sun, 1 - torch.sigmoid(above / (0.15 * way)))
+    for length in SHADOW_STEPS:
+        above = read(front, length * step) - (z + length * towards[2] + 0.004)
+        sun = torch.minimum(sun, 1 - torch.sigmoid(above / (0.15 * length)))
     sky = torch.exp(-6.0 * (read(wide, 0 * step) - z).clamp(min=0))
     return sun, sky

@@ -1,12 +1,14 @@
-"""Scenes whose truth is known exactly: a still, any later frame, and every pixel's motion between.
+"""Synthetic scenes with exact ground truth: a still, any later frame, every pixel's motion.
 
-A scene is a cloud of coloured points on rigid pieces, in slabs from back to front. A frame moves the
-points and lets the nearest in every cell of a fine grid be seen, so occlusion and disocclusion come by
-themselves; the cells are averaged to pixels, and slabs out of focus blurred.
+A scene is a cloud of coloured points on rigid pieces, in slabs from back to front. A frame moves
+the points into a z-buffer of fine cells and keeps the front-most point of every cell, so occlusion
+and disocclusion need no rule of their own. Cells are averaged to pixels; slabs out of focus are
+blurred.
 
-Law: D(p, t) = Re sum_k S_k(p) (q_k(t) - q_k(0)): frame 0 is the still. A frame depends on (seed, t) alone.
+Law: D(p, t) = Re sum_k S_k(p) (q_k(t) - q_k(0)), so frame 0 is the still. A frame depends on
+(seed, t) alone.
 
-Source: ours; z-buffered point rendering after Pfister et al. 2000 ("Surfels").
+Source: our own; z-buffered point rendering after Pfister et al. 2000 ("Surfels").
 """
 
 from collections.abc import Callable
@@ -19,29 +21,29 @@ from einops import rearrange
 
 from ..motion.coords import harmonic_coords
 from ..motion.spectrum import SpectralVolume
-from ..scenes import hangings, plants
 from ..shapes import Complex, Float, Int, Tensor
 from ..still.grid import pixel_grid, resize_displacement
+from . import hangings, plants
 from .builder import SceneBuilder, add_props, open_builder
 from .point_cloud import Light, Slab, points_of
 from .textures import (
     BACKGROUNDS,
-    at_home,
     blur,
     choose,
+    default_on,
     develop,
     integers,
-    made_on,
     normal,
+    on_own_device,
     pages,
     photograph_pages,
     uniform,
 )
 
-STILL_PX = 0.05  # what can move by less than this stands still, in px of the picture
-ALIKE_PX = 0.1  # what has moved as far as this pixel, within this, shows what the pixel showed
+STATIC_PX = 0.05  # px of the picture: a piece that can move by less counts as static
+SAME_MOTION_PX = 0.1  # px: points whose displacements differ by less do not occlude each other
 
-# How each kind is added to a stage, and what it may stand before.
+# The function that adds each kind to a scene, and the backgrounds it may have.
 KINDS: dict[str, tuple[Callable[[SceneBuilder], None], tuple[str, ...]]] = {
     "tree": (plants.tree, ("landscape", "sky", "landscape", "street")),
     "foliage": (plants.foliage, ("sky", "foliage", "foliage", "landscape", "wall", "street")),
@@ -58,7 +60,7 @@ KINDS: dict[str, tuple[Callable[[SceneBuilder], None], tuple[str, ...]]] = {
 
 @dataclass(frozen=True)
 class Film:
-    """How light becomes a picture: the arguments of `develop`, and the deviation of its grain."""
+    """Tone mapping: the arguments of `develop`, and the standard deviation of the grain."""
 
     exposure: float
     contrast: float
@@ -70,10 +72,11 @@ class Film:
 
 @dataclass(frozen=True)
 class Frame:
-    """A moment of a scene.
+    """One frame of a scene with its ground truth.
 
-    displacement: from the still to here, px, at the still's pixels.
-    visible: 1 where what the still's pixel shows, or what moves along with it, is still seen.
+    displacement: from the still to this frame, px, at the still's pixels.
+    visible: 1 where the point that the still's pixel shows is not occluded in this frame, or only
+        by points that move along with it.
     """
 
     image: Float[Tensor, "3 h w"]
@@ -83,7 +86,12 @@ class Frame:
 
 @dataclass(frozen=True)
 class Scene:
-    """A scene, complete. Pieces: pivot (px), shift (px) and strain (1) per band."""
+    """A complete scene.
+
+    pivot, shift, strain: of every piece, px, px and 1; shift and strain per band.
+    cells: of the z-buffer, per pixel and axis.
+    front_points: for every slab, the front-most point in every cell of the still, or -1.
+    """
 
     kind: str
     size: tuple[int, int]
@@ -94,75 +102,75 @@ class Scene:
     slabs: tuple[Slab, ...]
     background: Float[Tensor, "3 h w"]
     film: Film
-    cells: int  # per pixel and axis
+    cells: int
     seed: int
-    first: tuple[Int[Tensor, " c"], ...] = ()  # the point seen in every cell of the still, or -1
+    front_points: tuple[Int[Tensor, " c"], ...] = ()
 
     @cached_property
-    @at_home
+    @on_own_device
     def still(self) -> Float[Tensor, "3 h w"]:
-        return self._picture(self.first, 0.0)
+        return self._picture(self.front_points, 0.0)
 
     @cached_property
-    @at_home
+    @on_own_device
     def mask(self) -> Float[Tensor, "1 h w"]:
-        """Where anything moves by more than a hair, as far as it covers the pixel."""
+        """How much of every pixel is covered by pieces that can move, 0 to 1."""
         reach = torch.zeros(len(self.pivot))
         for slab in self.slabs:
-            far = (slab.position - self.pivot[slab.piece]).norm(dim=1)
-            reach = reach.scatter_reduce(0, slab.piece, far, "amax")
-        # At most: the peaks of the bands add up.
+            distance = (slab.position - self.pivot[slab.piece]).norm(dim=1)
+            reach = reach.scatter_reduce(0, slab.piece, distance, "amax")
+        # An upper bound: as if the peaks of all bands came together.
         peak = 2 * self.shift.abs().sum(1).norm(dim=1)
         peak = peak + 2 * self.strain.abs().sum(1).flatten(1).norm(dim=1) * reach
-        seen = torch.zeros(1, *self.size)
-        for slab, winner in zip(self.slabs, self.first):
-            moves = (winner >= 0) & (peak[slab.piece[winner.clamp(min=0)]] > STILL_PX)
-            share = blur(self._pool(moves.float()[None]), slab.blur)
-            covered = blur(self._pool((winner >= 0).float()[None]), slab.blur)
-            seen = seen * (1 - covered) + share
-        return seen.clamp(0, 1)
+        mask = torch.zeros(1, *self.size)
+        for slab, front in zip(self.slabs, self.front_points):
+            moves = (front >= 0) & (peak[slab.piece[front.clamp(min=0)]] > STATIC_PX)
+            moving = blur(self._pool(moves.float()[None]), slab.blur)
+            covered = blur(self._pool((front >= 0).float()[None]), slab.blur)
+            mask = mask * (1 - covered) + moving
+        return mask.clamp(0, 1)
 
-    @at_home
+    @on_own_device
     def frame(self, t_s: float) -> Frame:
-        """The picture at a time, with where the still's pixels have gone."""
+        """The picture at a time, with the displacement and visibility of the still's pixels."""
         motion = self._piece_motion(t_s)
-        winners = self._winners(t_s, motion)
-        moved = torch.zeros(2, *self.size)
+        fronts = self._front_points(t_s, motion)
+        displacement = torch.zeros(2, *self.size)
         visible = torch.ones(1, *self.size)
         height, width = self.size
-        for number, (slab, pixels, point) in enumerate(self._shown):
+        for number, (slab, pixels, point) in enumerate(self._still_points):
             field = self._at_points(slab, point, motion)
-            moved.flatten(1)[:, pixels] = field.T
-            there = slab.position[point] + field
-            cell, inside = self._cell_of(there)
-            seen = winners[number][cell]
-            ok = inside & (seen >= 0)
-            seen = seen.clamp(min=0)
-            # Pieces of one cloth or stem overlap at their joints, and hide nothing there.
-            apart = (self._at_points(slab, seen, motion) - field).norm(dim=1)
-            ok &= (slab.piece[seen] == slab.piece[point]) | (apart < ALIKE_PX)
+            displacement.flatten(1)[:, pixels] = field.T
+            cell, inside = self._cell_of(slab.position[point] + field)
+            front = fronts[number][cell]
+            ok = inside & (front >= 0)
+            front = front.clamp(min=0)
+            # Pieces of one cloth or stem overlap at their joints without occluding each other.
+            difference = (self._at_points(slab, front, motion) - field).norm(dim=1)
+            ok &= (slab.piece[front] == slab.piece[point]) | (difference < SAME_MOTION_PX)
             x = (pixels % width + field[:, 0]).round().long().clamp(0, width - 1)
             y = (pixels // width + field[:, 1]).round().long().clamp(0, height - 1)
             at = y * width + x
-            for front, covering in zip(winners[number + 1 :], self.slabs[number + 1 :]):
-                ok &= ~self._covered(covering, front).flatten()[at]
+            for nearer, nearer_front in zip(self.slabs[number + 1 :], fronts[number + 1 :]):
+                ok &= ~self._covered(nearer, nearer_front).flatten()[at]
             visible.view(-1)[pixels] = ok.float()
-        for slab, winner in zip(self.slabs, winners):
-            visible = torch.where(self._bare & self._covered(slab, winner), 0.0, visible)
-        return Frame(self._picture(winners, t_s), moved, visible)
+        for slab, front in zip(self.slabs, fronts):
+            occluded = self._shows_background & self._covered(slab, front)
+            visible = torch.where(occluded, 0.0, visible)
+        return Frame(self._picture(fronts, t_s), displacement, visible)
 
-    @at_home
+    @on_own_device
     def image_at(self, t_s: float) -> Float[Tensor, "3 h w"]:
-        """The picture at a time, without its truth."""
-        return self._picture(self._winners(t_s), t_s)
+        """The picture at a time, without the ground truth."""
+        return self._picture(self._front_points(t_s), t_s)
 
-    @at_home
+    @on_own_device
     def spectrum(self, grid: tuple[int, int] | None = None) -> SpectralVolume:
-        """The motion as a spectral volume on a grid, the picture's own by default."""
+        """The motion as a spectral volume on a grid, by default the picture's own."""
         height, width = self.size
         k = len(self.frequencies_hz)
         coeffs = torch.zeros(height * width, k, 2, dtype=torch.complex64)
-        for slab, pixels, point in self._shown:
+        for slab, pixels, point in self._still_points:
             coeffs[pixels] = self._coeffs_at(slab, point)
         field = rearrange(torch.view_as_real(coeffs), "(h w) k xy c -> c k xy h w", h=height)
         if grid is not None and grid != self.size:
@@ -179,14 +187,14 @@ class Scene:
     # --- points -----------------------------------------------------------------------------------
 
     def _coeffs_at(self, slab, point):
-        """S_k of points, n k 2."""
+        """S_k of points of a slab, n k 2."""
         piece = slab.piece[point]
         rel = (slab.position[point] - self.pivot[piece])[:, None].to(torch.complex64)
         strain = self.strain[piece]
         return self.shift[piece] + strain[..., 0] * rel[..., :1] + strain[..., 1] * rel[..., 1:]
 
     def _piece_motion(self, t_s):
-        """(displacement at the pivot, strain) of every piece, real: n 2 and n 2 2."""
+        """(displacement at the pivot, strain) of every piece at a time: real, n 2 and n 2 2."""
         times = torch.tensor([0.0, t_s], dtype=torch.float64)
         q = harmonic_coords(self.frequencies_hz, times).to(torch.complex64)
         q = q[:, 1] - q[:, 0]
@@ -196,6 +204,7 @@ class Scene:
         return played[:, :2], played[:, 2:].view(-1, 2, 2)
 
     def _at_points(self, slab, point, motion):
+        """Displacement of points of a slab, n 2; of all its points without `point`."""
         piece = slab.piece if point is None else slab.piece[point]
         position = slab.position if point is None else slab.position[point]
         rel = position - self.pivot[piece]
@@ -205,14 +214,14 @@ class Scene:
         return motion[0][piece] + torch.stack([x, y], 1)
 
     def _cell_of(self, position):
-        """Flat index of the cell that every position lies in, and whether it lies in the picture."""
+        """(flat index of the cell at every position, whether the position is in the picture)."""
         height, width = (n * self.cells for n in self.size)
         x, y = ((position + 0.5) * self.cells).floor().long().unbind(1)
         inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
         return torch.where(inside, y * width + x, 0), inside
 
-    def _winners(self, t_s, motion=None):
-        """The point seen in every cell, slab by slab; -1 where none is."""
+    def _front_points(self, t_s, motion=None):
+        """For every slab, the front-most point in every cell at a time, or -1."""
         if motion is None:
             motion = self._piece_motion(t_s)
         count = self.size[0] * self.size[1] * self.cells**2
@@ -224,21 +233,22 @@ class Scene:
         return result
 
     def _pool(self, cells):
-        """Cells, c flat, averaged to pixels."""
+        """Average cells (c, flat) to pixels (c h w)."""
         grid = [n * self.cells for n in self.size]
         return F.avg_pool2d(cells.view(1, -1, *grid), self.cells)[0]
 
-    def _light(self, winners):
+    def _light(self, fronts):
+        """The picture in linear light: the background with every slab composited over it."""
         light = self.background
-        for slab, winner in zip(self.slabs, winners):
-            hit = winner >= 0
-            layer = torch.cat([slab.light[winner.clamp(min=0)], torch.ones(len(hit), 1)], 1)
+        for slab, front in zip(self.slabs, fronts):
+            hit = front >= 0
+            layer = torch.cat([slab.light[front.clamp(min=0)], torch.ones(len(hit), 1)], 1)
             layer = blur(self._pool((layer * hit[:, None]).T), slab.blur)
             light = light * (1 - layer[3:]) + layer[:3]
         return light
 
-    def _picture(self, winners, t_s):
-        film, light = self.film, self._light(winners)
+    def _picture(self, fronts, t_s):
+        film, light = self.film, self._light(fronts)
         picture = develop(
             light, film.exposure, film.contrast, film.saturation, film.warmth, film.vignette
         )
@@ -247,45 +257,51 @@ class Scene:
             picture = picture + film.grain * normal(generator, *picture.shape)
         return picture.clamp(0, 1)
 
-    def _covered(self, slab, winner):
-        """The pixels a slab is seen at, 1 h w: by their middle, or where it is blurred by their half."""
+    def _covered(self, slab, front):
+        """Which pixels a slab covers, 1 h w.
+
+        A sharp slab covers a pixel if it covers its middle cell; a blurred slab, if it covers half.
+        """
         if slab.blur:
-            return blur(self._pool((winner >= 0).float()[None]), slab.blur) > 0.5
-        return (winner[self._middles] >= 0).view(1, *self.size)
+            return blur(self._pool((front >= 0).float()[None]), slab.blur) > 0.5
+        return (front[self._middle_cells] >= 0).view(1, *self.size)
 
     @cached_property
-    def _middles(self):
+    def _middle_cells(self):
         """The cell in the middle of every pixel."""
         x, y = pixel_grid(*self.size, like=self.background).long() * self.cells + self.cells // 2
         return (y * (self.size[1] * self.cells) + x).flatten()
 
     @cached_property
-    def _shown(self):
-        """Per slab: the still's pixels that show it, and the point in the middle of each."""
+    def _still_points(self):
+        """For every slab: (slab, the still's pixels that show it, the point that each shows)."""
         free = torch.ones(self.size[0] * self.size[1], dtype=torch.bool)
-        shown = []
-        for slab, winner in zip(reversed(self.slabs), reversed(self.first)):
-            covered = self._covered(slab, winner).flatten()
-            middle = winner[self._middles]
+        found = []
+        for slab, front in zip(reversed(self.slabs), reversed(self.front_points)):
+            covered = self._covered(slab, front).flatten()
+            middle = front[self._middle_cells]
             if slab.blur:
-                middle = self._carried(middle, covered)
+                middle = self._filled(middle, covered)
             pixels = (free & covered & (middle >= 0)).nonzero().squeeze(1)
-            shown.append((slab, pixels, middle[pixels]))
+            found.append((slab, pixels, middle[pixels]))
             free &= ~covered
-        return tuple(reversed(shown))
+        return tuple(reversed(found))
 
-    def _carried(self, middle, covered):
-        """Where blur covers pixels that have no point in their middle: the foremost of the nearest."""
+    def _filled(self, middle, covered):
+        """Give pixels that blur covers, but that have no point in their middle, a point.
+
+        It is the front-most of the nearest pixels that have one.
+        """
         grid = middle.double().view(1, *self.size)  # exact for any number of points
-        wanted = covered.view(1, *self.size) & (middle >= 0).any()
-        while (wanted & (grid < 0)).any():
+        needed = covered.view(1, *self.size) & (middle >= 0).any()
+        while (needed & (grid < 0)).any():
             grid = torch.where(grid < 0, F.max_pool2d(grid, 3, 1, 1), grid)
         return grid.flatten().long()
 
     @cached_property
-    def _bare(self):
+    def _shows_background(self):
         """Where the still shows the background, 1 h w."""
-        covered = [self._covered(*pair) for pair in zip(self.slabs, self.first)]
+        covered = [self._covered(*pair) for pair in zip(self.slabs, self.front_points)]
         return ~torch.stack(covered).any(0)
 
 
@@ -300,16 +316,17 @@ def make_scene(
     cells: int = 3,
     device: torch.device | str = "cpu",
 ) -> Scene:
-    """A scene from a seed.
+    """Make a scene from a seed.
 
     Args:
-        kind: One of `KINDS`; drawn by default.
-        amplitude_pct: Peak displacement, 95th percentile over what moves, in % of the longer side;
-            drawn between 0.4 and 4 by default, small ones as likely as large.
-        photographs: To texture things with, in place of procedural textures.
-        cells: Per pixel and axis, of the grid that points are seen in.
-        device: Where it is made and stays. Its random numbers come from the CPU, so that a seed is the
-            same scene everywhere, to the device's arithmetic.
+        size: (height, width) of the still, px; at least 16.
+        kind: One of `KINDS`; random by default.
+        amplitude_pct: Peak displacement, 95th percentile over the moving pixels, in % of the longer
+            side; by default random from 0.4 to 4, uniform in its logarithm.
+        photographs: Take textures from these pictures instead of making procedural ones.
+        cells: Of the z-buffer, per pixel and axis.
+        device: Where the scene is made and stays. Random numbers come from the CPU, so a seed gives
+            the same scene on every device, up to the device's rounding.
 
     Raises:
         ValueError: For an unknown kind, or a size below 16.
@@ -318,28 +335,29 @@ def make_scene(
         raise ValueError(f"Expected a kind of scene among {', '.join(KINDS)}, got {kind!r}.")
     if min(size) < 16:
         raise ValueError(f"Expected a scene of at least 16 x 16 px, got {size[1]} x {size[0]}.")
-    with made_on(device):
-        return _made(seed, size, kind, bands, duration_s, amplitude_pct, photographs, cells)
+    with default_on(device):
+        return _build(seed, size, kind, bands, duration_s, amplitude_pct, photographs, cells)
 
 
-def _made(seed, size, kind, bands, duration_s, amplitude_pct, photographs, cells):
+def _build(seed, size, kind, bands, duration_s, amplitude_pct, photographs, cells):
     generator = torch.Generator().manual_seed(seed)
     kind = kind or choose(generator, *KINDS)
     height, width = size
     frequencies = torch.arange(1, bands + 1) / duration_s
-    # At other sizes the same scene: what is drawn never depends on the number of pixels.
-    stages = [open_builder(generator, width / height, frequencies)]
-    KINDS[kind][0](stages[0])
+    # No random number depends on the count of pixels: every size shows the same scene.
+    main = open_builder(generator, width / height, frequencies)
+    KINDS[kind][0](main)
     if uniform(generator, 0, 1) < 0.5:
-        stages[0].closer(2.5 ** float(uniform(generator, 0, 1)))
+        main.zoom_in(2.5 ** float(uniform(generator, 0, 1)))
     if uniform(generator, 0, 1) < 0.3:
-        add_props(stages[0], stages[0].number(1, 4))
+        add_props(main, main.integer(1, 4))
+    builders = [main]
     blurs = [0.0 if uniform(generator, 0, 1) < 0.8 else 0.004]
-    behind = uniform(generator, 0, 1)
-    if behind < 0.35 and kind not in ("candles", "laundry", "lanterns"):
-        other = open_builder(generator, width / height, frequencies)
-        KINDS[choose(generator, "foliage", "shrub", "grass", "tree")][0](other)
-        stages.insert(0, other)
+    drawn = uniform(generator, 0, 1)
+    if drawn < 0.35 and kind not in ("candles", "laundry", "lanterns"):
+        behind = open_builder(generator, width / height, frequencies)
+        KINDS[choose(generator, "foliage", "shrub", "grass", "tree")][0](behind)
+        builders.insert(0, behind)
         blurs.insert(0, float(uniform(generator, 0.006, 0.02)))
     if amplitude_pct is None:
         amplitude_pct = 0.4 * 10 ** float(uniform(generator, 0, 1))
@@ -349,12 +367,12 @@ def _made(seed, size, kind, bands, duration_s, amplitude_pct, photographs, cells
     dimmed = 0.2 * 6 ** float(uniform(generator, 0, 1))
     background = BACKGROUNDS[name](scenery, size) * dimmed
     background = blur(background, float(uniform(generator, 0, 0.008)) * height)
-    surfaces = photograph_pages(photographs, generator) if photographs else pages(generator)
+    textures = photograph_pages(photographs, generator) if photographs else pages(generator)
     slabs, pivots, shifts, strains, first = [], [], [], [], 0
-    for stage, sigma in zip(stages, blurs):
-        dim = 1.0 if stage is stages[-1] else float(uniform(generator, 0.4, 0.9))
-        slabs.append(points_of(stage, size, cells, surfaces, light, first, dim, sigma * height))
-        pivot, shift, strain = stage.pieces()
+    for builder, sigma in zip(builders, blurs):
+        dim = 1.0 if builder is main else float(uniform(generator, 0.4, 0.9))
+        slabs.append(points_of(builder, size, cells, textures, light, first, dim, sigma * height))
+        pivot, shift, strain = builder.pieces()
         pivots.append(pivot * height)
         shifts.append(shift * height)
         strains.append(strain)
@@ -367,34 +385,32 @@ def _made(seed, size, kind, bands, duration_s, amplitude_pct, photographs, cells
         float(uniform(generator, 0.0, 0.45)),
         float(uniform(generator, 0.0, 0.008)),
     )
-    scene = Scene(
-        kind, size, frequencies, torch.cat(pivots), torch.cat(shifts), torch.cat(strains),
-        tuple(slabs), background, film, cells, seed,
-    )  # fmt: skip
-    scene = replace(scene, first=tuple(scene._winners(0.0)))
-    return _resized(_exposed(scene), amplitude_pct)
+    pieces = torch.cat(pivots), torch.cat(shifts), torch.cat(strains)
+    scene = Scene(kind, size, frequencies, *pieces, tuple(slabs), background, film, cells, seed)
+    scene = replace(scene, front_points=tuple(scene._front_points(0.0)))
+    return _scaled(_exposed(scene), amplitude_pct)
 
 
 def _exposed(scene: Scene) -> Scene:
-    """As a camera would: mean light to a middle grey, more or less."""
-    light = scene._light(scene.first).mean(0).clamp(min=1e-3).log().mean().exp()
+    """The scene with automatic exposure: the geometric mean of the light becomes a middle grey."""
+    light = scene._light(scene.front_points).mean(0).clamp(min=1e-3).log().mean().exp()
     exposure = scene.film.exposure * 0.28 / float(light)
     return replace(scene, film=replace(scene.film, exposure=exposure))
 
 
-def _resized(scene: Scene, amplitude_pct: float) -> Scene:
-    """The same scene, swaying as far as asked for."""
+def _scaled(scene: Scene, amplitude_pct: float) -> Scene:
+    """The same scene with its motion scaled to an amplitude."""
     peaks = []
     times = torch.arange(60) / 60 / float(scene.frequencies_hz[0])
     q = harmonic_coords(scene.frequencies_hz, times.double()).to(torch.complex64)
     q = q - q[:, :1]
-    for slab, _, point in scene._shown:
+    for slab, _, point in scene._still_points:
         some = point[:: max(1, len(point) // 3000)]
         if len(some):
             played = torch.einsum("nkc,kt->nct", scene._coeffs_at(slab, some), q).real
             peaks.append(played.square().sum(1).amax(1).sqrt())
     peak = torch.cat(peaks) if peaks else torch.zeros(1)
     moving = peak[peak > 0.05 * peak.max()]
-    size = float(moving.quantile(0.95)) if len(moving) else 0.0
-    gain = amplitude_pct / 100 * max(scene.size) / size if size > 0 else 0.0
+    amplitude = float(moving.quantile(0.95)) if len(moving) else 0.0
+    gain = amplitude_pct / 100 * max(scene.size) / amplitude if amplitude > 0 else 0.0
     return replace(scene, shift=scene.shift * gain, strain=scene.strain * gain)

@@ -1,9 +1,9 @@
 """Procedural textures and backgrounds for synthetic scenes: noise, cloth, bark, sky, walls, ground.
 
-Convention: colours are linear light until `develop` turns them into a picture; a texture is a factor
-with a mean near 1, so that a photograph can take its place.
+Convention: colours are linear light until `develop` maps them to a picture. A texture is a factor
+with a mean near 1, so that a photograph can replace it.
 
-Source: fractal value noise, Perlin 1985 and Musgrave 1994; the rest is observation.
+Source: fractal value noise, Perlin 1985 and Musgrave 1994; the rest is our own observation.
 """
 
 import math
@@ -17,53 +17,76 @@ import torch.nn.functional as F
 from ..shapes import Float, Tensor
 from ..still.grid import pixel_grid
 
-PAGE = 128  # side of a texture page, which repeats
+PAGE = 128  # side of a texture page, px; pages repeat
 PAGES = ("leaf", "bark", "paper", "weave", "checks", "petal")
+# Colours in linear light.
+WALL_TONES = (
+    [0.55, 0.5, 0.42],
+    [0.42, 0.42, 0.42],
+    [0.36, 0.2, 0.14],
+    [0.3, 0.34, 0.4],
+    [0.62, 0.58, 0.5],
+    [0.16, 0.14, 0.13],
+)
+GROUND_TONES = (
+    [0.16, 0.11, 0.07],
+    [0.35, 0.33, 0.3],
+    [0.5, 0.42, 0.3],
+    [0.1, 0.16, 0.04],
+    [0.75, 0.77, 0.8],
+)
+FOLIAGE_TONES = (
+    [0.25, 0.38, 0.1],
+    [0.4, 0.42, 0.14],
+    [0.16, 0.3, 0.16],
+    [0.4, 0.3, 0.15],
+)
 
 
 def uniform(generator: torch.Generator, low: float | int, high: float | int, *shape: int) -> Tensor:
-    """Evenly drawn numbers; a scalar tensor without a shape.
+    """Uniform random numbers in [low, high); a scalar tensor if no shape is given.
 
-    Whatever is drawn is drawn on the CPU, so that a seed means the same scene on every device.
+    All random numbers are drawn on the CPU, so a seed gives the same scene on every device.
     """
     drawn = torch.rand(shape, generator=generator, device="cpu")
     return low + (high - low) * drawn.to(default_device())
 
 
 def normal(generator: torch.Generator, *shape: int) -> Tensor:
-    """Normally drawn numbers."""
+    """Standard normal random numbers."""
     return torch.randn(shape, generator=generator, device="cpu").to(default_device())
 
 
 def integers(generator: torch.Generator, low: int, high: int, *shape: int) -> Tensor:
-    """Whole numbers from low up to, and without, high."""
+    """Random integers from low to high, without high."""
     drawn = torch.randint(low, high, shape, generator=generator, device="cpu")
     return drawn.to(default_device())
 
 
 def default_device() -> torch.device:
+    """The device on which new tensors are made."""
     return torch.empty(0).device
 
 
-def made_on(device: torch.device | str):
-    """Where tensors are made that say nothing of a device."""
+def default_on(device: torch.device | str):
+    """A context in which new tensors are made on a device by default."""
     device = torch.device(device)
     return nullcontext() if device.type == "cpu" else device
 
 
-def at_home(method):
-    """Run a method where its object's `pivot` is."""
+def on_own_device(method):
+    """Decorator: run a method with the device of its object's `pivot` as the default."""
 
     @wraps(method)
     def run(self, *given, **named):
-        with made_on(self.pivot.device):
+        with default_on(self.pivot.device):
             return method(self, *given, **named)
 
     return run
 
 
 def choose(generator: torch.Generator, *options):
-    """One of the options."""
+    """One of the options, each with the same probability."""
     return options[int(integers(generator, 0, len(options)))]
 
 
@@ -78,7 +101,7 @@ def noise(
 
     Args:
         cells: Of the coarsest octave, along the longer side. Each octave doubles them.
-        falloff: Strength of an octave against the one before.
+        falloff: Amplitude of an octave relative to the one before.
     """
     longest = max(size)
     total = torch.zeros(1, 1, *size)
@@ -96,7 +119,7 @@ def noise(
 
 
 def pages(generator: torch.Generator) -> Float[Tensor, "p 3 n n"]:
-    """One factor per kind of surface, in the order of `PAGES`."""
+    """A procedural texture for every kind of surface, in the order of `PAGES`."""
     size = (PAGE, PAGE)
     rough = [noise(generator, size, cells, 6) for cells in (4, 8, 3, 16, 5)]
     y, x = torch.meshgrid(torch.arange(PAGE), torch.arange(PAGE), indexing="ij")
@@ -117,7 +140,7 @@ def pages(generator: torch.Generator) -> Float[Tensor, "p 3 n n"]:
 def photograph_pages(
     photographs: list[Float[Tensor, "3 h w"]], generator: torch.Generator
 ) -> Float[Tensor, "p 3 n n"]:
-    """The same of photographs: crops, each divided by its mean colour."""
+    """Textures from photographs: random crops, each divided by its mean colour."""
     crops = []
     for _ in PAGES:
         picture = photographs[int(integers(generator, 0, len(photographs)))]
@@ -131,7 +154,7 @@ def photograph_pages(
 
 
 def blur(picture: Float[Tensor, "c h w"], sigma: float) -> Float[Tensor, "c h w"]:
-    """Gaussian, as far out of focus as `sigma` px; wide ones on a smaller copy."""
+    """Gaussian blur with a deviation of `sigma` px. Wide ones are computed on a smaller copy."""
     if sigma < 0.3:
         return picture
     size = tuple(picture.shape[-2:])
@@ -151,11 +174,11 @@ def blur(picture: Float[Tensor, "c h w"], sigma: float) -> Float[Tensor, "c h w"
     return image[0]
 
 
-# --- what stands still behind ---------------------------------------------------------------------
+# --- static backgrounds ---------------------------------------------------------------------------
 
 
 def sky(generator: torch.Generator, size: tuple[int, int]) -> Float[Tensor, "3 h w"]:
-    """Blue paling towards the horizon, with clouds or without; or an overcast white."""
+    """Blue that gets paler towards the horizon, an overcast white, or an evening; maybe clouds."""
     down = torch.linspace(0, 1, size[0]).view(1, -1, 1)
     zenith = torch.tensor([0.10, 0.24, 0.62]) * uniform(generator, 0.6, 1.3)
     horizon = torch.tensor([0.55, 0.68, 0.85]) * uniform(generator, 0.7, 1.2)
@@ -174,9 +197,8 @@ def sky(generator: torch.Generator, size: tuple[int, int]) -> Float[Tensor, "3 h
 
 
 def wall(generator: torch.Generator, size: tuple[int, int]) -> Float[Tensor, "3 h w"]:
-    """Plaster, concrete, bricks or boards, with light falling off to one side."""
-    tones = ([0.55, 0.5, 0.42], [0.42, 0.42, 0.42], [0.36, 0.2, 0.14], [0.3, 0.34, 0.4], [0.62, 0.58, 0.5], [0.16, 0.14, 0.13])  # fmt: skip
-    tone = torch.tensor(choose(generator, *tones)).view(3, 1, 1) * uniform(generator, 0.6, 1.3)
+    """Plaster, concrete, bricks or boards, with light that falls off to one side."""
+    tone = torch.tensor(choose(generator, *WALL_TONES)).view(3, 1, 1) * uniform(generator, 0.6, 1.3)
     picture = tone * (
         1 + 0.07 * noise(generator, size, 3, 6, 0.6) + 0.05 * noise(generator, size, 40, 3, 0.8)
     )
@@ -203,9 +225,10 @@ def wall(generator: torch.Generator, size: tuple[int, int]) -> Float[Tensor, "3 
 
 
 def ground(generator: torch.Generator, size: tuple[int, int]) -> Float[Tensor, "3 h w"]:
-    """Soil, gravel, sand, lawn or snow seen at a slant: finer towards the top."""
-    tones = ([0.16, 0.11, 0.07], [0.35, 0.33, 0.3], [0.5, 0.42, 0.3], [0.1, 0.16, 0.04], [0.75, 0.77, 0.8])  # fmt: skip
-    tone = torch.tensor(choose(generator, *tones)).view(3, 1, 1) * uniform(generator, 0.6, 1.3)
+    """Soil, gravel, sand, lawn or snow in perspective: its texture is finer towards the top."""
+    tone = torch.tensor(choose(generator, *GROUND_TONES)).view(3, 1, 1) * uniform(
+        generator, 0.6, 1.3
+    )
     texture = noise(generator, (2 * size[0], 2 * size[1]), 14, 6, 0.75)
     x, y = pixel_grid(*size, like=texture)
     depth = 1 / (0.3 + 0.7 * (y + 1) / size[0])  # farther up is farther away
@@ -216,11 +239,9 @@ def ground(generator: torch.Generator, size: tuple[int, int]) -> Float[Tensor, "
 
 
 def distant_foliage(generator: torch.Generator, size: tuple[int, int]) -> Float[Tensor, "3 h w"]:
-    """Leaves far out of focus: discs of light between dark greens, browns or flowers."""
+    """Leaves far out of focus: blurred spots of light among dark greens and browns."""
     dark = torch.tensor([0.03, 0.06, 0.02]) * uniform(generator, 0.5, 2.5)
-    light = torch.tensor(
-        choose(generator, [0.25, 0.38, 0.1], [0.4, 0.42, 0.14], [0.16, 0.3, 0.16], [0.4, 0.3, 0.15])
-    )
+    light = torch.tensor(choose(generator, *FOLIAGE_TONES))
     field = torch.sigmoid(1.6 * noise(generator, size, float(uniform(generator, 3, 8)), 4, 0.6))
     picture = dark.view(3, 1, 1) * (1 - field) + light.view(3, 1, 1) * field
     tint = 1 + 0.25 * noise(generator, size, 3, 3)
@@ -233,11 +254,11 @@ def distant_foliage(generator: torch.Generator, size: tuple[int, int]) -> Float[
 
 
 def landscape(generator: torch.Generator, size: tuple[int, int]) -> Float[Tensor, "3 h w"]:
-    """Sky, a line of far trees or hills in haze, and ground."""
-    far = sky(generator, size)
+    """Sky, up to two lines of distant trees or hills in haze, and ground."""
+    picture = sky(generator, size)
     horizon = float(uniform(generator, 0.35, 0.75))
-    x, y = pixel_grid(*size, like=far)
-    haze = far[:, int(horizon * (size[0] - 1))].mean(1).view(3, 1, 1)
+    x, y = pixel_grid(*size, like=picture)
+    haze = picture[:, int(horizon * (size[0] - 1))].mean(1).view(3, 1, 1)
     for layer in range(int(integers(generator, 0, 3))):
         tall = float(uniform(generator, 0.02, 0.14))
         rough = float(uniform(generator, 2, 5)) if layer == 0 else float(uniform(generator, 6, 14))
@@ -247,14 +268,14 @@ def landscape(generator: torch.Generator, size: tuple[int, int]) -> Float[Tensor
             1 + 0.25 * noise(generator, size, 12, 4, 0.7)
         )
         mix = float(uniform(generator, 0.25, 0.7)) / (layer + 1)
-        far = torch.where(y > top, trees * (1 - mix) + haze * mix, far)
+        picture = torch.where(y > top, trees * (1 - mix) + haze * mix, picture)
     earth = ground(generator, size)
-    far = torch.where(y > horizon * size[0], earth, far)
-    return blur(far, float(uniform(generator, 0.0, 0.012)) * max(size))
+    picture = torch.where(y > horizon * size[0], earth, picture)
+    return blur(picture, float(uniform(generator, 0.0, 0.012)) * max(size))
 
 
 def water(generator: torch.Generator, size: tuple[int, int]) -> Float[Tensor, "3 h w"]:
-    """A far shore and its reflection, drawn out downwards."""
+    """A distant shore above the horizon and its reflection below, stretched downwards."""
     upper = landscape(generator, size)
     horizon = int(uniform(generator, 0.35, 0.6) * size[0])
     mirrored = upper[:, :horizon].flip(1)
@@ -265,30 +286,31 @@ def water(generator: torch.Generator, size: tuple[int, int]) -> Float[Tensor, "3
     return torch.cat([upper[:, :horizon], (mirrored * tint * (1 + 0.1 * ripple)).clamp(min=0)], 1)
 
 
-def things(
+def with_objects(
     picture: Float[Tensor, "3 h w"],
     generator: torch.Generator,
     count: int,
     top: float,
     square: float,
 ) -> Float[Tensor, "3 h w"]:
-    """The picture with solid things laid over it: boxes, bottles, balls, books, in any colour.
+    """The picture with solid objects in front: boxes, bottles, balls, books, in any colour.
 
     Args:
-        top: How far down the middles begin, in picture heights. square: the share of boxes.
+        top: The least y of an object's middle, in picture heights.
+        square: Share of boxes; the rest are round.
     """
     size = tuple(picture.shape[-2:])
     x, y = pixel_grid(*size, like=picture) / size[0]
     for _ in range(count):
         place = uniform(generator, 0, 1, 2)
         place = torch.stack([place[0] * size[1] / size[0], top + (1.1 - top) * place[1]])
-        reach = 0.03 * 8 ** uniform(generator, 0, 1, 2)
+        half = 0.03 * 8 ** uniform(generator, 0, 1, 2)  # half width and height
         angle = 0.15 * normal(generator)
-        u = ((x - place[0]) * angle.cos() + (y - place[1]) * angle.sin()) / reach[0]
-        v = ((y - place[1]) * angle.cos() - (x - place[0]) * angle.sin()) / reach[1]
+        u = ((x - place[0]) * angle.cos() + (y - place[1]) * angle.sin()) / half[0]
+        v = ((y - place[1]) * angle.cos() - (x - place[0]) * angle.sin()) / half[1]
         power = 8 if uniform(generator, 0, 1) < square else 2
-        off = (u.abs().pow(power) + v.abs().pow(power)).clamp(max=9)
-        inside = torch.sigmoid((1 - off) * reach.min() * size[0])
+        radius = (u.abs().pow(power) + v.abs().pow(power)).clamp(max=9)  # 1 at the outline
+        inside = torch.sigmoid((1 - radius) * half.min() * size[0])
         colour = (uniform(generator, 0, 1, 3).pow(2) * uniform(generator, 0.2, 1)).view(3, 1, 1)
         rate = uniform(generator, 3, 20)
         pattern = choose(generator, "plain", "rough", "stripes", "windows")
@@ -300,13 +322,13 @@ def things(
             panes = (torch.sin(rate * u) > 0.3) & (torch.sin(0.7 * rate * v) > 0.3)
             colour = colour * (1 - 0.6 * panes)
         lit = 1 + uniform(generator, -0.5, 0.5) * u - uniform(generator, 0, 0.6) * u.square()
-        shaded = picture * (1 - 0.5 * torch.exp(-2 * (off - 1).clamp(min=0)))
+        shaded = picture * (1 - 0.5 * torch.exp(-2 * (radius - 1).clamp(min=0)))
         picture = shaded * (1 - inside) + colour * lit.clamp(min=0.1) * inside
     return picture.clamp(min=0.005)
 
 
 def room(generator: torch.Generator, size: tuple[int, int]) -> Float[Tensor, "3 h w"]:
-    """A wall or a curtain, a table or none, and things about."""
+    """A wall or a curtain, sometimes a table, and objects."""
     picture = wall(generator, size)
     x, y = pixel_grid(*size, like=picture) / size[0]
     if uniform(generator, 0, 1) < 0.35:
@@ -320,15 +342,15 @@ def room(generator: torch.Generator, size: tuple[int, int]) -> Float[Tensor, "3 
     top = uniform(generator, 0.05, 0.6, 3).view(3, 1, 1) * wood
     picture = torch.where(y > table, top, picture)
     count = int(integers(generator, 0, 9))
-    picture = things(picture, generator, count, float(uniform(generator, 0, 0.9)), 0.6)
+    picture = with_objects(picture, generator, count, float(uniform(generator, 0, 0.9)), 0.6)
     return blur(picture, float(uniform(generator, 0, 0.02)) * size[0])
 
 
 def street(generator: torch.Generator, size: tuple[int, int]) -> Float[Tensor, "3 h w"]:
-    """Sky or landscape behind houses."""
+    """Houses in front of a sky or a landscape."""
     picture = choose(generator, sky, landscape)(generator, size)
     count = int(integers(generator, 2, 10))
-    picture = things(picture, generator, count, float(uniform(generator, 0.1, 0.6)), 0.95)
+    picture = with_objects(picture, generator, count, float(uniform(generator, 0.1, 0.6)), 0.95)
     return blur(picture, float(uniform(generator, 0, 0.015)) * size[0])
 
 
@@ -353,12 +375,19 @@ def develop(
     warmth: float,
     vignette: float,
 ) -> Float[Tensor, "3 h w"]:
-    """Linear light to a picture: exposure, white balance, a film's shoulder, gamma, falling-off corners."""
+    """Tone mapping, from linear light to a picture in [0, 1].
+
+    White balance, exposure and vignette, a film's shoulder, gamma, saturation, contrast.
+
+    Args:
+        warmth: Gain of red less 1, and 1 less the gain of blue.
+        vignette: How much darker the corners are, 0 to 1.
+    """
     x, y = pixel_grid(*light.shape[-2:], like=light)
     height, width = light.shape[-2:]
-    off = ((2 * x / width - 1).square() + (2 * y / height - 1).square()) / 2
+    radius = ((2 * x / width - 1).square() + (2 * y / height - 1).square()) / 2  # 1 in the corners
     balance = light.new_tensor([1 + warmth, 1, 1 - warmth]).view(3, 1, 1)
-    light = (light * balance * exposure * (1 - vignette * off)).clamp(min=0)
+    light = (light * balance * exposure * (1 - vignette * radius)).clamp(min=0)
     light = light * (1 + light / 6) / (1 + light)  # Reinhard 2002; with the gain, 1.1 is white
     picture = (light * 1.6).clamp(min=1e-5).pow(1 / 2.2)
     grey = picture.mean(0, keepdim=True)

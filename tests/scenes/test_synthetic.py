@@ -15,12 +15,12 @@ FILM = Film(1.0, 1.0, 1.0, 0.0, 0.0, 0.0)
 
 
 def quiet(scene):
-    """Without grain, which differs from frame to frame."""
+    """The scene without grain, which differs from frame to frame."""
     return replace(scene, film=replace(scene.film, grain=0.0))
 
 
 def peak_of(scene):
-    """Farthest that every pixel gets from the still, px."""
+    """Largest displacement of every pixel over one period, px."""
     times = torch.arange(60) / 60 * PERIOD_S
     return displacement_at(scene.spectrum(), times)[0].norm(dim=1).amax(0)
 
@@ -36,14 +36,14 @@ def test_frame_zero_is_the_still(scene):
     assert not frame.displacement.any() and (frame.visible == 1).all()
 
 
-def test_a_frame_is_its_seed_and_time(scene):
+def test_a_frame_depends_on_seed_and_time_alone(scene):
     again = make_scene(4, SIZE, scene.kind)
     for t in (1.3, 0.4):  # in another order
         assert torch.equal(again.frame(t).image, scene.frame(t).image)
     assert not torch.equal(scene.frame(0.4).image, scene.still)
 
 
-def test_the_displacement_is_what_the_spectral_volume_plays(scene):
+def test_the_displacement_of_a_frame_is_that_of_the_spectral_volume(scene):
     times = torch.tensor([0.0, 0.37, 2.2, 4.9])
     played = displacement_at(scene.spectrum(), times)[0]
     for t, field in zip(times.tolist(), played):
@@ -62,18 +62,18 @@ def test_analysing_the_displacement_returns_the_spectral_volume(scene):
 
 def test_a_scene_repeats_after_its_period(scene):
     first, later = (quiet(scene).image_at(t) for t in (0.7, 0.7 + PERIOD_S))
-    # A point on the border of two cells may fall to either side by rounding.
+    # By rounding, a point on the border of two cells may fall into either.
     assert ((first - later).abs() > 1e-3).float().mean() < 0.01
 
 
-def test_what_moves_is_in_the_mask(scene):
+def test_the_mask_covers_the_moving_pixels(scene):
     moved = peak_of(scene) > 0.2
     assert moved.any() and (scene.mask[0][moved] > 0.3).float().mean() > 0.97
     assert 0 <= scene.mask.min() and scene.mask.max() <= 1
 
 
 @pytest.mark.parametrize("percent", [0.6, 3.0])
-def test_a_scene_sways_as_far_as_asked(percent):
+def test_a_scene_has_the_amplitude_asked_for(percent):
     scene = make_scene(11, SIZE, "shrub", amplitude_pct=percent)
     peak = peak_of(scene)
     moving = peak[peak > 0.05 * peak.max()]
@@ -89,8 +89,8 @@ def test_a_larger_picture_shows_the_same_scene(kind):
     assert ratio == pytest.approx(2, rel=0.1)  # the amplitude is measured on the pixels each has
 
 
-def test_what_is_seen_keeps_its_colour():
-    # A cloth is large and smooth: reading the frame where the still's pixels went gives the still.
+def test_visible_points_keep_their_colour():
+    # A cloth is large and smooth: warping the frame back to the still gives the still.
     scene = quiet(make_scene(4, (60, 96), "laundry", amplitude_pct=3.0))
     frame = scene.frame(1.1)
     read = backward_warp(frame.image[None], frame.displacement[None])[0]
@@ -113,8 +113,16 @@ def block(top, left, height, width, piece, colour, cells=3):
     return position, torch.full((n,), piece), torch.tensor(colour).expand(n, 3)
 
 
+def without_strain(name, shift, slabs):
+    """A scene of one band whose pieces only shift."""
+    pivot, strain = torch.zeros(len(shift), 2), shift.new_zeros(len(shift), 1, 2, 2)
+    background = torch.full((3, 14, 22), 0.3)
+    hertz = torch.tensor([0.5])
+    return Scene(name, (14, 22), hertz, pivot, shift, strain, slabs, background, FILM, 3, 0)
+
+
 def two_blocks(apart=False):
-    """Front block that goes 3 px to the right and 1 up in half a period, over one that stands still."""
+    """A front block moves 3 px right and 1 px up in half a period, over a static block."""
     back = block(4, 10, 6, 7, 0, [0.1, 0.5, 0.2])
     front = block(2, 3, 5, 6, 1, [0.6, 0.1, 0.1])
     if apart:
@@ -123,11 +131,8 @@ def two_blocks(apart=False):
         slabs = (Slab(*(torch.cat(pair) for pair in zip(back, front)), 0.0),)
     shift = torch.zeros(2, 1, 2, dtype=torch.complex64)
     shift[1, 0] = torch.tensor([-1.5, 0.5])  # D = shift (cos - 1)
-    scene = Scene(
-        "blocks", (14, 22), torch.tensor([0.5]), torch.zeros(2, 2), shift,
-        shift.new_zeros(2, 1, 2, 2), slabs, torch.full((3, 14, 22), 0.3), FILM, 3, 0,
-    )  # fmt: skip
-    return replace(scene, first=tuple(scene._winners(0.0)))
+    scene = without_strain("blocks", shift, slabs)
+    return replace(scene, front_points=tuple(scene._front_points(0.0)))
 
 
 @pytest.mark.parametrize("apart", [False, True])
@@ -138,7 +143,7 @@ def test_blocks_that_move_by_whole_pixels_are_exact(apart):
     field[0, 2:7, 3:9], field[1, 2:7, 3:9] = 3, -1
     assert torch.allclose(frame.displacement, field, atol=1e-6)
     visible = torch.ones(14, 22)
-    visible[4:6, 10:12] = 0  # the back block where the front one has come to lie
+    visible[4:6, 10:12] = 0  # of the back block: where the front block has moved over it
     covered = torch.zeros(14, 22, dtype=torch.bool)
     covered[1:6, 6:12] = True
     still_bare = torch.ones(14, 22, dtype=torch.bool)
@@ -154,17 +159,17 @@ def test_blocks_that_move_by_whole_pixels_are_exact(apart):
     assert len({tuple(colour.tolist()) for colour in colours.values()}) == 3
 
 
-def test_a_third_of_a_pixel_uncovers_a_third_of_a_pixel():
+def test_a_shift_by_a_third_of_a_pixel_disoccludes_a_third_of_a_pixel():
     scene = two_blocks()
-    t = math.acos(1 - (1 / 3) / 1.5) / math.pi  # a third to the right, a ninth up: within a cell
+    t = math.acos(1 - (1 / 3) / 1.5) / math.pi  # 1/3 px right, 1/9 px up: within a cell
     assert scene.frame(t).displacement[0, 3, 4] == pytest.approx(1 / 3, abs=1e-5)
-    light = scene._light(scene._winners(t))
+    light = scene._light(scene._front_points(t))
     assert light[0, 4, 3] == pytest.approx(0.6 * 2 / 3 + 0.3 / 3, abs=1e-5)
     assert light[0, 4, 9] == pytest.approx(0.6 / 3 + 0.3 * 2 / 3, abs=1e-5)
 
 
-def test_joints_of_one_cloth_hide_nothing():
-    for seed in range(40):  # until one has a single cloth, which can hide nothing but its own edge
+def test_pieces_of_one_cloth_do_not_occlude_each_other():
+    for seed in range(40):  # until a scene has one cloth, which can occlude only itself
         scene = make_scene(seed, (48, 76), "laundry", amplitude_pct=2.0)
         if len(scene.pivot) == 1 + 120:
             break
@@ -174,23 +179,21 @@ def test_joints_of_one_cloth_hide_nothing():
 
 
 def out_of_focus(blur):
-    """A bar of points that moves 2 px to the right, with a pixel in the middle that has no point."""
+    """A bar of points that moves 2 px right; one pixel in its middle has no point."""
     position, piece, colour = block(5, 6, 4, 7, 0, [0.6, 0.1, 0.1])
     keep = ~((position - torch.tensor([9.0, 7.0])).abs() < 0.5).all(1)
     shift = torch.tensor([[[-1.0 + 0j, 0j]]])
-    scene = Scene(
-        "bar", (14, 22), torch.tensor([0.5]), torch.zeros(1, 2), shift, shift.new_zeros(1, 1, 2, 2),
-        (Slab(position[keep], piece[keep], colour[keep], blur),), torch.full((3, 14, 22), 0.3), FILM, 3, 0,
-    )  # fmt: skip
-    return replace(scene, first=tuple(scene._winners(0.0)))
+    slab = Slab(position[keep], piece[keep], colour[keep], blur)
+    scene = without_strain("bar", shift, (slab,))
+    return replace(scene, front_points=tuple(scene._front_points(0.0)))
 
 
-def test_blur_carries_motion_with_colour():
-    # A pixel that shows more of the bar than of what is behind moves with it, point or no point.
+def test_a_blurred_pixel_has_the_motion_of_the_colour_it_shows():
+    # A pixel that shows more of the bar than of the background moves with the bar.
     sharp, soft = out_of_focus(0.0), out_of_focus(1.0)
     y, x = 7, 9  # the pixel without a point
     assert not sharp.frame(1.0).displacement[:, y, x].any()
-    assert soft._light(soft.first)[0, y, x] > 0.45
+    assert soft._light(soft.front_points)[0, y, x] > 0.45
     frame = soft.frame(1.0)
     assert frame.displacement[:, y, x].tolist() == pytest.approx([2, 0], abs=1e-5)
     assert (soft.frame(0.0).visible == 1).all()
@@ -200,7 +203,7 @@ def test_blur_carries_motion_with_colour():
 def test_photographs_change_colours_and_not_motion(rng):
     photograph = torch.rand(3, 40, 50, generator=rng)
     plain = make_scene(3, SIZE, "shrub")
-    # Drawing crops takes other random numbers than drawing textures: all that moves was drawn before.
+    # Motion is drawn before textures, so other textures leave it as it is.
     textured = make_scene(3, SIZE, "shrub", photographs=[photograph])
     assert torch.equal(plain.pivot, textured.pivot)
     assert torch.allclose(plain.shift, textured.shift)
@@ -215,7 +218,7 @@ def test_a_spectrum_on_a_coarser_grid_is_in_its_pixels():
     assert torch.allclose(coarse.mean, -coarse.coeffs.real.sum(1))
 
 
-def test_seeds_make_all_kinds_and_unlike_pictures():
+def test_seeds_give_all_kinds_and_different_pictures():
     scenes = [make_scene(seed, (16, 24), cells=1) for seed in range(20)]
     assert {scene.kind for scene in scenes} == set(KINDS)
     means = torch.stack([scene.still.mean((1, 2)) for scene in scenes])
@@ -231,7 +234,7 @@ def test_every_kind_at_odd_sizes(kind):
     assert frame.displacement.isfinite().all()
 
 
-def test_what_cannot_be_made_is_said():
+def test_unknown_kinds_and_small_sizes_are_refused():
     with pytest.raises(ValueError, match="kind of scene among tree, .* got 'cat'"):
         make_scene(0, SIZE, "cat")
     with pytest.raises(ValueError, match="at least 16 x 16 px, got 40 x 15"):
@@ -239,7 +242,7 @@ def test_what_cannot_be_made_is_said():
 
 
 class Drawing(torch.overrides.TorchFunctionMode):
-    """Sees to it that what is drawn from a generator, which lives on the CPU, says so."""
+    """Checks that every draw from a generator, which lives on the CPU, names the CPU."""
 
     drawn = 0
 
@@ -252,7 +255,7 @@ class Drawing(torch.overrides.TorchFunctionMode):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_wherever_a_scene_is_made_its_random_numbers_come_from_the_cpu(kind):
+def test_random_numbers_come_from_the_cpu_on_every_device(kind):
     with Drawing() as mode:
         make_scene(3, (24, 40), kind, bands=3).frame(0.4)
     assert mode.drawn > 20
