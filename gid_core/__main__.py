@@ -200,10 +200,38 @@ def _photographs(folder):
 def train(args) -> None:
     if args.cache is not None:
         report.make_folder(args.cache)
-    model, mixture, how, rest = setup.prepared(args)
+    config = training.TrainConfig(
+        args.stage,
+        args.steps,
+        args.batch,
+        args.rate,
+        args.schedule,
+        workers=args.workers,
+        precision=args.precision,
+        seed=args.seed,
+        save_every=args.save_every,
+    )
+    request = setup.TrainRequest(
+        config,
+        args.out,
+        begin=args.begin,
+        preset=args.preset,
+        layout=args.layout,
+        normalization=args.normalization,
+        bands=args.bands,
+        scenes=args.scenes,
+        scenes_weight=args.scenes_weight,
+        photographs=args.photographs,
+        photographs_weight=args.photographs_weight,
+        clips=args.clips,
+        clips_weight=args.clips_weight,
+        cache=args.cache,
+        perceptual=args.perceptual,
+    )
+    run = setup.prepare(request)
     bar = _Bar("step", args.quiet)
-    told = lambda done, of, loss: bar(done, of)
-    training.train(model, mixture, how, args.out, callback=told, **rest)
+    callback = lambda done, of, loss: bar(done, of)
+    training.train(run.model, run.data, run.config, args.out, callback=callback, **run.options)
     _say(f"wrote {args.out / 'model.safetensors'}: {args.stage}, {args.steps} steps")
 
 

@@ -1,12 +1,14 @@
-"""Stills as other eyes would see them: other light, weather and lenses, other surfaces.
+"""Augmentation of appearance: other light, weather and lenses, other surfaces.
 
-What a network learns of synthetic pictures it must find again in photographs. So it may not hold on to
-how leaves are painted here: only to their shapes, and to what stands before what.
+A network that is trained on synthetic pictures must work on photographs. So it must not rely on how
+surfaces are painted in the scenes, only on shapes and on occlusion.
 
-Convention: stills 3 h w in [0, 1], and so is what comes back. All that is drawn comes from the generator.
+Convention: stills are 3 h w in [0, 1], before and after. All random numbers come from the
+generator.
 
-Source: random convolutions after Xu et al., "Robust and Generalizable Visual Representation Learning via
-Random Convolutions", ICLR 2021; the rest is the usual randomization of domains (Tobin et al. 2017).
+Source: random convolutions after Xu et al., "Robust and Generalizable Visual Representation
+Learning via Random Convolutions", ICLR 2021; the rest is the usual domain randomization (Tobin et
+al. 2017).
 """
 
 from collections.abc import Callable
@@ -21,7 +23,7 @@ KERNELS = (1, 3, 5)
 
 
 def relight(still: Float[Tensor, "3 h w"], generator: torch.Generator) -> Float[Tensor, "3 h w"]:
-    """Another exposure, contrast, white and grain; sometimes other hues, or a soft lens."""
+    """Change gamma, exposure, white balance, saturation and grain; sometimes swap hues or blur."""
     draw = drawing(generator)
     still = still.clamp(1e-3, 1).pow(0.6 * 2.8 ** draw(0, 1)) * draw(0.7, 1.3)
     still = still * (1 + 0.12 * torch.randn(3, 1, 1, generator=generator))
@@ -38,12 +40,12 @@ def relight(still: Float[Tensor, "3 h w"], generator: torch.Generator) -> Float[
 def augment_appearance(
     still: Float[Tensor, "3 h w"], generator: torch.Generator
 ) -> Float[Tensor, "3 h w"]:
-    """The same things of other stuff, in other weather: each change at random, often several."""
+    """Change surfaces and weather: each change has its own probability, and several may come."""
     draw = drawing(generator)
     if draw(0, 1) < 0.8:
-        still = _through_a_filter(still, draw(0, 1), generator)
+        still = _randomly_convolved(still, draw(0, 1), generator)
     if draw(0, 1) < 0.4:
-        still = _in_fog(still, draw, generator)
+        still = _with_fog(still, draw, generator)
     drawn = draw(0, 1)
     if drawn < 0.25:
         still = still * draw(0.1, 0.6)
@@ -51,7 +53,7 @@ def augment_appearance(
         still = (still * draw(1.2, 2.2)).clamp(0, 1)
     elif drawn < 0.5:
         still = still.mean().lerp(still, draw(0.3, 1))
-    if draw(0, 1) < 0.5:  # dirt, shade, another surface
+    if draw(0, 1) < 0.5:  # stains, as of dirt or shade
         stains = noise(generator, tuple(still.shape[-2:]), draw(3, 30), falloff=draw(0.4, 1.0))
         still = (still * (1 + draw(0, 0.5) * stains)).clamp(0, 1)
     if draw(0, 1) < 0.4:
@@ -62,25 +64,25 @@ def augment_appearance(
 
 
 def drawing(generator: torch.Generator) -> Callable[[float, float], float]:
-    """Numbers between two."""
+    """A function that draws a uniform random number between two bounds."""
     return lambda low, high: low + (high - low) * float(torch.rand((), generator=generator))
 
 
-def _through_a_filter(still, share, generator):
-    """Mixed with what a random convolution makes of it, at the still's own brightness and contrast."""
+def _randomly_convolved(still, share, generator):
+    """Mix the still with its random convolution, at its own brightness and contrast."""
     side = KERNELS[int(torch.randint(len(KERNELS), (), generator=generator))]
     kernel = torch.randn(3, 3, side, side, generator=generator)
-    found = F.conv2d(F.pad(still[None], (side // 2,) * 4, mode="reflect"), kernel)[0]
-    apart = lambda x: (x.mean((1, 2), keepdim=True), x.std((1, 2), keepdim=True))
-    (middle, spread), (own, width) = apart(found), apart(still)
-    found = (found - middle) / spread.clamp(min=1e-6) * width + own
-    return still.lerp(found, share).clamp(0, 1)
+    filtered = F.conv2d(F.pad(still[None], (side // 2,) * 4, mode="reflect"), kernel)[0]
+    statistics = lambda x: (x.mean((1, 2), keepdim=True), x.std((1, 2), keepdim=True))
+    (mean, deviation), (own_mean, own_deviation) = statistics(filtered), statistics(still)
+    filtered = (filtered - mean) / deviation.clamp(min=1e-6) * own_deviation + own_mean
+    return still.lerp(filtered, share).clamp(0, 1)
 
 
-def _in_fog(still, draw, generator):
-    """Thicker towards the top or the bottom."""
-    thin = draw(0.1, 1.0)
+def _with_fog(still, draw, generator):
+    """Add fog that gets denser towards the top or the bottom."""
+    densest = draw(0.1, 1.0)  # transmission of the densest fog
     down = torch.linspace(draw(0, 1), draw(0, 1), still.shape[-2])[:, None]
-    left = 1 - (1 - thin) * down
+    transmission = 1 - (1 - densest) * down
     grey, tint = draw(0, 1), 0.05 * torch.randn(3, 1, 1, generator=generator)
-    return (left * still + (1 - left) * (grey + tint)).clamp(0, 1)
+    return (transmission * still + (1 - transmission) * (grey + tint)).clamp(0, 1)

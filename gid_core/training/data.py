@@ -1,12 +1,13 @@
-"""Motions to learn from, by number: synthetic scenes, elastic solutions on photographs, extracted clips.
+"""Numbered training samples of motion: synthetic scenes, the elastic prior on photographs, clips.
 
-Law: sample n of a source is the same on every machine and in every run, and needs no sample before it;
-so a run goes on exactly where it stopped, and processes can share a batch in any way.
+Law: sample n of a source is the same on every machine and in every run, and does not depend on
+other samples. So a run can resume exactly, and processes can share a batch in any way.
 
-Convention: a sample is (still, coefficients in channels), at the training size; motions are of unit size.
-What turns a picture turns its vectors.
+Convention: a sample is (still, coefficients as channels) at the training size; motions have unit
+size. A transform of the picture also transforms the motion vectors.
 
-Source: augmentation as in Li et al. 2024, supplement: flip, scale, rotation up to 5 degrees, crop; colour in looks.py.
+Source: augmentation as in Li et al. 2024, supplement: flip, scale, rotation up to 5 degrees, crop.
+Augmentation of appearance is in augmentation.py.
 """
 
 import bisect
@@ -34,17 +35,17 @@ from ..scenes.synthetic import make_scene
 from ..shapes import Float, Tensor
 from ..still.grid import normalized, pixel_grid
 from ..still.matte import flexibility, refine_mask
-from ..training import augmentation
+from . import augmentation
 
-GENERATION = 3  # of scenes: a seed means another scene when their maker changes
-SCENE_CELLS = 2  # per pixel and axis: stills for networks need no more
+GENERATION = 3  # of scenes: raised when `make_scene` gives another scene for the same seed
+SCENE_CELLS = 2  # of the z-buffer, per pixel and axis: enough for stills of this size
 STATISTICS_OF = 256  # samples
-TURN_DEG, CLOSEST = 5.0, 2.2
+TURN_DEG, LARGEST_ZOOM = 5.0, 2.2
 
 
 @runtime_checkable
 class Source(Protocol):
-    """Numbered samples, at the size they were made for: here still 3 h w and channels k 4 h w."""
+    """Numbered samples of one size: tuples of tensors, here still 3 h w and channels k 4 h w."""
 
     size: tuple[int, int]
 
@@ -53,9 +54,9 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Scenes:
-    """Synthetic scenes, `count` of them over and over.
+    """Synthetic scenes: `count` of them, repeated.
 
-    cache: A folder that keeps scenes once made; they take 1.3 MB each at 128 x 80.
+    cache: A folder that keeps scenes once they are made; 1.3 MB each at 128 x 80.
     """
 
     size: tuple[int, int]
@@ -91,7 +92,7 @@ class Scenes:
 
 @dataclass(frozen=True)
 class Photographs:
-    """The elastic prior's motion of a user's photographs, in another wind for every number."""
+    """A user's photographs with the motion of the elastic prior; every number has its own wind."""
 
     size: tuple[int, int]
     folder: Path
@@ -123,7 +124,7 @@ class Photographs:
 
 @dataclass(frozen=True)
 class Clips:
-    """Extracted clips: the shards that `extract` writes of a folder of them."""
+    """Extracted clips, from the shards that `extract` writes."""
 
     size: tuple[int, int]
     folder: Path
@@ -139,22 +140,22 @@ class Clips:
                 found += [(path, n.removesuffix(ends)) for n in tar.getnames() if n.endswith(ends)]
         if not found:
             raise ValueError(
-                f"Expected shards of extracted clips in {str(self.folder)!r}, found no samples. Make "
-                "them with `extract FOLDER -o SHARDS`."
+                f"Expected shards of extracted clips in {str(self.folder)!r}, found no samples. "
+                "Make them with `extract FOLDER -o SHARDS`."
             )
         object.__setattr__(self, "index", tuple(found))
-        have = self._read(0)[1].frequencies_hz
-        if len(have) < self.bands:
-            raise ValueError(f"Expected clips with {self.bands} bands, these have {len(have)}.")
-        object.__setattr__(self, "frequencies_hz", have[: self.bands])
+        known_hz = self._read(0)[1].frequencies_hz
+        if len(known_hz) < self.bands:
+            raise ValueError(f"Expected clips with {self.bands} bands, these have {len(known_hz)}.")
+        object.__setattr__(self, "frequencies_hz", known_hz[: self.bands])
 
     def sample(self, number: int) -> tuple[Float[Tensor, "3 h w"], Float[Tensor, "k 4 h w"]]:
         still, spectrum = self._read(number % len(self.index))
         path, key = self.index[number % len(self.index)]
         if not _alike(spectrum.frequencies_hz[: self.bands], self.frequencies_hz):
             raise ValueError(
-                f"Expected clips of the same frequencies, those of {key!r} in {path.name!r} are not the "
-                "first one's. Extract all with the same --window and --bands."
+                f"Expected clips of the same frequencies, those of {key!r} in {path.name!r} are "
+                "not the first one's. Extract all with the same --window and --bands."
             )
         still = covering(still[None, :3], self.size)[0]
         channels = as_channels(of_unit_size(spectrum.coeffs[:, : self.bands]))[0]
@@ -165,17 +166,16 @@ class Clips:
         with tarfile.open(path) as tar, tempfile.TemporaryDirectory() as folder:
             for name in ("still.png", "spectrum.safetensors"):
                 Path(folder, name).write_bytes(tar.extractfile(f"{key}.{name}").read())
-            return read_still(f"{folder}/still.png"), load_spectrum(
-                f"{folder}/spectrum.safetensors"
-            )
+            still = read_still(f"{folder}/still.png")
+            return still, load_spectrum(f"{folder}/spectrum.safetensors")
 
 
 @dataclass(frozen=True)
 class Mixture(torch.utils.data.Dataset):
-    """Sources mixed by weight, each sample seen anew.
+    """Sources mixed by weight, with every item augmented anew.
 
-    length: how many items a run has at most; they are never held.
-    augment: another view of a sample, drawn by a generator; None for samples as they are.
+    length: number of items that a run may use; they are made one by one.
+    augment: called with a sample and a generator; None for samples as they are.
     """
 
     sources: tuple[Source, ...]
@@ -186,9 +186,9 @@ class Mixture(torch.utils.data.Dataset):
 
     @property
     def described(self) -> list[list]:
-        """What it is mixed of, for the record of a run."""
-        what = lambda s: str(getattr(s, "count", "") or getattr(s, "folder", ""))
-        return [[type(s).__name__, what(s), w] for s, w in zip(self.sources, self.weights)]
+        """Its sources with their weights, for the record of a run."""
+        extent = lambda s: str(getattr(s, "count", "") or getattr(s, "folder", ""))
+        return [[type(s).__name__, extent(s), w] for s, w in zip(self.sources, self.weights)]
 
     def __len__(self) -> int:
         return self.length
@@ -204,17 +204,17 @@ class Mixture(torch.utils.data.Dataset):
 
 
 def check_bands(source: Source, bands: int, duration_s: float) -> None:
-    """Refuse motions of other frequencies than a model has.
+    """Refuse motions whose frequencies differ from those of a model.
 
     Raises:
         ValueError: If they differ.
     """
-    have, want = source.frequencies_hz, torch.arange(1, bands + 1) / duration_s
-    if not _alike(have, want):
+    found, expected = source.frequencies_hz, torch.arange(1, bands + 1) / duration_s
+    if not _alike(found, expected):
+        span = lambda hertz: f"from {float(hertz[0]):.3g} to {float(hertz[-1]):.3g} Hz"
         raise ValueError(
-            f"Expected motions of {bands} bands from {float(want[0]):.3g} to {float(want[-1]):.3g} Hz, got "
-            f"{len(have)} from {float(have[0]):.3g} to {float(have[-1]):.3g} Hz. Extract the clips with "
-            f"--window {duration_s:g} --bands {bands}."
+            f"Expected motions of {bands} bands {span(expected)}, got {len(found)} {span(found)}. "
+            f"Extract the clips with --window {duration_s:g} --bands {bands}."
         )
 
 
@@ -223,13 +223,16 @@ def _alike(one, other):
 
 
 def generator_of(*numbers: int) -> torch.Generator:
-    """A generator for a place in a run. Torch's own seeds count modulo 2^32: numbers are mixed first."""
+    """A generator seeded by several numbers, such as a seed and the number of an item.
+
+    Torch takes seeds modulo 2^32, so the numbers are hashed into one first.
+    """
     state = np.random.SeedSequence(numbers).generate_state(1)
     return torch.Generator().manual_seed(int(state[0]))
 
 
 def statistics(mixture: Mixture, kind: str = "adaptive") -> Encoding:
-    """The encoding of what a run is trained on, from its first samples."""
+    """The encoding for the motions of a run, fitted to its first samples without augmentation."""
     plain = replace(mixture, augment=None)
     count = min(len(mixture), STATISTICS_OF)
     motions = (as_complex(plain[n][1][None])[0] for n in range(count))
@@ -239,7 +242,7 @@ def statistics(mixture: Mixture, kind: str = "adaptive") -> Encoding:
 def augment(
     still: Float[Tensor, "3 h w"], channels: Float[Tensor, "k 4 h w"], generator: torch.Generator
 ) -> tuple[Float[Tensor, "3 h w"], Float[Tensor, "k 4 h w"]]:
-    """Another view of unit size: what was calm in the whole may be all there is in a part of it."""
+    """A random view, scaled to unit size again: a crop may leave out the strongest motion."""
     still, channels = augment_geometry(still, channels, generator)
     still = augmentation.relight(augmentation.augment_appearance(still, generator), generator)
     return still, as_channels(of_unit_size(as_complex(channels[None])))[0]
@@ -248,18 +251,18 @@ def augment(
 def augment_geometry(
     still: Float[Tensor, "3 h w"], channels: Float[Tensor, "k 4 h w"], generator: torch.Generator
 ) -> tuple[Float[Tensor, "3 h w"], Float[Tensor, "k 4 h w"]]:
-    """Another view of the same: nearer, turned, mirrored."""
+    """A random view of still and motion: enlarged, rotated, mirrored."""
     draw = augmentation.drawing(generator)
     angle = math.radians(draw(-TURN_DEG, TURN_DEG))
-    zoom = CLOSEST ** draw(0, 1) if draw(0, 1) < 0.6 else 1.0
-    zoom = max(zoom, 1 + 1.7 * abs(math.sin(angle)))  # no corners that show nothing
+    zoom = LARGEST_ZOOM ** draw(0, 1) if draw(0, 1) < 0.6 else 1.0
+    zoom = max(zoom, 1 + 1.7 * abs(math.sin(angle)))  # so that no corner lies outside the picture
     mirror = -1.0 if draw(0, 1) < 0.5 else 1.0
     cos, sin = math.cos(angle) / zoom, math.sin(angle) / zoom
-    # From the new picture's pixels to the old one's.
+    # Maps pixels of the new picture to pixels of the old one.
     back = still.new_tensor([[mirror * cos, -mirror * sin], [sin, cos]])
     height, width = still.shape[-2:]
     middle = still.new_tensor([(width - 1) / 2, (height - 1) / 2]).view(2, 1, 1)
-    # As far as the turned view stays inside the picture, per axis.
+    # The largest shift, per axis, with which the rotated view stays inside the picture.
     lean, ratio = abs(math.sin(angle)), height / width
     slack = [max(0.0, 1 - (math.cos(angle) + r * lean) / zoom) for r in (ratio, 1 / ratio)]
     shift = middle * still.new_tensor([draw(-s, s) for s in slack]).view(2, 1, 1)
@@ -268,10 +271,9 @@ def augment_geometry(
     grid = grid.view(1, height, width, 2)
     read = lambda x: F.grid_sample(x[None], grid, padding_mode="reflection", align_corners=False)[0]
     still = read(still)
-    fields = rearrange(
-        read(channels.flatten(0, 1)), "(k xy part) h w -> k xy part h w", xy=2, part=2
-    )
-    # Vectors turn and flip as the picture does; of unit size they stay.
+    fields = read(channels.flatten(0, 1))
+    fields = rearrange(fields, "(k xy part) h w -> k xy part h w", xy=2, part=2)
+    # Vectors are rotated and mirrored with the picture. Their length stays.
     turned = torch.einsum("ij,kjphw->kiphw", torch.linalg.inv(back) / zoom, fields)
     return still, turned.flatten(1, 2)
 
@@ -279,7 +281,10 @@ def augment_geometry(
 def covering(
     fields: Float[Tensor, "b ... h w"], size: tuple[int, int]
 ) -> Float[Tensor, "b ... h2 w2"]:
-    """The middle of pictures or fields, scaled to fill a size. Motions of unit size keep their vectors."""
+    """Scale pictures or fields to fill a size and crop their middle.
+
+    Vectors keep their values, as motions of unit size need.
+    """
     height, width = fields.shape[-2:]
     scale = max(size[0] / height, size[1] / width)
     large = [max(n, round(scale * m)) for n, m in zip(size, (height, width))]

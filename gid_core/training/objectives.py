@@ -1,14 +1,16 @@
-"""What is asked of the networks: a module, its parts that learn, and a loss of a batch.
+"""Training objectives: for every stage the parameters that learn, and the loss of a batch.
 
-autoencoder   bands come back from their codes
-encoder       the amplitude of every band can be read from the still: where things move
-bands         stage 1: codes of single bands are cleaned of noise, given the still
-coordination  stage 2: all bands of a motion at once; only attention across bands learns
-renderer      frames that were moved without weights are finished
+autoencoder   reconstruct single bands from their codes
+encoder       predict the amplitude of every band from the still: where things move
+bands         stage 1: denoise the codes of single bands, given the still
+coordination  stage 2: denoise all bands of a motion together; only attention across bands learns
+renderer      refine splatted frames
 
-Law: a loss depends on (batch, generators) alone, item by item, so that a batch can be shared out.
+Law: a loss is a mean over items and depends on (batch, generators) alone, so that processes can
+share a batch.
 
-Source: Li et al., CVPR 2024, Sec. 4.3 and supplement; Karras et al. 2022 for weights and noise levels.
+Source: Li et al., CVPR 2024, Sec. 4.3 and supplement; Karras et al. 2022 for weights and noise
+levels.
 """
 
 from dataclasses import dataclass
@@ -25,28 +27,29 @@ from ..diffusion.motion_model import MotionModel, save_model
 from ..render.network import RenderModel
 from ..render.renderer import save_renderer
 from ..shapes import Float, Tensor
-from .perceptual import Perception
+from .perceptual import PerceptualDistance
 
 STAGES = ("autoencoder", "encoder", "bands", "coordination")  # of a motion model, in this order
 RENDERER = "renderer"
-WHITENED_ON = 512  # samples; of 16 the deviations were off by a quarter
-GRADIENT, KL = 0.2, 1e-6  # weights against L1
+WHITENED_ON = 512  # samples; the deviations of 16 samples were wrong by a quarter
+GRADIENT, KL = 0.2, 1e-6  # weights relative to L1
 SCALES = 3  # of the multi-scale gradient
-UNTOLD = 0.1  # share of stills left out, so that a model can be asked what it thinks without one
+UNCONDITIONAL = 0.1  # share of items without their still, for classifier-free guidance
 BANDS_AT_A_TIME = 4  # of a motion, in stage 1
-RIM = 8  # px at the sides of a crop
-UNCOVERED = 2.0  # weight of what was uncovered, beside what is seen
-HAIR = 0.01  # of the range of colours: an error that is as good as none
-SLOPES, SHARP, LOOKS = 0.3, 1.2, 0.3  # weights against the error of colours
-AROUND = 9  # px to a side, over which a frame is to be as sharp as it should
-FLAT = 1e-3  # of brightness a pixel: a slope that is none
-FADED = 1e-3  # mean slope over a crop that makes for half of the loss of sharpness
-ALIKE = 0.01  # of features: pictures that look the same
+# The renderer's loss.
+RIM = 8  # px at the borders of a crop that do not count
+DISOCCLUSION = 2.0  # extra weight of disoccluded pixels; others have 1
+SMALL_ERROR = 0.01  # of the range of colours: errors below it hardly count
+SLOPES, SHARP, LOOKS = 0.3, 1.2, 0.3  # weights relative to the error of colours
+SHARPNESS_WINDOW = 9  # side in px of the windows over which sharpness is compared
+FLAT = 1e-3  # brightness per px: a gradient below it counts as none
+FAINT_GRADIENT = 1e-3  # mean gradient of a crop at which the loss of sharpness has halved
+SAME_LOOK = 0.01  # perceptual distance below which pictures look the same
 
 
 @dataclass(frozen=True)
 class Objective:
-    """One stage of training of a motion model."""
+    """One training stage of a motion model."""
 
     stage: str
     model: MotionModel
@@ -60,7 +63,7 @@ class Objective:
             raise ValueError(f"Expected a stage among {', '.join(STAGES)}, got {self.stage!r}.")
 
     def learning(self) -> list[torch.nn.Parameter]:
-        """The parameters that learn."""
+        """The parameters that this stage trains."""
         model = self.model
         if self.stage == "coordination":
             found = across_bands(model.denoiser)
@@ -74,7 +77,7 @@ class Objective:
             return list(model.autoencoder.parameters())
         if self.stage == "encoder":
             return list(model.encoder.parameters())
-        # The encoder stays: trained on with the denoiser it comes to know scenes and forgets photographs.
+        # The encoder is frozen: trained together with the denoiser it overfits to synthetic scenes.
         across = {id(p) for p in across_bands(model.denoiser)}
         return [p for p in model.denoiser.parameters() if id(p) not in across]
 
@@ -84,7 +87,7 @@ class Objective:
         channels: Float[Tensor, "b k 4 h w"],
         generators: list[torch.Generator],
     ) -> dict[str, Float[Tensor, ""]]:
-        """Terms of the loss by name, weighted; their sum is what is minimized.
+        """Weighted terms of the loss by name. Their sum is minimized.
 
         Args:
             channels: Motions of unit size.
@@ -93,28 +96,27 @@ class Objective:
         return getattr(self, f"_{self.stage}")(still, channels, generators)
 
     def finish(self, data: Dataset) -> None:
-        """What the stage after needs to know of this one, when it is over."""
+        """After the last step: set the statistics that the next stage needs."""
         if self.stage == "autoencoder":
-            place = range(min(len(data), WHITENED_ON))
-            whiten(self.model, (data[i][1][None] for i in place), self.frequencies_hz)
+            numbers = range(min(len(data), WHITENED_ON))
+            whiten(self.model, (data[i][1][None] for i in numbers), self.frequencies_hz)
 
     def save(self, path: Path, notes: dict) -> None:
         save_model(self.model, path, notes)
 
     def _autoencoder(self, still, channels, generators):
         chosen = _chosen(channels, generators)
-        encoded = torch.stack([self._squash(c, hz) for c, hz in zip(channels, chosen)]).flatten(
-            0, 1
-        )
+        encoded = torch.stack([self._squash(c, bands) for c, bands in zip(channels, chosen)])
+        encoded = encoded.flatten(0, 1)
         autoencoder = self.model.autoencoder
-        # Losses are float32, whatever the networks compute in.
+        # Losses are in float32, whatever precision the networks compute in.
         mean, log_variance = (x.float() for x in autoencoder.posterior(encoded))
         noise = _noise(mean.unflatten(0, (len(generators), -1)), generators).flatten(0, 1)
         back = autoencoder.reconstruct(mean + (0.5 * log_variance).exp() * noise).float()
         kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
         return {
             "l1": (back - encoded).abs().mean(),
-            "gradient": GRADIENT * multiscale_gradient(back, encoded),
+            "gradient": GRADIENT * multiscale_gradient(back - encoded),
             "kl": KL * kl,
         }
 
@@ -124,25 +126,25 @@ class Objective:
         return {"amplitudes": F.smooth_l1_loss(read, size, beta=0.2)}
 
     def _bands(self, still, channels, generators):
-        volume = self.model.config.denoiser.layout == "volume"
-        chosen = [torch.arange(channels.shape[1])] * len(still) if volume else _chosen(channels, generators)  # fmt: skip
-        return self._cleaned(still, channels, chosen, generators)
+        if self.model.config.denoiser.layout == "volume":
+            return self._coordination(still, channels, generators)
+        return self._denoised(still, channels, _chosen(channels, generators), generators)
 
     def _coordination(self, still, channels, generators):
         every = [torch.arange(channels.shape[1])] * len(still)
-        return self._cleaned(still, channels, every, generators)
+        return self._denoised(still, channels, every, generators)
 
     def _squash(self, channels, chosen):
         return self.model.encoding.squash(channels[None, chosen], self.frequencies_hz[chosen])[0]
 
-    def _cleaned(self, still, channels, chosen, generators):
+    def _denoised(self, still, channels, chosen, generators):
         model = self.model
         encoded = torch.stack([self._squash(c, k) for c, k in zip(channels, chosen)])
         with torch.no_grad():
             clean, features = model.autoencoder.to_latent(encoded), model.encoder(still)
-        told = [float(torch.rand((), generator=g)) >= UNTOLD for g in generators]
-        features = features * features.new_tensor(told).view(-1, 1, 1, 1)
-        # Levels spread evenly over the batch would tie items together: each draws its own.
+        conditional = [float(torch.rand((), generator=g)) >= UNCONDITIONAL for g in generators]
+        features = features * features.new_tensor(conditional).view(-1, 1, 1, 1)
+        # Every item draws its own noise level, so that items do not depend on each other.
         sigma = torch.cat([model.noise.drawn(1, g) for g in generators]).to(clean)
         noise = _noise(clean, generators)
         hertz = torch.stack([self.frequencies_hz[k] for k in chosen]).to(clean)
@@ -151,16 +153,17 @@ class Objective:
 
 
 @dataclass(frozen=True)
-class Finishing:
-    """Training of a renderer: what it makes of a frame is to be the frame.
+class RendererObjective:
+    """Training of a renderer: its frame should equal the true frame.
 
-    perception: By which the looks of it count too; without one its slopes and sharpness have to do.
+    perceptual: Adds a perceptual loss; without it there are losses of gradients and sharpness only.
     """
 
     model: RenderModel
-    perception: Perception | None = None
+    perceptual: PerceptualDistance | None = None
 
     def learning(self) -> list[torch.nn.Parameter]:
+        """The parameters that are trained: all."""
         return list(self.model.parameters())
 
     def losses(
@@ -169,51 +172,53 @@ class Finishing:
         frame: Float[Tensor, "b 3 h w"],
         generators: list[torch.Generator],
     ) -> dict[str, Float[Tensor, ""]]:
-        """What is left of the weightless frame's errors: of colours, of slopes at some scales, of sharpness, of looks.
+        """Weighted terms of the loss by name: errors of colour, gradients, sharpness, appearance.
 
-        Squares over what moved, as a share, item by item: so a scene in which little goes wrong counts nearly as much
-        as one in which much does, unless what goes wrong is a hair. (Absolute errors were tried: where two layers mix
-        their median is the frame as it is, and nothing was learned.)
+        Each is a square error over the moving pixels as a share of the splatted frame's error, item
+        by item. So scenes with small and with large errors count nearly the same, unless an error
+        is too small to see. (Absolute errors were tried. Where two layers mix, their minimum is the
+        median, which is the splatted frame itself, and nothing was learned.)
         """
         made = self.model.finished(given)
-        moved, uncovered, by = given[:, 3:6], given[:, 6:7], given[:, 10:]
-        # The sides of a crop lack what comes in from beyond them.
-        counts = F.pad(torch.ones_like(by)[..., RIM:-RIM, RIM:-RIM], (RIM,) * 4) * (by > 0)
-        weight = (counts * (1 + UNCOVERED * uncovered)).sqrt()
-        left, was = ((x - frame) * weight for x in (made, moved))
-        squares = lambda x: x.square().mean((1, 2, 3))
+        splatted, disoccluded, motion = given[:, 3:6], given[:, 6:7], given[:, 10:]
+        # Near the borders of a crop, content that comes in from outside is missing.
+        counts = F.pad(torch.ones_like(motion)[..., RIM:-RIM, RIM:-RIM], (RIM,) * 4) * (motion > 0)
+        weight = (counts * (1 + DISOCCLUSION * disoccluded)).sqrt()
+        after, before = ((x - frame) * weight for x in (made, splatted))
+        energy = lambda x: x.square().mean((1, 2, 3))
+        relative = lambda measure: measure(after) / (measure(before) + SMALL_ERROR**2)
         terms = {
-            "error": (squares(left) / (squares(was) + HAIR**2)).mean(),
-            "slopes": SLOPES * (slopes(left) / (slopes(was) + HAIR**2)).mean(),
-            "sharpness": SHARP * unsharp(made, frame, counts).mean(),
+            "error": relative(energy).mean(),
+            "slopes": SLOPES * relative(multiscale_gradient_energy).mean(),
+            "sharpness": SHARP * sharpness_error(made, frame, counts).mean(),
         }
-        if self.perception is not None:
-            # What does not count looks as it should.
-            seen = (torch.where(counts > 0, x, frame) for x in (made, moved))
-            left, was = (self.perception(x, frame) for x in seen)
-            terms["looks"] = LOOKS * (left / (was + ALIKE)).mean()
+        if self.perceptual is not None:
+            # Pixels that do not count are replaced by the true frame's.
+            shown = (torch.where(counts > 0, x, frame) for x in (made, splatted))
+            after, before = (self.perceptual(x, frame) for x in shown)
+            terms["looks"] = LOOKS * (after / (before + SAME_LOOK)).mean()
         return terms
 
     def finish(self, data: Dataset) -> None:
-        """Nothing is left to do."""
+        """After the last step: nothing."""
 
     def save(self, path: Path, notes: dict) -> None:
         save_renderer(self.model, path, notes)
 
 
 def objective_of(
-    stage: str, model: torch.nn.Module, perception: Perception | None = None
-) -> Objective | Finishing:
-    """What a stage asks of a model; `perception` is for a renderer.
+    stage: str, model: torch.nn.Module, perceptual: PerceptualDistance | None = None
+) -> Objective | RendererObjective:
+    """The objective of a stage for a model; `perceptual` is for a renderer.
 
     Raises:
         ValueError: For an unknown stage.
     """
-    return Finishing(model, perception) if stage == RENDERER else Objective(stage, model)
+    return RendererObjective(model, perceptual) if stage == RENDERER else Objective(stage, model)
 
 
 def _chosen(channels, generators):
-    """Some bands of every motion."""
+    """Indices of some random bands of every motion."""
     k = channels.shape[1]
     count = min(k, BANDS_AT_A_TIME)
     return [torch.randperm(k, generator=g)[:count] for g in generators]
@@ -227,56 +232,66 @@ def _noise(like, generators):
 def amplitudes(
     channels: Float[Tensor, "b k 4 h w"], scale: Float[Tensor, " k"]
 ) -> Float[Tensor, "b k hl wl"]:
-    """Size of every band's motion at latent resolution, normalized as the networks see motions."""
-    size = channels.square().sum(2).sqrt()
-    return (F.avg_pool2d(size, REDUCTION) / scale.to(size).view(-1, 1, 1)).clamp(max=4).sqrt()
+    """Amplitude of every band at latent resolution, normalized as the networks see motions."""
+    amplitude = channels.square().sum(2).sqrt()
+    return (
+        (F.avg_pool2d(amplitude, REDUCTION) / scale.to(amplitude).view(-1, 1, 1))
+        .clamp(max=4)
+        .sqrt()
+    )
 
 
 def multiscale_gradient(
-    found: Float[Tensor, "n c h w"], wanted: Float[Tensor, "n c h w"]
+    error: Float[Tensor, "n c h w"],
 ) -> Float[Tensor, ""]:
-    """Mean absolute difference of slopes, at full, half and quarter size."""
-    total, error = 0.0, found - wanted
-    for _ in range(SCALES):
-        total = total + error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
-        error = F.avg_pool2d(error, 2)
-    return total / SCALES
-
-
-def slopes(error: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
-    """Mean square of an error's slopes, at full, half and quarter size, item by item."""
+    """Mean absolute gradient of an error, at full, half and quarter size."""
     total = 0.0
-    for _ in range(SCALES):
-        total = total + sum(error.diff(dim=d).square().mean((1, 2, 3)) for d in (-1, -2))
-        error = F.avg_pool2d(error, 2)
+    for x, y in _gradients(error):
+        total = total + x.abs().mean() + y.abs().mean()
     return total / SCALES
 
 
-def unsharp(
+def multiscale_gradient_energy(error: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
+    """Mean square gradient of an error, at full, half and quarter size, item by item."""
+    total = 0.0
+    for x, y in _gradients(error):
+        total = total + (x.square().mean((1, 2, 3)) + y.square().mean((1, 2, 3)))
+    return total / SCALES
+
+
+def _gradients(field):
+    """Differences in x and in y of a field, at full, half and quarter size."""
+    for _ in range(SCALES):
+        yield field.diff(dim=-1), field.diff(dim=-2)
+        field = F.avg_pool2d(field, 2)
+
+
+def sharpness_error(
     made: Float[Tensor, "b 3 h w"],
     frame: Float[Tensor, "b 3 h w"],
     counts: Float[Tensor, "b 1 h w"],
 ) -> Float[Tensor, " b"]:
-    """How far a frame's sharpness, wherever it counts, is from what it should be, as a share; item by item.
+    """Relative error of a frame's local sharpness, item by item, over the pixels that count.
 
-    Squared errors are least for a mean of all that might be there, which is blurred. This one is for
-    frames as sharp as the truth, whatever they show. It fades where little counts: of a hundredth of a
-    crop it is 0.4 of what it is of all.
+    A square error is least for the mean of all plausible contents, which is blurred. This loss asks
+    for a frame as sharp as the true one, whatever it shows. It fades where few pixels count: if
+    they are a hundredth of a crop, it is 0.4 times as large as if they are all.
     """
-    size = lambda x: F.avg_pool2d(counts * steepness(x), AROUND, 1, AROUND // 2)
-    found, wanted = size(made), size(frame)
-    return (found - wanted).abs().mean((1, 2, 3)) / (wanted.mean((1, 2, 3)) + FADED)
+    window = SHARPNESS_WINDOW
+    sharpness = lambda x: F.avg_pool2d(counts * gradient_length(x), window, 1, window // 2)
+    found, true = sharpness(made), sharpness(frame)
+    return (found - true).abs().mean((1, 2, 3)) / (true.mean((1, 2, 3)) + FAINT_GRADIENT)
 
 
-def steepness(picture: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 1 h w"]:
-    """Length of the slope of brightness."""
+def gradient_length(picture: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 1 h w"]:
+    """Length of the gradient of brightness, per px."""
     grey = picture.mean(1, keepdim=True)
     x, y = F.pad(grey.diff(dim=-1), (0, 1)), F.pad(grey.diff(dim=-2), (0, 0, 0, 1))
     return (x.square() + y.square() + FLAT**2).sqrt() - FLAT
 
 
 def whiten(model: MotionModel, batches, frequencies_hz: Float[Tensor, " k"]) -> None:
-    """Set the statistics of the autoencoder's codes from some batches of channels."""
+    """Set the mean and deviation of the autoencoder's codes from some batches of channels."""
     codes = []
     model.autoencoder.latent_mean.zero_()
     model.autoencoder.latent_std.fill_(1)

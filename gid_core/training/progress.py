@@ -1,7 +1,7 @@
-"""How a run is getting on, to look at: what the networks make of held-back scenes, and the loss.
+"""Pictures of a run's progress: what the networks predict on held-back scenes, and the loss.
 
-Convention: a row a scene: the still, where it moves in truth, and where by the network; then the first
-band's motion, true and by the network (hue is direction).
+Convention: one row for each scene. The still; then for the truth and for the network the energy of
+the motion and the first band (hue is direction).
 """
 
 import csv
@@ -22,25 +22,28 @@ from ..shapes import Complex, Tensor
 from .data import Scenes
 from .moments import FRAME, MOMENTS, STILL, Moments
 
-HELD_BACK = 3_000_000_000  # seeds of scenes that nothing is trained on
-SHOWN = 4
-HEIGHT = 100
-SCENE = (120, 192)  # px, of frames that are shown
+HELD_BACK = 3_000_000_000  # first seed of scenes that are never trained on
+SHOWN = 4  # scenes
+HEIGHT = 100  # of a cell, px
+SCENE = (120, 192)  # (height, width) of a renderer's frames, px
 
 
 def draw(out: Path, stage: str, scenes: Scenes) -> Callable[[MotionModel, Path], None]:
-    """What `train` calls for pictures: `scenes` gives size and bands, and others are shown."""
-    held = Scenes(scenes.size, SHOWN, scenes.bands, scenes.duration_s, HELD_BACK)
-    samples = [held.sample(n) for n in range(SHOWN)]
+    """A function for `train` that draws a motion model's progress.
+
+    Held-back scenes of the size and bands of `scenes` are shown.
+    """
+    held_back = Scenes(scenes.size, SHOWN, scenes.bands, scenes.duration_s, HELD_BACK)
+    samples = [held_back.sample(n) for n in range(SHOWN)]
 
     def picture(model: MotionModel, path: Path) -> None:
         cells = []
         for still, channels in samples:
             true = as_complex(channels[None])
-            found = _by_network(model, stage, still, channels)
+            predicted = _by_network(model, stage, still, channels)
             size = (HEIGHT, round(HEIGHT * still.shape[2] / still.shape[1]))
             cells.append(resized(still, size))
-            for field in (true, found):
+            for field in (true, predicted):
                 cells += [resized(_energy(field), size), resized(band_picture(field[0, 0]), size)]
         write_picture(path, tiles(cells, 5))
         curve(out / "log.csv", out / "log.png")
@@ -49,22 +52,21 @@ def draw(out: Path, stage: str, scenes: Scenes) -> Callable[[MotionModel, Path],
 
 
 def draw_frames(out: Path) -> Callable[[RenderModel, Path], None]:
-    """The same for a renderer. A row a scene: still, weightless frame, finished, true, and where they differ."""
-    held = Moments(SCENE, SHOWN, first_seed=HELD_BACK)
-    samples = [held.sample(MOMENTS * n) for n in range(SHOWN)]
+    """A function for `train` that draws a renderer's progress.
+
+    One row for each scene: still, splatted frame, refined frame, true frame, 4 times their
+    difference.
+    """
+    held_back = Moments(SCENE, SHOWN, first_seed=HELD_BACK)
+    samples = [held_back.sample(MOMENTS * n) for n in range(SHOWN)]
 
     @torch.no_grad()
     def picture(model: RenderModel, path: Path) -> None:
         like, cells = model.shares.weight, []
         for given, frame in samples:
             made = model.finished(given[None].to(like))[0].cpu()
-            cells += [
-                given[STILL],
-                given[FRAME],
-                made,
-                frame,
-                (4 * (made - frame)).abs().clamp(max=1),
-            ]
+            difference = (4 * (made - frame)).abs().clamp(max=1)
+            cells += [given[STILL], given[FRAME], made, frame, difference]
         write_picture(path, tiles(cells, 5))
         curve(out / "log.csv", out / "log.png")
 
@@ -77,25 +79,25 @@ def _by_network(model, stage, still, channels) -> Complex[Tensor, "1 k 2 h w"]:
     hertz = model.frequencies_hz
     if stage in ("bands", "coordination"):
         generator = torch.Generator().manual_seed(0)
-        return LearnedPrior(model, SamplingConfig(evened=False)).coefficients(
-            still[None], hertz.cpu(), generator
-        )
+        prior = LearnedPrior(model, SamplingConfig(evened=False))
+        return prior.coefficients(still[None], hertz.cpu(), generator)
     if stage == "autoencoder":
         encoded = model.encoding.squash(channels[None].to(like), hertz)
         code = model.autoencoder.to_latent(encoded)
         return as_complex(model.encoding.stretch(model.autoencoder.from_latent(code), hertz).cpu())
-    size = model.amplitudes(model.encoder(still[None].to(like)), hertz)
-    wide = F.interpolate(size, still.shape[-2:], mode="bilinear").cpu()
-    return torch.stack([wide, 0 * wide], 2).to(torch.complex64)
+    amplitudes = model.amplitudes(model.encoder(still[None].to(like)), hertz)
+    amplitudes = F.interpolate(amplitudes, still.shape[-2:], mode="bilinear").cpu()
+    return torch.stack([amplitudes, 0 * amplitudes], 2).to(torch.complex64)
 
 
 def _energy(coeffs):
-    size = coeffs[0].abs().square().sum((0, 1)).sqrt()
-    return heat((size / size.flatten().quantile(0.98).clamp(min=1e-6)).clamp(0, 1))
+    """Heat map of the motion's amplitude over all bands."""
+    amplitude = coeffs[0].abs().square().sum((0, 1)).sqrt()
+    return heat((amplitude / amplitude.flatten().quantile(0.98).clamp(min=1e-6)).clamp(0, 1))
 
 
 def curve(log: Path, path: Path, size: tuple[int, int] = (640, 360)) -> None:
-    """The loss and its terms over steps, both axes from their least to their largest value."""
+    """Plot the loss and its terms over steps. Both axes begin at 0."""
     from PIL import Image, ImageDraw
 
     with open(log, encoding="utf-8") as file:
@@ -106,11 +108,9 @@ def curve(log: Path, path: Path, size: tuple[int, int] = (640, 360)) -> None:
     top = max(row["loss"] for row in rows)
     last = max(row["step"] for row in rows)
     for name, colour in zip(names, ("black", "#c22", "#28c", "#2a2", "#a6c")):
-        points = [
-            (50 + (size[0] - 60) * row["step"] / last, 20 + (size[1] - 50) * (1 - row[name] / top))
-            for row in rows
-        ]
-        pen.line(points, colour, 2)
+        x = [50 + (size[0] - 60) * row["step"] / last for row in rows]
+        y = [20 + (size[1] - 50) * (1 - row[name] / top) for row in rows]
+        pen.line(list(zip(x, y)), colour, 2)
         pen.text((size[0] - 110, 24 + 14 * names.index(name)), name, colour)
     pen.text((4, 14), f"{top:.3g}", "black")
     pen.text((36, size[1] - 36), "0", "black")

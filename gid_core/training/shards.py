@@ -1,14 +1,13 @@
-"""A training set out of clips: shards of stills and their spectra, made by many processes or hosts.
+"""Make a training set from clips: shards of stills and spectra, by many processes or hosts.
 
-Law: the same clips and settings give the same bytes, whatever died on the way and however many
-worked. A clip that cannot be read is a record that says why, and ends nothing.
+Law: the same clips and settings give the same bytes, for any number of workers and after any crash.
+A clip that cannot be read gives a record with the reason; the run continues.
 
-A folder holds `shard-000000.tar` ... as webdataset reads them, each with its records as
-`shard-000000.jsonl`, and `manifest.json` with clips and settings. Members of a sample, by ending:
-still.png, spectrum.safetensors and mask.png (what moves; also in the spectrum), and json (its
-record). Refused windows are in the records alone, and so is what there is to say about a clip as a
-whole. What is finished lies in `parts` until its shard is full; a run that is called again goes on
-from there.
+A folder holds `shard-000000.tar` ... in webdataset's format, each with its records in
+`shard-000000.jsonl`, and `manifest.json` with clips and settings. A sample has the members
+still.png, spectrum.safetensors, mask.png (what moves; also in the spectrum) and json (its record).
+Windows that were refused have a record only, and every clip has one for the whole of it. Finished
+clips lie in `parts` until their shard is full, so a run that is called again resumes from there.
 """
 
 import io
@@ -42,7 +41,10 @@ LONGEST_SLUG = 40
 
 @dataclass(frozen=True)
 class Job:
-    """One clip: its place in the list, its name there, where it lies and where its part goes."""
+    """One clip to read.
+
+    index, name: in the list of clips. clip: its file. part: the file that its samples go to.
+    """
 
     index: int
     name: str
@@ -53,7 +55,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Summary:
-    """What lies in the folder: shards, samples in them, windows refused, clips not read at all."""
+    """Counts of what a folder holds: shards, samples, refused windows, clips that failed."""
 
     shards: int
     samples: int
@@ -63,17 +65,19 @@ class Summary:
     def __str__(self) -> str:
         return (
             f"{self.samples} samples in {self.shards} shard{'s' * (self.shards != 1)}; "
-            f"{self.refused} windows refused, {self.unread} clips not read (the .jsonl files say why)"
+            f"{self.refused} windows refused, {self.unread} clips not read "
+            "(the .jsonl files say why)"
         )
 
 
 def listed(path: Path) -> list[tuple[str, Path]]:
-    """(name, path) of the clips in a folder, subfolders too, by name; or in a list, in its order.
+    """(name, path) of all clips of a folder and its subfolders, by name; or of a list, in its
+    order.
 
-    A list is a text file with a path on every line, from the list's own folder; # begins a remark.
+    A list is a text file with one path per line, relative to the list's folder; # starts a comment.
 
     Raises:
-        ValueError: If there is none.
+        ValueError: If there are no clips.
     """
     if path.is_dir():
         found = sorted(p for p in path.rglob("*") if p.suffix.lower() in CLIP_SUFFIXES)
@@ -102,16 +106,16 @@ def write_shards(
     ray_address: str | None = None,
     callback: Callable[[int, int], None] = lambda done, of: None,
 ) -> Summary:
-    """Read the motion of every clip from every n-th frame on, and write shards; or go on with it.
+    """Read the motion of every clip from every n-th frame on and write shards, or resume that.
 
     Args:
-        workers: Processes on this machine, one clip at a time each.
-        ray_address: Work on this Ray cluster instead, whose hosts see the same files; "local" starts
-            one here, with that many workers.
-        callback: Called with (clips done, of so many).
+        workers: Processes on this machine; each reads one clip at a time.
+        ray_address: Use this Ray cluster instead, whose hosts see the same files; "local" starts a
+            cluster on this machine, with that many workers.
+        callback: Called with (clips done, number of clips).
 
     Raises:
-        ValueError: If the folder is another set's, or Ray or the flow is not installed.
+        ValueError: If the folder holds another set, or if Ray or the flow is not installed.
     """
     estimator(config.flow)
     parts = out / "parts"
@@ -139,14 +143,14 @@ def write_shards(
         shelf.fill()
         done += 1
         callback(done, len(clips))
-    for leftover in parts.iterdir():  # of workers that died while writing
+    for leftover in parts.iterdir():  # from workers that died while they wrote
         leftover.unlink()
     parts.rmdir()
     return shelf.summary()
 
 
 def read_part(job: Job) -> None:
-    """Everything a worker does: all windows of one clip, into its part, on one core."""
+    """The work of one process: write all windows of one clip into its part, on one core."""
     torch.set_num_threads(1)
     if job.config.flow == "dis":
         import cv2
@@ -161,11 +165,11 @@ def _ready(flow):
 
 
 def _members(job, folder) -> Iterator[tuple[str, bytes]]:
-    """Files of every sample, the record of every window, accepted or not, and that of the clip."""
+    """(name, bytes): files of every sample, a record of every window, a record of the clip."""
     windows, reasons, notes = 0, [], []
     try:
         clip = read_clip(job.clip, job.config.longest_side)
-        notes = clip.notes  # which grow while it is read
+        notes = clip.notes  # a list that grows while the clip is read
         estimate = estimator(job.config.flow)
         length = window_frames(clip.fps, job.config.extraction)
         for start, still, window in windows_of(clip.frames, length, job.config):
@@ -182,9 +186,9 @@ def _members(job, folder) -> Iterator[tuple[str, bytes]]:
 def windows_of(
     frames: Iterable[Float[Tensor, "c hf wf"]], length: int, config: ShardConfig
 ) -> Iterator[tuple[int, Tensor, list[Tensor]]]:
-    """(start, still, frames) of every window, or of the whole clip if it is shorter than one.
+    """(start, still, frames) of every window, or of the whole clip if it is shorter than a window.
 
-    No more than a window is held: its frames as bytes at the grid's size, stills only at starts.
+    Only one window is in memory: frames as bytes at the grid's size, and stills of window starts.
     """
     held: deque = deque(maxlen=length)
     start = -1
@@ -217,13 +221,13 @@ def _sample(job, start, still, found: Extraction, folder) -> Iterator[tuple[str,
 
 
 def _key(job, start):
-    """Unique, and without dots: webdataset takes what follows the first one for the ending."""
+    """A unique name without dots: webdataset takes all after the first dot as the ending."""
     slug = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(job.name).stem)[:LONGEST_SLUG]
     return f"{job.index:06d}-{slug}-{start:06d}"
 
 
 def _of_clip(job, windows, reasons, notes=()) -> tuple[str, bytes]:
-    """The record of a clip. reasons: why it could not be read, or not to its end."""
+    """The record of a clip. reasons: why it could not be read, or not to the end."""
     record = _record(job, windows=windows, reasons=list(reasons), notes=list(notes))
     return f"{job.index:06d}-clip.json", record
 
@@ -248,15 +252,15 @@ def _write_part(path, members: Iterable[tuple[str, bytes]]):
 
 
 def _add(tar, name, data):
-    """A member without owner or time: they would differ from run to run."""
+    """Add a member without owner and time, which would differ from run to run."""
     info = tarfile.TarInfo(name)
     info.size = len(data)
     tar.addfile(info, io.BytesIO(data))
 
 
 def _claim(clips, out, config):
-    """Make the folder this set's, or see that it is."""
-    mine = {
+    """Write the manifest, or check that the folder's manifest is the same."""
+    own = {
         "version": VERSION,
         "settings": asdict(config),
         "clips": [[name, path.stat().st_size if path.is_file() else None] for name, path in clips],
@@ -264,13 +268,13 @@ def _claim(clips, out, config):
     path = out / "manifest.json"
     if not path.exists():
         with written_whole(path) as temporary:
-            temporary.write_text(json.dumps(mine, indent=1), encoding="utf-8")
+            temporary.write_text(json.dumps(own, indent=1), encoding="utf-8")
         return
     try:
-        theirs = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{str(path)!r} is damaged: {error}. Use another folder.") from error
-    other = [k for k in mine if not isinstance(theirs, dict) or mine[k] != theirs.get(k)]
+    other = [k for k in own if not isinstance(found, dict) or own[k] != found.get(k)]
     if other:
         raise ValueError(
             f"{str(out)!r} holds shards of other {' and '.join(other)}. Use another folder, or the "
@@ -279,17 +283,17 @@ def _claim(clips, out, config):
 
 
 class _Shelf:
-    """Parts become shards, in the order of the clips, as soon as those before them are there.
+    """Collects parts into shards, in the order of the clips.
 
-    A shard is finished when its records are written, which is after its samples.
+    Records are written after the samples: a shard with records is complete.
     """
 
     def __init__(self, out, parts, clips, samples):
         self.out, self.parts, self.clips, self.samples = out, parts, clips, samples
-        self.next = 0  # clip that is in no shard yet
+        self.next = 0  # index of the first clip that is in no shard yet
         self.number = 0  # of the next shard
-        self.waiting: list[Path] = []  # parts of the shard that is not full yet
-        self.held = 0  # samples in them
+        self.waiting: list[Path] = []  # parts of the next shard
+        self.held = 0  # number of samples in them
         while (records := self._path(".jsonl")).exists():
             self.next = json.loads(records.read_text().splitlines()[-1])["index"] + 1
             self.number += 1
@@ -298,7 +302,7 @@ class _Shelf:
         return self.parts / f"{index:06d}.tar"
 
     def fill(self):
-        """Put every part that can be put into its shard."""
+        """Take parts in order, up to the first that is missing; write every shard that is full."""
         while (index := self.next + len(self.waiting)) < self.clips and self.part(index).exists():
             with tarfile.open(self.part(index)) as tar:
                 self.held += sum(n.endswith(".still.png") for n in tar.getnames())
@@ -308,7 +312,7 @@ class _Shelf:
 
     def _write(self):
         records = []
-        # Every shard but the last is full; a last one without samples is records alone.
+        # All shards but the last are full. If the last has no samples, only its records are kept.
         with written_whole(self._path(".tar")) as temporary:
             with tarfile.open(temporary, "w") as shard:
                 for part in self.waiting:
@@ -341,7 +345,7 @@ class _Shelf:
 
 
 def _copy(part, shard) -> list[bytes]:
-    """The samples of a part into a shard; all its records."""
+    """Copy the samples of a part into a shard. Returns all records of the part."""
     records = []
     with tarfile.open(part) as tar:
         names = set(tar.getnames())

@@ -1,11 +1,12 @@
-"""The training loop: one, for every stage, on one processor or many.
+"""The training loop for every stage, on one processor or many.
 
-Law: a run that is called again goes on as if it had never stopped: what step n does depends on the seed,
-n and the state alone. (In fp16 the scaler of gradients begins anew, and a step or two may differ.) Shared
-among processes, a batch gives the gradient that one process gets.
+Law: a run that is resumed equals one that never stopped: step n depends on the seed, n and the
+state alone. (In fp16 the gradient scaler starts anew, so a step or two may differ.) A batch that
+processes share gives the gradient that one process would compute.
 
-A run's folder holds `state.safetensors` (networks, their average, moments of the optimizer, what run it
-is and its last step), `log.csv`, `model.safetensors` (the average, to be used) and pictures.
+A run's folder holds `state.safetensors` (networks, their moving average, moments of the optimizer,
+settings of the run, last step), `log.csv`, `model.safetensors` (the averaged weights, ready to use)
+and pictures.
 """
 
 import csv
@@ -29,13 +30,13 @@ from .data import generator_of
 from .objectives import objective_of
 
 RATES = ("cosine", "constant")
-RECIPE = 2  # to be raised when losses, looks or layers change: no run goes on in another way
-NOISE = 1  # a stream of random numbers apart from that of the data
+RECIPE = 2  # raised when losses, augmentation or networks change: then no old run is resumed
+NOISE = 1  # random stream of the losses; that of the data is another
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How long and how fast."""
+    """Length, batch, learning rate and precision of a run."""
 
     stage: str
     steps: int
@@ -45,7 +46,7 @@ class TrainConfig:
     warm_up: int = 100  # steps
     decay: float = 1e-2  # of weights
     clip: float = 1.0  # norm of the gradient
-    average: float = 0.999  # what the average keeps a step; less at first
+    average: float = 0.999  # decay of the weights' moving average per step; lower at first
     save_every: int = 250
     log_every: int = 25
     workers: int = 0  # processes that make samples
@@ -53,6 +54,7 @@ class TrainConfig:
     seed: int = 0
 
     def rate_at(self, step: int) -> float:
+        """The learning rate of a step."""
         warm = min(1.0, (step + 1) / max(1, self.warm_up))
         if self.schedule == "constant":
             return self.rate * warm
@@ -67,18 +69,20 @@ def train(
     notes: dict | None = None,
     picture: Callable[[nn.Module, Path], None] | None = None,
     callback: Callable[[int, int, float], None] = lambda step, of, loss: None,
-    perception: nn.Module | None = None,
+    perceptual: nn.Module | None = None,
 ) -> nn.Module:
-    """Train one stage of a model, or go on with it; the averaged model, on the CPU.
+    """Train one stage of a model, or resume it. Returns the averaged model, on the CPU.
 
     Args:
-        data: Items are tuples of tensors, as the stage's losses take them; `described` goes on record.
-        picture: Called with the averaged model and a path, to draw what it can do by now.
-        callback: (steps done, of so many, loss). May raise: what was saved stays.
-        perception: By which a renderer's looks are judged, besides its errors.
+        data: Items are tuples of tensors, the arguments of the stage's losses; `described` is
+        recorded. notes: Written into the header of the weights. picture: Called with the averaged
+        model and a path whenever the state is saved. callback: Called with (steps done, number of
+        steps, loss). May raise; saved states stay. perceptual: For a renderer: adds a perceptual
+        loss.
 
     Raises:
-        ValueError: If accelerate is missing, the folder is another run's, or the loss is not finite.
+        ValueError: If accelerate is missing, the folder holds another run, or the loss is not
+        finite.
     """
     try:
         from accelerate import Accelerator
@@ -92,17 +96,17 @@ def train(
     ranks, rank = accelerator.num_processes, accelerator.process_index
     if config.batch % ranks:
         raise ValueError(f"Expected a batch that {ranks} processes can share, got {config.batch}.")
-    looks = {} if perception is None else {"perception": True}
-    run = _Run(out, model, data, config, accelerator.is_main_process, looks)
+    further = {} if perceptual is None else {"perception": True}
+    run = _Run(out, model, data, config, accelerator.is_main_process, further)
     first = run.load(model)
-    begun_at = accelerator.gather(torch.tensor([first], device=accelerator.device))
-    if (begun_at != first).any():
+    steps = accelerator.gather(torch.tensor([first], device=accelerator.device))
+    if (steps != first).any():
         raise ValueError(
-            f"Expected one state for all processes, got steps {begun_at.tolist()}. The run's folder has "
-            "to lie on a disk that every host sees."
+            f"Expected one state for all processes, got steps {steps.tolist()}. The run's folder "
+            "has to lie on a disk that every host sees."
         )
-    perception = perception and perception.to(accelerator.device)
-    objective = objective_of(config.stage, model, perception)
+    perceptual = perceptual and perceptual.to(accelerator.device)
+    objective = objective_of(config.stage, model, perceptual)
     learning = objective.learning()
     for parameter in model.parameters():
         parameter.requires_grad_(False)
@@ -112,10 +116,11 @@ def train(
     run.restore(optimizer, model)
     prepared, optimizer = accelerator.prepare(_Losses(objective), optimizer)
     device = accelerator.device
-    average = run.average or {n: p.detach().clone() for n, p in model.named_parameters() if p.requires_grad}  # fmt: skip
+    trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
+    average = run.average or {n: p.detach().clone() for n, p in trained.items()}
     average = {n: t.to(device) for n, t in average.items()}
     batches = _batches(data, config, first, rank, ranks)
-    begun = time.monotonic()
+    started = time.monotonic()
     for step, (numbers, *batch) in enumerate(batches, first):
         generators = [generator_of(config.seed, n, NOISE) for n in numbers]
         for group in optimizer.param_groups:
@@ -126,11 +131,11 @@ def train(
         accelerator.backward(total)
         accelerator.clip_grad_norm_(learning, config.clip)
         optimizer.step()
-        keep = min(config.average, (step + 1) / (step + 10))
+        decay = min(config.average, (step + 1) / (step + 10))
         with torch.no_grad():
             for name, parameter in model.named_parameters():
                 if name in average:
-                    average[name].lerp_(parameter, 1 - keep)
+                    average[name].lerp_(parameter, 1 - decay)
         means = {n: float(accelerator.reduce(t.detach(), "mean")) for n, t in terms.items()}
         loss = sum(means.values())
         if not math.isfinite(loss):
@@ -140,13 +145,13 @@ def train(
         done = step + 1
         saves = done % config.save_every == 0 or done == config.steps
         if done % config.log_every == 0 or saves:
-            run.log(done, loss, means, time.monotonic() - begun)
+            run.log(done, loss, means, time.monotonic() - started)
         if saves:
             accelerator.wait_for_everyone()
             run.save(done, model, optimizer, average)
             if picture is not None and accelerator.is_main_process:
-                drawn = out / f"{config.stage}_{done:07d}.png"
-                _with(model, average, partial(picture, model, drawn))
+                path = out / f"{config.stage}_{done:07d}.png"
+                _with(model, average, partial(picture, model, path))
         callback(done, config.steps, loss)
     _put(model, average)
     model.to("cpu").eval()
@@ -158,7 +163,7 @@ def train(
 
 
 class _Losses(nn.Module):
-    """An objective as a module, so that gradients are shared out and precision is lowered in it."""
+    """An objective as a module, so that accelerate can share gradients and lower its precision."""
 
     def __init__(self, objective):
         super().__init__()
@@ -169,7 +174,7 @@ class _Losses(nn.Module):
 
 
 def _batches(data, config, first, rank, ranks):
-    """(numbers, what the items hold) of this process, from a step on."""
+    """(numbers of the items, their tensors) of this process, from a step on."""
     start, stop = first * config.batch + rank, config.steps * config.batch
     loader = DataLoader(
         _Numbered(data),
@@ -184,6 +189,8 @@ def _batches(data, config, first, rank, ranks):
 
 @dataclass(frozen=True)
 class _Numbered(Dataset):
+    """A data set whose items begin with their number."""
+
     data: Dataset
 
     def __len__(self):
@@ -194,6 +201,7 @@ class _Numbered(Dataset):
 
 
 def _put(model, values: dict[str, Tensor]) -> None:
+    """Copy values into the parameters of their names."""
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name in values:
@@ -201,7 +209,7 @@ def _put(model, values: dict[str, Tensor]) -> None:
 
 
 def _with(model, values, work) -> None:
-    """Do something with other weights, and put its own back."""
+    """Call `work` while the model has other weights; then restore its own."""
     own = {n: p.detach().clone() for n, p in model.named_parameters() if n in values}
     _put(model, values)
     model.eval()
@@ -213,15 +221,18 @@ def _with(model, values, work) -> None:
 
 
 class _Run:
-    """What a run keeps on disk. Only one process writes."""
+    """The files of a run. Only one process writes them.
 
-    def __init__(self, out: Path, model, data: Dataset, config: TrainConfig, writes: bool, more):
+    further: added to the settings that a resumed run must share.
+    """
+
+    def __init__(self, out: Path, model, data: Dataset, config: TrainConfig, writes: bool, further):
         self.out, self.writes, self.average, self.moments = out, writes, None, {}
         self._log, self.seconds = out / "log.csv", 0.0
-        settings = ("stage", "batch", "rate", "schedule", "precision", "seed")
-        what = {name: getattr(config, name) for name in settings}
-        what |= {"recipe": RECIPE, "model": asdict(model.config), "data": data.described} | more
-        self.what = json.loads(json.dumps(what))
+        names = ("stage", "batch", "rate", "schedule", "precision", "seed")
+        settings = {name: getattr(config, name) for name in names}
+        settings |= {"recipe": RECIPE, "model": asdict(model.config), "data": data.described}
+        self.settings = json.loads(json.dumps(settings | further))
         try:
             out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -232,7 +243,7 @@ class _Run:
         return self.out / "state.safetensors"
 
     def load(self, model) -> int:
-        """Put a saved state into the model; the step to go on from."""
+        """Load a saved state into the model. Returns the step to resume from, 0 without a state."""
         if not self._state.exists():
             return 0
         try:
@@ -244,11 +255,12 @@ class _Run:
                 f"{str(self._state)!r} is damaged: {error}. Delete it to begin the run anew."
             ) from error
         run = json.loads(header.get("run", "{}"))
-        odd = sorted(n for n in {*self.what, *run} if run.get(n) != self.what.get(n))
-        if odd:
+        names = {*self.settings, *run}
+        different = sorted(n for n in names if run.get(n) != self.settings.get(n))
+        if different:
             raise ValueError(
-                f"{str(self.out)!r} holds another run: its {odd[0]} differs. Use another folder, or the "
-                "settings that it was begun with; only --steps may grow."
+                f"{str(self.out)!r} holds another run: its {different[0]} differs. Use another "
+                "folder, or the settings that it was begun with; only --steps may grow."
             )
         own = {n[6:]: t for n, t in state.items() if n.startswith("model.")}
         model.load_state_dict(own)
@@ -259,6 +271,7 @@ class _Run:
         return step
 
     def restore(self, optimizer, model) -> None:
+        """Load the saved moments into the optimizer."""
         names = {id(p): n for n, p in model.named_parameters()}
         if not self.moments:
             return
@@ -270,6 +283,7 @@ class _Run:
             }
 
     def save(self, step, model, optimizer, average) -> None:
+        """Write the state after a step."""
         if not self.writes:
             return
         tensors = {f"model.{n}": t for n, t in model.state_dict().items()}
@@ -280,10 +294,10 @@ class _Run:
                 tensors[f"moment.{key}.{names[id(parameter)]}"] = value
         tensors = {n: t.detach().cpu().contiguous().clone() for n, t in tensors.items()}
         with written_whole(self._state) as temporary:
-            save_file(tensors, temporary, {"run": json.dumps(self.what), "step": str(step)})
+            save_file(tensors, temporary, {"run": json.dumps(self.settings), "step": str(step)})
 
     def _forget_after(self, step) -> None:
-        """Take out of the log what comes again."""
+        """Remove the rows of steps that are done again from the log."""
         if self.writes and self._log.exists():
             rows = self._log.read_text(encoding="utf-8").splitlines(keepends=True)
             kept = [row for row in rows[1:] if int(row.split(",")[0]) <= step]
@@ -292,6 +306,7 @@ class _Run:
             self.seconds = float(kept[-1].split(",")[1]) if kept else 0.0
 
     def log(self, step, loss, terms, seconds) -> None:
+        """Append a row to the log."""
         if not self.writes:
             return
         new = not self._log.exists()
@@ -299,4 +314,5 @@ class _Run:
             writer = csv.writer(file)
             if new:
                 writer.writerow(["step", "seconds", "loss", *terms])
-            writer.writerow([step, f"{self.seconds + seconds:.1f}", f"{loss:.6f}", *(f"{t:.6f}" for t in terms.values())])  # fmt: skip
+            losses = [f"{value:.6f}" for value in (loss, *terms.values())]
+            writer.writerow([step, f"{self.seconds + seconds:.1f}", *losses])

@@ -1,7 +1,7 @@
-"""Jobs done by several processes, or by the hosts of a cluster.
+"""Run jobs in several processes, or on the hosts of a cluster.
 
-Law: every job comes back exactly once, in whatever order, done or with the reason why not. A worker
-that dies takes nothing with it but what it had in hand, and that is tried again.
+Law: every job is returned exactly once, in any order, as done or with the reason why not. If a
+worker dies, only its current job is affected, and that is tried again.
 """
 
 from collections import Counter, deque
@@ -10,27 +10,27 @@ from pathlib import Path
 from typing import TypeVar
 
 Job = TypeVar("Job")
-TRIES = 3  # of a job whose worker died, before it is given up
-AHEAD = 4  # jobs a worker that are handed to a cluster at once
+TRIES = 3  # of a job whose worker died
+AHEAD = 4  # jobs per core that are submitted to a cluster in advance
 
 
 def in_processes(
     task: Callable[[Job], None], jobs: Sequence[Job], workers: int
 ) -> Iterator[tuple[Job, str | None]]:
-    """Every job in a process of its own, so many at a time.
+    """Run every job in its own process, `workers` at a time.
 
     Args:
-        task: A function of a module, which processes can import. What it returns is dropped.
+        task: A module's function, so that processes can import it. Its result is ignored.
 
     Yields:
-        The job, and None or why it was given up.
+        The job, and None or the reason why it failed.
     """
     import multiprocessing
     from multiprocessing.connection import wait
 
     methods = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
-    if "forkserver" in methods:  # which imports once what every process needs
+    if "forkserver" in methods:  # which imports the module once for all processes
         context.set_forkserver_preload([task.__module__])
     waiting, tries, running = deque(enumerate(jobs)), Counter(), {}
     try:
@@ -49,10 +49,8 @@ def in_processes(
                 elif tries[number] < TRIES:
                     waiting.appendleft((number, job))
                 else:
-                    yield (
-                        job,
-                        f"It ended the process {TRIES} times (exit status {process.exitcode}).",
-                    )
+                    status = f"(exit status {process.exitcode})"
+                    yield job, f"It ended the process {TRIES} times {status}."
     finally:
         for _, _, process in running.values():
             process.terminate()
@@ -66,11 +64,11 @@ def on_ray(
     address: str,
     ready: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[Job, str | None]]:
-    """Every job on a Ray cluster, which by itself starts again what a lost worker had in hand.
+    """Run every job on a Ray cluster, which retries the jobs of lost workers by itself.
 
     Args:
-        address: Of the cluster; "local" starts one on this machine, with so many workers.
-        ready: Tried there once before everything; fails where what the task needs is missing.
+        address: Of the cluster; "local" starts one on this machine with that many workers. ready:
+        Called there once before all jobs; raises if something that the task needs is missing.
 
     Raises:
         ValueError: If Ray is not installed, there is no cluster, or it is not ready.
@@ -115,6 +113,6 @@ def on_ray(
 
 
 def _first_line(error):
-    """What went wrong in a task, without the history of the call."""
+    """Type and first line of the error in a task, without its traceback."""
     cause = getattr(error, "cause", None) or error
     return f"{type(cause).__name__}: {str(cause).strip().splitlines()[0][:200]}"

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ SIZE = (24, 40)
 
 
 class Constant:
-    """A source of one field: where things are, and a motion that points along x there."""
+    """A source of one uniform picture whose motion points along x everywhere."""
 
     size, frequencies_hz = SIZE, torch.arange(1, 4) / 5
 
@@ -31,7 +32,7 @@ class Constant:
 
 def test_scenes_are_the_same_from_memory_and_from_the_cache(tmp_path):
     made, kept = (Scenes(SIZE, 3, bands=4, cache=cache) for cache in (None, tmp_path))
-    for number in (0, 2, 3):  # 3 is 0 again
+    for number in (0, 2, 3):  # number 3 repeats number 0
         still, channels = made.sample(number)
         for _ in range(2):
             still_, channels_ = kept.sample(number)
@@ -41,7 +42,7 @@ def test_scenes_are_the_same_from_memory_and_from_the_cache(tmp_path):
     assert float(unit_size(as_complex(channels[None]))) == pytest.approx(1, rel=1e-4)
 
 
-def test_photographs_move_as_the_elastic_prior_says(tmp_path):
+def test_photographs_have_a_motion_of_their_own_for_every_number(tmp_path):
     x, y = pixel_grid(60, 90, like=torch.zeros(()))
     picture = (torch.stack([x / 90, (x // 7 + y // 5) % 2, y / 60]) * 255).byte()
     Image.fromarray(picture.permute(1, 2, 0).numpy()).save(tmp_path / "p.png")
@@ -78,7 +79,7 @@ def test_clips_come_from_shards(tmp_path):
         data.check_bands(source, 4, 4.0)
 
 
-def test_a_mixture_is_numbered_and_mixed_by_weight():
+def test_a_mixture_takes_sources_by_weight_and_depends_on_the_number_alone():
     mixture = Mixture((Constant(0.2), Constant(0.8)), (3.0, 1.0), seed=4, length=400, augment=None)
     firsts = torch.stack([mixture[n][0].mean() for n in range(400)])
     assert float((firsts < 0.5).float().mean()) == pytest.approx(0.75, abs=0.06)
@@ -89,7 +90,7 @@ def test_a_mixture_is_numbered_and_mixed_by_weight():
     assert torch.equal(whole[3][0], whole[3][0]) and not torch.equal(whole[3][0], other[3][0])
 
 
-def test_a_view_is_in_disguise_and_its_motion_is_not(monkeypatch):
+def test_augmentation_of_appearance_leaves_the_motion_alone(monkeypatch):
     generator = lambda: torch.Generator().manual_seed(3)
     still, channels = torch.rand(3, *SIZE, generator=generator()), torch.zeros(3, 4, *SIZE)
     channels[:, 0] = torch.linspace(0, 2, SIZE[1])
@@ -100,8 +101,8 @@ def test_a_view_is_in_disguise_and_its_motion_is_not(monkeypatch):
     assert not torch.allclose(data.augment(still, channels, generator())[0], seen, atol=0.1)
 
 
-def test_what_turns_a_picture_turns_its_vectors():
-    """A dot at p that moves along its own way from the middle still does, wherever it is put."""
+def test_a_rotated_picture_has_rotated_vectors():
+    """A field of vectors away from the middle stays one in every view."""
     x, y = pixel_grid(80, 96, like=torch.zeros(()))
     away = torch.stack([x - 47.5, y - 39.5]) / 40
     still = torch.stack([x / 96, y / 80, 0 * x])
@@ -111,22 +112,18 @@ def test_what_turns_a_picture_turns_its_vectors():
     for seed in range(8):
         generator = torch.Generator().manual_seed(seed)
         seen, moved = augment_geometry(still, channels, generator)
-        # The picture tells where each pixel came from; the field there, as steps of the new picture.
+        # The view's colours give the place that each pixel had; their differences, the transform.
         from_x, from_y = seen[0] * 96, seen[1] * 80
-        inner = (slice(8, -8), slice(8, -8))
-        step_x = torch.stack([from_x.diff(dim=1)[:-1], from_y.diff(dim=1)[:-1]])[
-            (slice(None), *inner)
-        ]
-        step_y = torch.stack([from_x.diff(dim=0)[:, :-1], from_y.diff(dim=0)[:, :-1]])[
-            (slice(None), *inner)
-        ]
+        middle = lambda x, y: torch.stack([x[8:-8, 8:-8], y[8:-8, 8:-8]])
+        step_x = middle(from_x.diff(dim=1)[:-1], from_y.diff(dim=1)[:-1])
+        step_y = middle(from_x.diff(dim=0)[:, :-1], from_y.diff(dim=0)[:, :-1])
         back = torch.stack([step_x, step_y], 1)  # from : to
         zoom = 1 / step_x.square().sum(0).sqrt().median()
-        old = torch.stack([from_x - 47.5, from_y - 39.5])[:, :-1, :-1][(slice(None), *inner)] / 40
-        new = torch.stack([moved[0, 0], moved[0, 2]])[:, :-1, :-1][(slice(None), *inner)]
+        old = middle(from_x[:-1, :-1] - 47.5, from_y[:-1, :-1] - 39.5) / 40
+        new = middle(moved[0, 0, :-1, :-1], moved[0, 2, :-1, :-1])
         carried = torch.einsum("ijhw,jhw->ihw", back * zoom, new)
         error = (carried - old).norm(dim=0)
-        assert float(error.median()) < 0.02  # reflections at the border are no rotation
+        assert float(error.median()) < 0.02  # the border is filled by reflection
         assert torch.allclose(moved[:, 1], 2 * moved[:, 0], atol=1e-4)
 
 
@@ -134,10 +131,9 @@ def test_a_view_stays_inside_the_picture():
     x, y = pixel_grid(80, 128, like=torch.zeros(()))
     still = torch.stack([x, y, 0 * x])
     for seed in range(200):
-        seen, _ = augment_geometry(
-            still, torch.zeros(1, 4, 80, 128), torch.Generator().manual_seed(seed)
-        )
-        # Reflected reading would turn back: places would not be an affine function of the pixel.
+        generator = torch.Generator().manual_seed(seed)
+        seen, _ = augment_geometry(still, torch.zeros(1, 4, 80, 128), generator)
+        # With reflection at the border, places would not be an affine function of the pixel.
         for field in seen[:2]:
             assert field.diff(dim=0).std() < 1e-3 and field.diff(dim=1).std() < 1e-3, seed
 
@@ -145,9 +141,8 @@ def test_a_view_stays_inside_the_picture():
 def test_turned_vectors_keep_their_length():
     _, channels = Constant().sample(0)
     for seed in range(5):
-        _, moved = augment_geometry(
-            torch.rand(3, *SIZE), channels, torch.Generator().manual_seed(seed)
-        )
+        generator = torch.Generator().manual_seed(seed)
+        _, moved = augment_geometry(torch.rand(3, *SIZE), channels, generator)
         length = torch.hypot(moved[:, 0], moved[:, 2])
         assert torch.allclose(length, torch.ones_like(length), atol=1e-4)
         tilt = torch.atan2(moved[:, 2], moved[:, 0].abs()).abs().max()
@@ -156,14 +151,13 @@ def test_turned_vectors_keep_their_length():
 
 def test_augmented_stills_are_pictures_and_differ():
     still, channels = Scenes(SIZE, 3, bands=2).sample(1)
-    views = [
-        augment_geometry(still, channels, torch.Generator().manual_seed(n))[0] for n in range(6)
-    ]
+    generators = [torch.Generator().manual_seed(n) for n in range(6)]
+    views = [augment_geometry(still, channels, generator)[0] for generator in generators]
     assert all(0 <= float(v.min()) and float(v.max()) <= 1 for v in views)
     assert torch.pdist(torch.stack(views).flatten(1)).min() > 0.5
 
 
-def test_every_number_of_a_place_counts():
+def test_a_generator_depends_on_all_its_numbers_and_their_order():
     drawn = {
         float(torch.rand((), generator=data.generator_of(*numbers)))
         for numbers in ((0, 1), (1, 0), (1, 1), (2**40, 1), (0, 1, 1), (0, 2**40))
@@ -171,7 +165,11 @@ def test_every_number_of_a_place_counts():
     assert len(drawn) == 6
 
 
-def test_statistics_are_of_plain_samples():
-    mixture = Mixture((Scenes(SIZE, 4, bands=3),), (1.0,), seed=0, length=8)
-    encoding = statistics(mixture)
-    assert (encoding.scale > 0).all() and encoding.frequencies_hz.tolist() == pytest.approx([0.2, 0.4, 0.6])  # fmt: skip
+def test_an_encoding_is_fitted_to_samples_without_augmentation():
+    plain = Mixture((Scenes(SIZE, 4, bands=3),), (1.0,), seed=0, length=8)
+    augmented = replace(plain, augment=lambda *sample: pytest.fail("augmented"))
+    encoding = statistics(augmented)
+    assert torch.equal(encoding.scale, statistics(plain).scale)
+    assert (encoding.scale > 0).all() and encoding.frequencies_hz.tolist() == pytest.approx(
+        [0.2, 0.4, 0.6]
+    )

@@ -39,7 +39,7 @@ TESTS = str(ROOT / "tests"), str(ROOT / "tests/training")  # where workers find 
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory):
-    """Two clips of two windows each, one without motion, one that is no clip."""
+    """Two clips of two windows each, one clip without motion, one file that is no clip."""
     folder = tmp_path_factory.mktemp("clips")
     write_clip(folder / CLIPS[0], ball(16, fps=FPS, size=(36, 48)), FPS)
     (folder / CLIPS[1]).write_bytes(b"no clip at all")
@@ -50,7 +50,7 @@ def clips(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def expected(clips, tmp_path_factory):
-    """What an undisturbed run in two processes writes, and how it sums up."""
+    """(files, summary, folder) of an undisturbed run in two processes."""
     out = tmp_path_factory.mktemp("expected") / "set"
     summary = write_shards(listed(clips), out, QUICK, workers=2)
     return contents(out), summary, out
@@ -76,24 +76,31 @@ def records(folder):
     return [json.loads(line) for path in paths for line in path.read_text().splitlines()]
 
 
-# What is in a set
+# Contents of a set
 
 
-def test_a_set_holds_every_window_and_says_why_others_are_not_in_it(expected):
+def test_a_set_holds_every_accepted_window_and_a_reason_for_every_other(expected):
     files, summary, out = expected
     assert sorted(files) == [
-        "manifest.json", "shard-000000.jsonl", "shard-000000.tar", "shard-000001.jsonl",
-        "shard-000001.tar", "shard-000002.jsonl",
-    ]  # fmt: skip
+        "manifest.json",
+        "shard-000000.jsonl",
+        "shard-000000.tar",
+        "shard-000001.jsonl",
+        "shard-000001.tar",
+        "shard-000002.jsonl",
+    ]
     assert str(summary) == (
         "4 samples in 2 shards; 1 windows refused, 1 clips not read (the .jsonl files say why)"
     )
     told = records(out)
     windows = [(r["clip"], r["window_start"], r["accepted"]) for r in told if "accepted" in r]
     assert windows == [
-        ("a.mp4", 0, True), ("a.mp4", 4, True), ("c d.mp4", 0, True), ("c d.mp4", 4, True),
+        ("a.mp4", 0, True),
+        ("a.mp4", 4, True),
+        ("c d.mp4", 0, True),
+        ("c d.mp4", 4, True),
         ("e.mp4", 0, False),
-    ]  # fmt: skip
+    ]
     assert "Nothing moves" in told[-2]["reasons"][0]
     whole = {r["clip"]: r for r in told if "windows" in r}
     assert [whole[name]["windows"] for name in CLIPS] == [2, 0, 2, 1]
@@ -147,7 +154,7 @@ def test_windows_start_at_every_nth_frame_and_are_whole():
         assert [int(frame[0, 0, 0]) for frame in window] == list(range(start, start + 8))
 
 
-def test_a_clip_shorter_than_a_window_is_one_window_that_vetting_refuses():
+def test_a_clip_shorter_than_a_window_gives_one_window():
     frames = torch.rand(5, 1, 6, 10, generator=torch.Generator().manual_seed(0))
     ((start, still, window),) = windows_of(frames, 8, QUICK)
     assert start == 0 and still.shape == (3, 6, 10) and len(window) == 5
@@ -179,19 +186,20 @@ def test_a_folder_is_read_by_name_and_a_list_in_its_own_order(tmp_path):
             listed(wrong)
 
 
-# Whatever happens on the way
+# Interrupted runs
 
 
 def test_a_second_run_has_nothing_to_do_and_changes_nothing(expected, clips, tmp_path, monkeypatch):
     files, summary, out = expected
-    monkeypatch.setattr(shards, "in_processes", lambda task, jobs, workers: iter(map(pytest.fail, jobs)))  # fmt: skip
+    fail = lambda task, jobs, workers: iter(map(pytest.fail, jobs))
+    monkeypatch.setattr(shards, "in_processes", fail)
     seen = []
     again = write_shards(listed(clips), out, QUICK, callback=lambda *at: seen.append(at))
     assert again == summary and contents(out) == files and seen == [(4, 4)]
 
 
 @pytest.mark.parametrize("kept", [0, 1, 2, 3])
-def test_a_run_that_was_cut_off_goes_on_to_the_same_bytes(expected, clips, tmp_path, kept):
+def test_an_interrupted_run_resumes_to_the_same_bytes(expected, clips, tmp_path, kept):
     files, _, _ = expected
     out, stopped = tmp_path / "set", RuntimeError("the power went")
 
@@ -211,7 +219,7 @@ def test_a_run_that_was_cut_off_goes_on_to_the_same_bytes(expected, clips, tmp_p
     assert contents(out) == files and not (out / "parts").exists()
 
 
-def test_a_run_that_is_killed_goes_on_to_the_same_bytes(expected, clips, tmp_path):
+def test_a_killed_run_resumes_to_the_same_bytes(expected, clips, tmp_path):
     files, _, _ = expected
     out = tmp_path / "set"
     code = (
@@ -234,7 +242,7 @@ def test_a_run_that_is_killed_goes_on_to_the_same_bytes(expected, clips, tmp_pat
     assert contents(out) == files
 
 
-def test_a_clip_that_kills_its_workers_is_a_record(expected, clips, tmp_path, monkeypatch):
+def test_a_clip_that_kills_its_workers_gives_a_record(expected, clips, tmp_path, monkeypatch):
     def deadly(task, jobs, workers):
         for job in jobs:
             if job.name != "a.mp4":
@@ -286,9 +294,9 @@ def test_a_lost_worker_changes_nothing(expected, clips, tmp_path, monkeypatch, c
     assert found == summary and contents(tmp_path / "set") == files
 
 
-def test_a_cluster_that_is_not_there_is_a_sentence(monkeypatch):
+def test_a_missing_cluster_is_one_sentence(monkeypatch):
     ray = pytest.importorskip("ray", reason="ray is not installed: `make install` brings it")
-    # Somebody else's may run on this machine: "auto" would find it.
+    # "auto" must not find another cluster that runs on this machine.
     monkeypatch.setattr(ray._private.services, "find_gcs_addresses", cache(set))
     with pytest.raises(ValueError, match="Found no Ray cluster at 'auto'"):
         next(workers.on_ray(read_part, [1], 1, "auto"))

@@ -14,7 +14,7 @@ def write(path: Path) -> None:
 
 
 def die_once(path: Path) -> None:
-    """Killed at the first try, as by an operator or for want of memory; done at the second."""
+    """Killed at the first try, as by an operator or without memory; done at the second."""
     if not path.with_suffix(".tried").exists():
         path.with_suffix(".tried").touch()
         os.kill(os.getpid(), signal.SIGKILL)
@@ -40,20 +40,20 @@ def run(task, paths, count=2):
     return sorted(workers.in_processes(task, paths, count))
 
 
-def test_every_job_comes_back_once_from_processes_of_their_own(tmp_path):
+def test_every_job_is_returned_once_and_has_its_own_process(tmp_path):
     jobs = [tmp_path / str(i) for i in range(5)]
     assert run(write, jobs) == [(job, None) for job in jobs]
     pids = {job.read_text() for job in jobs}
     assert len(pids) == 5 and str(os.getpid()) not in pids
 
 
-def test_a_killed_worker_loses_nothing(tmp_path):
+def test_the_job_of_a_killed_worker_is_tried_again(tmp_path):
     jobs = [tmp_path / f"{i}.done" for i in range(3)]
     assert run(die_once, jobs) == [(job, None) for job in jobs]
     assert all(job.exists() for job in jobs)
 
 
-def test_what_always_dies_is_given_up_and_the_rest_goes_on(tmp_path):
+def test_a_job_that_always_kills_its_worker_fails_and_the_others_do_not(tmp_path):
     jobs = [tmp_path / "a", tmp_path / "b"]
     (job, why), (other, nothing) = sorted(
         [*workers.in_processes(die_always, jobs[:1], 2), *workers.in_processes(write, jobs[1:], 2)]
@@ -64,7 +64,7 @@ def test_what_always_dies_is_given_up_and_the_rest_goes_on(tmp_path):
     assert "exit status 3" in run(exit_of_itself, jobs[:1])[0][1]
 
 
-def test_no_jobs_are_no_work():
+def test_without_jobs_nothing_is_returned():
     assert run(write, []) == []
 
 
@@ -79,7 +79,7 @@ def test_stopping_early_stops_the_workers(tmp_path):
         os.kill(int(slow.read_text()), 0)
 
 
-def test_a_cluster_without_ray_is_a_sentence(monkeypatch):
+def test_a_missing_ray_is_one_sentence(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ValueError, match="needs Ray, which is not installed. Install ray, or"):
         next(workers.on_ray(write, [1], 1, "local"))
@@ -96,9 +96,7 @@ def not_ready() -> None:
 
 
 @pytest.mark.slow
-def test_on_a_cluster_a_job_that_fails_is_told_and_one_that_is_not_ready_stops(
-    tmp_path, monkeypatch
-):
+def test_a_cluster_returns_failed_jobs_and_is_refused_if_not_ready(tmp_path, monkeypatch):
     pytest.importorskip("ray", reason="ray is not installed: `make install` brings it")
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))  # of these functions
     jobs = [tmp_path / name for name in ("bad", "good")]
