@@ -1,4 +1,7 @@
-"""ComfyUI adapters: declare, convert, call one function of gid_core, convert back."""
+"""ComfyUI adapters: declare, convert, call one function of gid_core, convert back.
+
+Law: no mathematics here. Node ids, input names and defaults of a release never change.
+"""
 
 from comfy_api.latest import ComfyExtension
 

@@ -1,4 +1,4 @@
-"""Nodes that let a spectrum move."""
+"""The node that plays a spectrum: from a spectral volume to a displacement field."""
 
 from comfy_api.latest import io
 
@@ -6,7 +6,7 @@ from . import sockets
 
 
 class SpectrumToDisplacement(io.ComfyNode):
-    """Play a spectrum: frames, speed, size, and a loop that closes by construction."""
+    """Play a spectrum: frame rate, speed, amplitude, and a loop that closes by construction."""
 
     @classmethod
     def define_schema(cls):
@@ -22,28 +22,49 @@ class SpectrumToDisplacement(io.ComfyNode):
                     "frames", default=150, min=1, max=100_000, tooltip="How many frames to make."
                 ),
                 io.Float.Input(
-                    "fps", default=30.0, min=0.1, max=240.0, step=0.01,
-                    tooltip="Frames per second. The motion's frequencies must stay below half of it.",
+                    "fps",
+                    default=30.0,
+                    min=0.1,
+                    max=240.0,
+                    step=0.01,
+                    tooltip="Frames per second. The motion's frequencies must stay below half of "
+                    "it.",
                 ),
                 io.Boolean.Input(
-                    "loop", default=True,
-                    tooltip="Close a loop: each frequency moves to the nearest that fits frames / fps "
-                    "(the report says how far). Off: play as sampled, or as recorded from a clip.",
+                    "loop",
+                    default=True,
+                    tooltip="Close a loop: each frequency moves to the nearest that fits frames / "
+                    "fps (the report says how far). Off: play as sampled, or as recorded from a "
+                    "clip.",
                 ),
                 io.Float.Input(
-                    "speed", default=1.0, min=0.01, max=20.0, step=0.05,
+                    "speed",
+                    default=1.0,
+                    min=0.01,
+                    max=20.0,
+                    step=0.05,
                     tooltip="2 is twice as fast, 0.5 slow motion; nothing is interpolated.",
                 ),
                 io.Float.Input(
-                    "gain", default=1.0, min=0.0, max=20.0, step=0.05,
+                    "gain",
+                    default=1.0,
+                    min=0.0,
+                    max=20.0,
+                    step=0.05,
                     tooltip="2 moves twice as far as the spectrum says.",
                 ),
                 io.Combo.Input(
-                    "pose", options=["rest pose", "first frame"], default="rest pose",
+                    "pose",
+                    options=["rest pose", "first frame"],
+                    default="rest pose",
                     tooltip="What the still is to the motion: its middle, or its first frame.",
                 ),
                 io.Int.Input(
-                    "seed", default=0, min=0, max=0xFFFFFFFFFFFFFFFF, control_after_generate=False,
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=0xFFFFFFFFFFFFFFFF,
+                    control_after_generate=False,
                     tooltip="For loops longer than the spectrum's duration: how its frequencies "
                     "spread, so that the loop does not repeat inside itself.",
                 ),
@@ -52,7 +73,7 @@ class SpectrumToDisplacement(io.ComfyNode):
                 sockets.Motion.Output(display_name="displacement", tooltip="For the renderer."),
                 io.String.Output(display_name="report", tooltip="What closing the loop changed."),
             ],
-        )  # fmt: skip
+        )
 
     @classmethod
     def execute(cls, spectrum, frames, fps, loop, speed, gain, pose, seed):
@@ -63,6 +84,7 @@ class SpectrumToDisplacement(io.ComfyNode):
 
 
 def _played(spectrum) -> str:
+    """The report of a motion that is not a loop."""
     if spectrum.mean is None and spectrum.drift is None:
         return "Not a loop: the motion plays as it is."
     return "Not a loop: the motion plays as it was recorded, mean and drift included."

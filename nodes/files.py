@@ -1,6 +1,7 @@
-"""Nodes that keep spectra in files, inside ComfyUI's folders and nowhere else."""
+"""Nodes that save and load spectra, in ComfyUI's input and output folders only."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from comfy_api.latest import io, ui
@@ -9,11 +10,11 @@ from ..gid_core.files import spectra, whole
 from . import host, sockets
 
 ENDING = ".safetensors"
-IN_OUTPUT = " [output]"  # as the host marks files of that folder
+IN_OUTPUT = " [output]"  # how the host marks files of the output folder
 
 
 class SaveMotionSpectrum(io.ComfyNode):
-    """A spectrum to a file in the output folder."""
+    """Write a spectrum into the output folder."""
 
     @classmethod
     def define_schema(cls):
@@ -21,15 +22,11 @@ class SaveMotionSpectrum(io.ComfyNode):
             ["export motion", "store spectrum", "keep motion"],
             node_id="SaveMotionSpectrum",
             display_name="Save Motion Spectrum",
-            description="Keeps a motion in ComfyUI's output folder, as safetensors. A file fits stills "
-            "of any size and clips of any frame rate, and the command line plays it, too.",
+            description="Keeps a motion in ComfyUI's output folder, as safetensors. A file fits "
+            "stills of any size and clips of any frame rate, and the command line plays it, too.",
             inputs=[
                 sockets.Spectrum.Input("spectrum", tooltip="The motion to keep."),
-                io.String.Input(
-                    "filename_prefix", default="spectra/motion",
-                    tooltip="Name in the output folder, with / for folders in it; a number and "
-                    ".safetensors are added. %year% and such are filled in.",
-                ),
+                prefix_input("spectra/motion", ENDING),
             ],
             outputs=[
                 io.String.Output(
@@ -37,22 +34,22 @@ class SaveMotionSpectrum(io.ComfyNode):
                 )
             ],
             is_output_node=True,
-        )  # fmt: skip
+        )
 
     @classmethod
     def validate_inputs(cls, filename_prefix):
-        return refusal(prefix, filename_prefix)
+        return refusal(checked_prefix, filename_prefix)
 
     @classmethod
     def execute(cls, spectrum, filename_prefix):
-        path = host.numbered(prefix(filename_prefix), ENDING)
+        path, name = next_file(filename_prefix, ENDING)
         spectra.save_spectrum(spectrum, path)
-        listed = path.relative_to(host.output_folder()).as_posix() + IN_OUTPUT
+        listed = name + IN_OUTPUT
         return io.NodeOutput(listed, ui=ui.PreviewText(listed))
 
 
 class LoadMotionSpectrum(io.ComfyNode):
-    """A spectrum from a file in the input or output folder."""
+    """Read a spectrum from the input or the output folder."""
 
     @classmethod
     def define_schema(cls):
@@ -60,11 +57,12 @@ class LoadMotionSpectrum(io.ComfyNode):
             ["import motion", "open spectrum", "motion preset"],
             node_id="LoadMotionSpectrum",
             display_name="Load Motion Spectrum",
-            description="Reads a motion that Save Motion Spectrum or the command line has kept. Use it "
-            "with another still by Motion Spectrum Transfer.",
+            description="Reads a motion that Save Motion Spectrum or the command line has kept. "
+            "Use it with another still by Motion Spectrum Transfer.",
             inputs=[
                 io.Combo.Input(
-                    "file", options=_listed(),
+                    "file",
+                    options=_spectrum_files(),
                     tooltip="Spectra in ComfyUI's input folder and, marked [output], in its output "
                     "folder. Press R after adding files.",
                 ),
@@ -75,39 +73,66 @@ class LoadMotionSpectrum(io.ComfyNode):
                     display_name="report", tooltip="Bands, sizes and amplitude of the motion."
                 ),
             ],
-        )  # fmt: skip
+        )
 
     @classmethod
     def validate_inputs(cls, file):
-        return refusal(_place, file)
+        return refusal(_path_of, file)
 
     @classmethod
     def fingerprint_inputs(cls, file):
-        return spectra.fingerprint(_place(file))
+        return spectra.fingerprint(_path_of(file))
 
     @classmethod
     def execute(cls, file):
         from ..gid_core.motion.spectrum import summary
 
-        spectrum = spectra.load_spectrum(_place(file))
+        spectrum = spectra.load_spectrum(_path_of(file))
         return io.NodeOutput(spectrum, summary(spectrum))
 
 
-def prefix(name) -> str:
-    """A prefix as typed, with / between folders; refused if it leads out of the output folder."""
+def prefix_input(default: str, ending: str) -> io.String.Input:
+    """The input for the name of a new file in the output folder."""
+    return io.String.Input(
+        "filename_prefix",
+        default=default,
+        tooltip="Name in the output folder, with / for folders in it; a number and "
+        f"{ending} are added. %year% and such are filled in.",
+    )
+
+
+def checked_prefix(name: str) -> str:
+    """The prefix as typed, with / between folders.
+
+    Raises:
+        ValueError: If it leads out of the output folder.
+    """
     folder = host.output_folder()
     return whole.confined(folder, name).relative_to(folder).as_posix()
 
 
-def _place(name) -> Path:
-    """Where a listed file is; refused if the name leads out of its folder."""
+def next_file(filename_prefix: str, ending: str) -> tuple[Path, str]:
+    """The next free file of a prefix: its path, and its name relative to the output folder."""
+    path = host.numbered(checked_prefix(filename_prefix), ending)
+    return path, path.relative_to(host.output_folder()).as_posix()
+
+
+def _path_of(name: str) -> Path:
+    """The path of a listed file.
+
+    Raises:
+        ValueError: If the name leads out of its folder.
+    """
     if name.endswith(IN_OUTPUT):
         return whole.confined(host.output_folder(), name.removesuffix(IN_OUTPUT))
     return whole.confined(host.input_folder(), name)
 
 
-def refusal(check, name):
-    """True if the check lets a name pass, else its sentence; linked names are checked when run."""
+def refusal(check: Callable[[str], object], name: str | None) -> bool | str:
+    """True if the check accepts the name, else its error message, as the host's validation expects.
+
+    A name that comes over a link is None here; it is checked when the node runs.
+    """
     try:
         if name is not None:
             check(name)
@@ -116,12 +141,12 @@ def refusal(check, name):
     return True
 
 
-def _listed() -> list[str]:
-    """Every spectrum in the input and the output folder."""
+def _spectrum_files() -> list[str]:
+    """Names of all spectra in the input and in the output folder, sorted."""
     found = []
     for folder, mark in ((host.input_folder(), ""), (host.output_folder(), IN_OUTPUT)):
         for place, _, names in os.walk(folder):
             paths = [Path(place, name) for name in names if name.endswith(ENDING)]
-            kept = filter(spectra.holds_spectrum, paths)
-            found += [path.relative_to(folder).as_posix() + mark for path in kept]
+            valid = filter(spectra.holds_spectrum, paths)
+            found += [path.relative_to(folder).as_posix() + mark for path in valid]
     return sorted(found)

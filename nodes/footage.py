@@ -1,4 +1,4 @@
-"""Clips that come through a socket, and the optical flow that reads them."""
+"""Clips that come through a socket, and the estimator of their optical flow."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from .sockets import from_image
 
 @dataclass(frozen=True)
 class Frames:
-    """Frames in memory, as `gid_core.footage.clips.Clip` has them in a file."""
+    """Frames in memory, with the interface of `gid_core.footage.clips.Clip`, which reads a file."""
 
     images: torch.Tensor  # IMAGE
     fps: float
@@ -31,32 +31,40 @@ class Frames:
 
 
 def clip(value: torch.Tensor | Input.Video, fps: float, longest_side: int):
-    """IMAGE at a frame rate, or VIDEO at its own, as a clip. A file is read frame by frame."""
+    """An IMAGE at `fps`, or a VIDEO at its own frame rate, as a clip.
+
+    A video in a file is read frame by frame, and scaled so that its longer side is at most
+    `longest_side` px.
+    """
     from ..gid_core.footage.clips import read_clip
     from ..gid_core.still.inputs import check_images
 
     if isinstance(value, torch.Tensor):
         check_images(from_image(value))
         return Frames(value, fps)
-    if type(value).get_stream_source is Input.Video.get_stream_source:  # it would encode its frames
+    # The base class's get_stream_source would encode the frames into a file first.
+    if type(value).get_stream_source is Input.Video.get_stream_source:
         parts = value.get_components()
         return Frames(parts.images, float(parts.frame_rate))
-    # Hosts before 0.10 cannot trim.
+    # Hosts before 0.10 have no trimmed videos.
     start_s, length_s = getattr(value, "get_active_trim_window", lambda: (0.0, 0.0))()
     opened = read_clip(value.get_stream_source(), longest_side, start_s=start_s)
     return opened if not length_s else replace(opened, most_frames=round(length_s * opened.fps))
 
 
 def flow(model=None):
-    """A flow estimator: RAFT, given OPTICAL_FLOW, else plain torch. Cancelling stops it between flows."""
+    """A flow estimator: RAFT if OPTICAL_FLOW is given, else the variational one.
+
+    Cancelling stops it between two flows.
+    """
     from ..gid_core.footage.flow import raft_estimator, variational
 
     if model is not None:
         model_management.load_models_gpu([model])
     estimate = variational() if model is None else raft_estimator(model.model)
 
-    def polled(first, frame, initial=None):
+    def interruptible(first, frame, initial=None):
         model_management.throw_exception_if_processing_interrupted()
         return estimate(first, frame, initial)
 
-    return polled
+    return interruptible

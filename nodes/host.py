@@ -1,4 +1,4 @@
-"""The host's devices, progress bars, cancelling, and folders."""
+"""What the host gives to all nodes: devices, progress bars, cancelling, folders."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,17 +9,21 @@ from comfy import model_management, utils
 
 
 def device_between_nodes() -> torch.device:
+    """Where the host keeps tensors between nodes."""
     return model_management.intermediate_device()
 
 
 def render_device() -> torch.device:
-    """The host's device if it is CUDA or ROCm, whose torch has every kernel used; else the CPU."""
+    """The host's device if it is CUDA or ROCm, else the CPU.
+
+    Other devices lack some of the kernels that the renderer uses.
+    """
     device = model_management.get_torch_device()
     return device if device.type == "cuda" else torch.device("cpu")
 
 
 def progress(total: int) -> Callable[[int, int], None]:
-    """A callback that moves the node's bar, and raises when the user cancels."""
+    """A callback (done, total) for the node's progress bar; raises when the user cancels."""
     bar = utils.ProgressBar(total)
 
     def callback(done: int, of: int) -> None:
@@ -29,8 +33,8 @@ def progress(total: int) -> Callable[[int, int], None]:
     return callback
 
 
-def watched(frames: Iterator[torch.Tensor]) -> Iterator[torch.Tensor]:
-    """The same frames; cancelling stops it between them."""
+def interruptible(frames: Iterator[torch.Tensor]) -> Iterator[torch.Tensor]:
+    """The same frames; raises between two of them when the user cancels."""
     for frame in frames:
         model_management.throw_exception_if_processing_interrupted()
         yield frame
@@ -45,13 +49,13 @@ def output_folder() -> Path:
 
 
 def temp_folder() -> Path:
-    """What is emptied when ComfyUI starts; made here, if nobody has yet."""
+    """The folder that ComfyUI empties when it starts; made here if it does not exist."""
     folder = Path(folder_paths.get_temp_directory())
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def numbered(prefix: str, ending: str) -> Path:
-    """The next free file of that prefix in the output folder, numbered and filled in as the host does."""
+    """The next free file of a prefix in the output folder, numbered and filled in by the host."""
     folder, name, number, _, _ = folder_paths.get_save_image_path(prefix, str(output_folder()))
     return Path(folder, f"{name}_{number:05}_{ending}")

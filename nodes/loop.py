@@ -1,4 +1,4 @@
-"""Closing clips that are not loops by construction."""
+"""The node that closes clips that are not loops by construction."""
 
 import torch
 from comfy_api.latest import io
@@ -8,7 +8,7 @@ from .render import RenderedVideo
 
 
 class LoopBlend(io.ComfyNode):
-    """Close a foreign clip by fading its end into its beginning."""
+    """Close a clip by fading its end into its beginning."""
 
     @classmethod
     def define_schema(cls):
@@ -22,21 +22,30 @@ class LoopBlend(io.ComfyNode):
             inputs=[
                 io.Image.Input("frames", tooltip="The clip to close."),
                 io.Int.Input(
-                    "overlap", default=15, min=1, max=10_000,
+                    "overlap",
+                    default=15,
+                    min=1,
+                    max=10_000,
                     tooltip="How many frames the fade takes; the clip becomes so much shorter. At "
                     "most half the clip.",
                 ),
                 io.Int.Input(
-                    "clips", default=1, min=1, max=10_000,
+                    "clips",
+                    default=1,
+                    min=1,
+                    max=10_000,
                     tooltip="How many clips of one length the frames hold, one after the other.",
                 ),
                 sockets.Motion.Input(
-                    "displacement", optional=True,
+                    "displacement",
+                    optional=True,
                     tooltip="The motion the frames were rendered from. With the still, paths are "
-                    "blended instead of pixels, so nothing doubles; an exact loop passes untouched.",
+                    "blended instead of pixels, so nothing doubles; an exact loop passes "
+                    "untouched.",
                 ),
                 io.Image.Input(
-                    "still", optional=True,
+                    "still",
+                    optional=True,
                     tooltip="The still the frames were rendered from, to render blended paths.",
                 ),
             ],
@@ -49,14 +58,14 @@ class LoopBlend(io.ComfyNode):
                 ),
                 io.Float.Output(display_name="seam after", tooltip="The same, of the closed clip."),
             ],
-        )  # fmt: skip
+        )
 
     @classmethod
     def execute(cls, frames, overlap, clips, displacement=None, still=None):
         from ..gid_core.motion import loops
 
-        taken = loops.split_clips(frames, clips)
-        before = [loops.seam(clip) for clip in taken]
+        separate = loops.split_clips(frames, clips)
+        before = [loops.seam(clip) for clip in separate]
         if displacement is not None and displacement.loop:
             return cls._closed(frames, "An exact loop already, left untouched.", before, before)
         if displacement is not None and still is None:
@@ -71,13 +80,14 @@ class LoopBlend(io.ComfyNode):
             clips = len(closed) // motion.frames
             text = f"Blended paths over {overlap} frames."
         else:
-            closed = torch.cat([torch.stack(list(loops.crossfade(c, overlap))) for c in taken])
+            closed = torch.cat([torch.stack(list(loops.crossfade(c, overlap))) for c in separate])
             text = f"Blended pixels over {overlap} frames."
         after = [loops.seam(clip) for clip in loops.split_clips(closed, clips)]
         return cls._closed(closed, text, before, after)
 
     @staticmethod
     def _closed(frames, text, before, after):
+        """The outputs: frames, the report, and the worst seam before and after."""
         worst = [max(seams, key=lambda seam: seam.wrap) for seams in (before, after)]
         text = f"{text} Seam before: {worst[0]}. After: {worst[1]}."
         return io.NodeOutput(frames, text, worst[0].wrap, worst[1].wrap)

@@ -1,4 +1,4 @@
-"""Models of motion, as a socket for the sampler."""
+"""Nodes that choose the motion model: what the sampler draws its spectra from."""
 
 from comfy_api.latest import io
 
@@ -8,7 +8,7 @@ from . import networks, sockets
 
 
 class ElasticMotionModel(io.ComfyNode):
-    """The elastic prior: what is masked is a sheet of elastic material in turbulent wind."""
+    """The elastic prior: the masked area is an elastic sheet in turbulent wind."""
 
     @classmethod
     def define_schema(cls):
@@ -21,41 +21,67 @@ class ElasticMotionModel(io.ComfyNode):
             "Motion Spectrum Sampler; without it the sampler uses these same defaults.",
             inputs=[
                 io.Float.Input(
-                    "sway_hz", default=elastic.sway_hz, min=0.05, max=10.0, step=0.05,
-                    tooltip="Natural frequency of the largest part, in Hz. Tall trees 0.2-0.5, small "
-                    "plants 1-3. Smaller parts sway faster by themselves.",
+                    "sway_hz",
+                    default=elastic.sway_hz,
+                    min=0.05,
+                    max=10.0,
+                    step=0.05,
+                    tooltip="Natural frequency of the largest part, in Hz. Tall trees 0.2-0.5, "
+                    "small plants 1-3. Smaller parts sway faster by themselves.",
                 ),
                 io.Float.Input(
-                    "damping_ratio", default=elastic.damping_ratio, min=0.005, max=2.0, step=0.005,
-                    tooltip="How soon ringing dies away, as a ratio: 0.04 bare branches, 0.09 in leaf, "
-                    "1 does not ring at all.",
+                    "damping_ratio",
+                    default=elastic.damping_ratio,
+                    min=0.005,
+                    max=2.0,
+                    step=0.005,
+                    tooltip="How soon ringing dies away, as a ratio: 0.04 bare branches, 0.09 in "
+                    "leaf, 1 does not ring at all.",
                 ),
                 io.Float.Input(
-                    "wind_direction", default=wind.direction_deg, min=-360.0, max=360.0, step=5.0,
+                    "wind_direction",
+                    default=wind.direction_deg,
+                    min=-360.0,
+                    max=360.0,
+                    step=5.0,
                     tooltip="Where the wind blows to, in degrees: 0 right, 90 up, 180 left.",
                 ),
                 io.Float.Input(
-                    "wind_speed", default=wind.speed, min=0.01, max=20.0, step=0.05,
+                    "wind_speed",
+                    default=wind.speed,
+                    min=0.01,
+                    max=20.0,
+                    step=0.05,
                     tooltip="How fast gusts travel, in picture widths per second.",
                 ),
                 io.Float.Input(
-                    "gust_length", default=wind.gust_length, min=0.01, max=20.0, step=0.05,
+                    "gust_length",
+                    default=wind.gust_length,
+                    min=0.01,
+                    max=20.0,
+                    step=0.05,
                     tooltip="Length of a gust, in picture widths. Longer gusts sway more slowly.",
                 ),
                 io.Float.Input(
-                    "gustiness", default=wind.gustiness, min=0.0, max=1.0, step=0.05,
+                    "gustiness",
+                    default=wind.gustiness,
+                    min=0.0,
+                    max=1.0,
+                    step=0.05,
                     tooltip="How much the wind turns: strength across the wind as a share of that "
                     "along it, 0 to 1.",
                 ),
                 io.Combo.Input(
-                    "anchor", options=list(ANCHORS), default=elastic.anchor,
-                    tooltip="What holds a part where no anchor is painted: its foot (ground), its top "
-                    "(hanging), the picture's border, or nothing. Auto hangs what only the upper "
-                    "border cuts off, and grounds the rest.",
+                    "anchor",
+                    options=list(ANCHORS),
+                    default=elastic.anchor,
+                    tooltip="What holds a part where no anchor is painted: its foot (ground), its "
+                    "top (hanging), the picture's border, or nothing. Auto hangs what only the "
+                    "upper border cuts off, and grounds the rest.",
                 ),
             ],
             outputs=[sockets.Model.Output(display_name="model", tooltip="For the sampler.")],
-        )  # fmt: skip
+        )
 
     @classmethod
     def execute(
@@ -69,54 +95,76 @@ class ElasticMotionModel(io.ComfyNode):
 
 
 class LoadMotionModel(io.ComfyNode):
-    """A learned model: it sees what moves and how, without a mask."""
+    """The latent diffusion model: it predicts what moves and how, with or without a mask."""
 
     @classmethod
     def define_schema(cls):
-        how, names = SamplingConfig(), networks.model_files()
+        defaults, names = SamplingConfig(), networks.model_files()
         return sockets.schema(
             ["learned motion", "diffusion", "motion prior", "checkpoint"],
             node_id="LoadMotionModel",
             display_name="Load Motion Model",
-            description="A learned model for the Motion Spectrum Sampler: from a still it samples a "
-            "plausible motion with no mask; a mask, if there is one, restricts it.",
+            description="A learned model for the Motion Spectrum Sampler: from a still it samples "
+            "a plausible motion with no mask; a mask, if there is one, restricts it.",
             inputs=[
                 io.Combo.Input(
-                    "weights", options=[*names], default=next(iter(names), ""),
-                    tooltip="The model that came with Image Dynamics, or safetensors in models/gid.",
+                    "weights",
+                    options=[*names],
+                    default=next(iter(names), ""),
+                    tooltip="The model that came with Image Dynamics, or safetensors in "
+                    "models/gid.",
                 ),
                 io.Int.Input(
-                    "steps", default=how.steps, min=1, max=1000,
+                    "steps",
+                    default=defaults.steps,
+                    min=1,
+                    max=1000,
                     tooltip="Steps of sampling: more are finer and slower.",
                 ),
                 io.Combo.Input(
-                    "sampler", options=list(SAMPLERS), default=how.sampler,
-                    tooltip="How steps are taken. dpmpp_2m needs the fewest; ddim is the paper's; heun "
-                    "takes twice the time a step.",
+                    "sampler",
+                    options=list(SAMPLERS),
+                    default=defaults.sampler,
+                    tooltip="How steps are taken. dpmpp_2m needs the fewest; ddim is the paper's; "
+                    "heun takes twice the time a step.",
                 ),
                 io.Float.Input(
-                    "guidance", default=how.guidance, min=0.0, max=20.0, step=0.25,
-                    tooltip="How much more the still counts than what moves in general. 0 is plain and "
-                    "twice as fast; the paper has 1.75.",
+                    "guidance",
+                    default=defaults.guidance,
+                    min=0.0,
+                    max=20.0,
+                    step=0.25,
+                    tooltip="How much more the still counts than what moves in general. 0 is plain "
+                    "and twice as fast; the paper has 1.75.",
                 ),
                 io.Float.Input(
-                    "loop_guidance", default=how.loop_strength, min=0.0, max=1e5, step=10.0,
-                    tooltip="Guides sampling towards a loop of loop_seconds, as the paper does. Needed "
-                    "only where that is not the sampler's duration, whose frequencies close by "
-                    "themselves.",
+                    "loop_guidance",
+                    default=defaults.loop_strength,
+                    min=0.0,
+                    max=1e5,
+                    step=10.0,
+                    tooltip="Guides sampling towards a loop of loop_seconds, as the paper does. "
+                    "Needed only where that is not the sampler's duration, whose frequencies close "
+                    "by themselves.",
                 ),
                 io.Float.Input(
-                    "loop_seconds", default=how.loop_s, min=0.1, max=600.0, step=0.1,
+                    "loop_seconds",
+                    default=defaults.loop_s,
+                    min=0.1,
+                    max=600.0,
+                    step=0.1,
                     tooltip="Length of the loop that loop_guidance works towards, in seconds.",
                 ),
                 io.Combo.Input(
-                    "precision", options=["float32", "bfloat16", "float16"], default="float32",
-                    tooltip="What the networks compute in. Less than float32 saves memory on a GPU and "
-                    "changes a seed's motion a little.",
+                    "precision",
+                    options=["float32", "bfloat16", "float16"],
+                    default="float32",
+                    tooltip="What the networks compute in. Less than float32 saves memory on a GPU "
+                    "and changes a seed's motion a little.",
                 ),
             ],
             outputs=[sockets.Model.Output(display_name="model", tooltip="For the sampler.")],
-        )  # fmt: skip
+        )
 
     @classmethod
     def fingerprint_inputs(cls, weights, **others):

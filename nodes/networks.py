@@ -1,4 +1,4 @@
-"""Files of weights in the host's folders, and networks that the host moves between devices."""
+"""Weights in the host's folders, and networks that the host moves between devices."""
 
 import copy
 from collections.abc import Callable
@@ -10,51 +10,52 @@ import torch
 from comfy import model_management, model_patcher, utils
 
 SHIPPED, SHIPPED_RENDERER = "shipped (small)", "learned (shipped)"
-TILE_BYTES = 2**30  # that a small renderer works with in a tile
+TILE_BYTES = 2**30  # working memory of the shipped renderer for one tile
 
 
 def model_files() -> dict[str, Path]:
-    """Weights of motion models by name: the one that came with us, and those in models/gid."""
+    """Weights of motion models by name: the shipped ones, and those in models/gid."""
     from ..gid_core.diffusion import motion_model
     from ..gid_core.files import weights
     from ..gid_core.render import renderer
 
-    ours = motion_model.shipped()
-    found = ({SHIPPED: ours} if ours.is_file() else {}) | _weights_in_folder()
-    # What is damaged is listed, and refused with its reason; what is of another kind is not.
-    other = lambda path: weights.holds_weights(path, renderer.KIND)
-    return {name: path for name, path in found.items() if not other(path)}
+    shipped = motion_model.shipped()
+    found = ({SHIPPED: shipped} if shipped.is_file() else {}) | _weights_in_folder()
+    # A damaged file is listed, and loading it says why it is refused. Renderers are not listed.
+    is_renderer = lambda path: weights.holds_weights(path, renderer.KIND)
+    return {name: path for name, path in found.items() if not is_renderer(path)}
 
 
 def renderer_files() -> dict[str, Path]:
-    """Weights of renderers by name: the one that came with us, and those in models/gid."""
+    """Weights of renderers by name: the shipped ones, and those in models/gid."""
     from ..gid_core.files import weights
     from ..gid_core.render import renderer
 
     found = {SHIPPED_RENDERER: renderer.shipped_renderer()} | _weights_in_folder()
-    ours = lambda path: weights.holds_weights(path, renderer.KIND)
-    return {name: path for name, path in found.items() if ours(path)}
+    is_renderer = lambda path: weights.holds_weights(path, renderer.KIND)
+    return {name: path for name, path in found.items() if is_renderer(path)}
 
 
 def _weights_in_folder() -> dict[str, Path]:
     folder_paths.add_model_folder_path("gid", str(Path(folder_paths.models_dir, "gid")))
-    # A folder that is new to the host, or comes from extra_model_paths.yaml, would list every file.
+    # Without an ending, the host lists every file of a folder that is new to it or that comes from
+    # extra_model_paths.yaml.
     folder_paths.folder_names_and_paths["gid"][1].add(".safetensors")
     names = folder_paths.get_filename_list("gid")
     return {name: Path(folder_paths.get_full_path("gid", name) or "") for name in names}
 
 
 def file_state(path: Path | None):
-    """What changes when a file is replaced; None for no file."""
+    """(mtime in ns, size): changes when a file is replaced. None without a file."""
     stat = path.stat() if path is not None and path.is_file() else None
     return stat and (stat.st_mtime_ns, stat.st_size)
 
 
 def chosen(files: dict[str, Path], name: str) -> Path:
-    """The file of that name.
+    """The file of a listed name.
 
     Raises:
-        ValueError: If there is none.
+        ValueError: If the name is not listed.
     """
     if name not in files:
         raise ValueError(
@@ -65,16 +66,16 @@ def chosen(files: dict[str, Path], name: str) -> Path:
 
 
 def renderer(name: str) -> torch.nn.Module:
-    """The network that finishes frames, by the name of its file, on the CPU."""
+    """The network that refines frames, by the name of its file, on the CPU."""
     from ..gid_core.render.renderer import load_renderer
 
     return load_renderer(chosen(renderer_files(), name))
 
 
 def on_device(model: torch.nn.Module, device: torch.device) -> torch.nn.Module:
-    """A copy of a model where frames are rendered, and room for what it works with.
+    """A copy of a model on the device that renders, after freeing memory there for its tiles.
 
-    The shipped one has a megabyte: that costs less than keeping account.
+    The shipped model has one megabyte, so a copy costs less than managing one.
     """
     if device.type != "cpu":
         model_management.free_memory(TILE_BYTES, device)
@@ -83,25 +84,28 @@ def on_device(model: torch.nn.Module, device: torch.device) -> torch.nn.Module:
 
 @dataclass(frozen=True)
 class HostedModel:
-    """A learned model that the host moves to its device and away again."""
+    """A learned motion model whose networks the host moves to its device and away again."""
 
     patcher: object
     sampling: object
     finds_what_moves = True
 
     def sample(self, image, matte, generator, spectrum, anchor, poll):
-        """As the core samples. The bar counts steps: `poll`, which counts stills, would reset it."""
+        """Sample as the core does.
+
+        `poll` is not called: it counts stills, and would reset the bar, which counts steps.
+        """
         from ..gid_core.diffusion.motion_model import LearnedPrior
 
-        # All of it: what the host leaves behind of a model, it casts in layers of its own alone.
+        # Load it in full: a partly loaded model works only with the host's own layers.
         model_management.load_models_gpu([self.patcher], force_full_load=True)
         stop = model_management.throw_exception_if_processing_interrupted
-        learned = LearnedPrior(self.patcher.model, self.sampling, emerging(self.sampling.steps))
+        learned = LearnedPrior(self.patcher.model, self.sampling, preview(self.sampling.steps))
         return learned.sample(image, matte, generator, spectrum, anchor, stop)
 
 
 def hosted(model: torch.nn.Module, precision: str, sampling) -> HostedModel:
-    """Wrap networks for the host. Before 0.11 it has one kind of wrapper alone."""
+    """Wrap networks for the host, which has `CoreModelPatcher` since 0.11."""
     for part in (model.autoencoder, model.encoder, model.denoiser):
         part.to(getattr(torch, precision))
     wrap = getattr(model_patcher, "CoreModelPatcher", model_patcher.ModelPatcher)
@@ -109,8 +113,11 @@ def hosted(model: torch.nn.Module, precision: str, sampling) -> HostedModel:
     return HostedModel(wrap(model, load_device=device, offload_device=away), sampling)
 
 
-def emerging(steps: int) -> Callable[[torch.Tensor], None]:
-    """Shows how far things move, as it emerges; cancelling stops the sampling between steps."""
+def preview(steps: int) -> Callable[[torch.Tensor], None]:
+    """A callback that shows the amplitude of the denoised motion after each step.
+
+    It raises between two steps when the user cancels.
+    """
     bar, done = utils.ProgressBar(steps), 0
 
     def show(channels: torch.Tensor) -> None:
@@ -121,8 +128,9 @@ def emerging(steps: int) -> Callable[[torch.Tensor], None]:
         nonlocal done
         done += 1
         model_management.throw_exception_if_processing_interrupted()
-        size = channels[0].detach().cpu().square().sum((0, 1)).sqrt()
-        picture = heat((size / size.quantile(0.98).clamp(min=1e-6)).clamp(0, 1))
+        amplitude = channels[0].detach().cpu().square().sum((0, 1)).sqrt()
+        largest = amplitude.quantile(0.98).clamp(min=1e-6)
+        picture = heat((amplitude / largest).clamp(0, 1))
         pixels = (picture * 255).byte().permute(1, 2, 0).contiguous().numpy()
         bar.update_absolute(done, steps, ("JPEG", Image.fromarray(pixels), 256))
 

@@ -1,4 +1,4 @@
-"""Nodes that poke a still, and that let others poke it."""
+"""The node that pokes a still, and the node that saves a page in which others can."""
 
 import hashlib
 
@@ -6,13 +6,13 @@ from comfy_api.latest import io, ui
 
 from . import files, host, sockets
 
-SHOWN = 768  # px, the longer side of the pictures that a node shows
-PARTS = "modes.bin", "layer.webp", "plate.webp"
+SHOWN_PX = 768  # longer side of the pictures in the node's panel
+PARTS = "modes.bin", "layer.webp", "plate.webp"  # modes, foreground and background
 RULES = {"physical": "physical", "the paper's": "paper", "the paper's demo": "demo"}
 
 
 class PokeDynamics(io.ComfyNode):
-    """Gestures and a spectrum become motion."""
+    """Turn gestures and a spectrum into a motion."""
 
     @classmethod
     def define_schema(cls):
@@ -20,20 +20,23 @@ class PokeDynamics(io.ComfyNode):
             ["poke", "drag", "pull", "push", "interactive", "physics", "spring"],
             node_id="PokeDynamics",
             display_name="Poke Dynamics",
-            description="Pulls, flicks and pushes a still, lets go, and it rings: drag on the still in "
-            "the node, once it has run. Best with a spectrum of modes: set the Motion Spectrum "
-            "Sampler's kind to 'modes to poke'.",
+            description="Pulls, flicks and pushes a still, lets go, and it rings: drag on the "
+            "still in the node, once it has run. Best with a spectrum of modes: set the Motion "
+            "Spectrum Sampler's kind to 'modes to poke'.",
             inputs=[
                 sockets.Spectrum.Input(
                     "spectrum", tooltip="What can move and how: modes, or the bands of a motion."
                 ),
                 io.Image.Input("still", tooltip="The still it was made for."),
                 io.String.Input(
-                    "gestures", default="[]", socketless=True, dynamic_prompts=False,
-                    tooltip='What a hand does; dragging on the still writes it. A list such as [{"t": '
-                    '0.2, "x": 0.5, "y": 0.3, "dx": 0.04, "dy": 0, "hold": 0.6}]. t: seconds; x, y: '
-                    "where, 0 to 1 from the left and from the top; dx, dy: how far, in widths and "
-                    "heights; hold: seconds until it lets go, 0 for a flick.",
+                    "gestures",
+                    default="[]",
+                    socketless=True,
+                    dynamic_prompts=False,
+                    tooltip="What a hand does; dragging on the still writes it. A list such as "
+                    '[{"t": 0.2, "x": 0.5, "y": 0.3, "dx": 0.04, "dy": 0, "hold": 0.6}]. t: '
+                    "seconds; x, y: where, 0 to 1 from the left and from the top; dx, dy: how far, "
+                    "in widths and heights; hold: seconds until it lets go, 0 for a flick.",
                 ),
                 io.Float.Input(
                     "duration", default=5.0, min=0.05, max=3600.0, step=0.1, tooltip="Seconds."
@@ -42,26 +45,46 @@ class PokeDynamics(io.ComfyNode):
                     "fps", default=30.0, min=0.1, max=240.0, step=0.01, tooltip="Frames per second."
                 ),
                 io.Float.Input(
-                    "wind", default=0.2, min=0.0, max=4.0, step=0.05,
-                    tooltip="Share of the spectrum's own motion that goes on beneath; 1 is all of it.",
+                    "wind",
+                    default=0.2,
+                    min=0.0,
+                    max=4.0,
+                    step=0.05,
+                    tooltip="Share of the spectrum's own motion that goes on beneath; 1 is all of "
+                    "it.",
                 ),
                 io.Float.Input(
-                    "damping_ratio", default=0.0, min=0.0, max=4.0, step=0.01,
-                    tooltip="How soon ringing dies away, as a ratio; 1 does not ring. 0: the spectrum's "
-                    "own, or the rule's.",
+                    "damping_ratio",
+                    default=0.0,
+                    min=0.0,
+                    max=4.0,
+                    step=0.01,
+                    tooltip="How soon ringing dies away, as a ratio; 1 does not ring. 0: the "
+                    "spectrum's own, or the rule's.",
                 ),
                 io.Float.Input(
-                    "stiffness", default=1.0, min=0.05, max=20.0, step=0.05,
-                    tooltip="A factor: 4 rings twice as fast, and gives way to a push by a quarter.",
+                    "stiffness",
+                    default=1.0,
+                    min=0.05,
+                    max=20.0,
+                    step=0.05,
+                    tooltip="A factor: 4 rings twice as fast, and gives way to a push by a "
+                    "quarter.",
                 ),
                 io.Float.Input(
-                    "strength", default=1.0, min=0.0, max=10.0, step=0.05,
+                    "strength",
+                    default=1.0,
+                    min=0.0,
+                    max=10.0,
+                    step=0.05,
                     tooltip="A factor: 2 pulls and pushes twice as far.",
                 ),
                 io.Combo.Input(
-                    "rule", options=list(RULES), default="physical",
-                    tooltip="How much each frequency takes of a pull and how it is damped: by physics, "
-                    "or as in the paper, or as on its page.",
+                    "rule",
+                    options=list(RULES),
+                    default="physical",
+                    tooltip="How much each frequency takes of a pull and how it is damped: by "
+                    "physics, or as in the paper, or as on its page.",
                 ),
             ],
             outputs=[
@@ -69,11 +92,11 @@ class PokeDynamics(io.ComfyNode):
                 io.String.Output(display_name="report", tooltip="What the gestures met."),
             ],
             is_output_node=True,
-        )  # fmt: skip
+        )
 
     @classmethod
     def validate_inputs(cls, gestures):
-        """Refuse what is no list of gestures before anything runs; None is not known yet."""
+        """Refuse an invalid list of gestures before anything runs; None: it comes over a link."""
         from ..gid_core.poke.gestures import read_gestures
 
         try:
@@ -101,19 +124,19 @@ class PokeDynamics(io.ComfyNode):
 
         still, rule = sockets.from_image(still), RULES[rule]
         check_still(spectrum, still)
-        given = read_gestures(gestures)
+        read = read_gestures(gestures)
         motion, report = poke(
-            spectrum, given, duration, fps, wind, rule, damping_ratio, stiffness, strength
+            spectrum, read, duration, fps, wind, rule, damping_ratio, stiffness, strength
         )
         settings = {"duration": duration, "wind": wind, "strength": strength, "law": LAWS[rule][0]}
         settings |= {"stiffness": stiffness, "damping_ratio": damping_ratio}
-        # The body as it is by itself: the panel makes it stiffer or more damped without a run.
+        # The body without stiffness and damping ratio: the panel applies both, without a run.
         shown = {"files": _files(still[0], spectrum, body_of(spectrum, rule)), "settings": settings}
         return io.NodeOutput(motion, report, ui={"image_dynamics": [shown]})
 
 
 class SaveInteractivePage(io.ComfyNode):
-    """A still to poke as one HTML file."""
+    """Save a still that can be poked as one HTML file."""
 
     @classmethod
     def define_schema(cls):
@@ -121,62 +144,73 @@ class SaveInteractivePage(io.ComfyNode):
             ["html", "share", "web page", "interactive", "poke"],
             node_id="SaveInteractivePage",
             display_name="Save Interactive Page",
-            description="Keeps a still as one HTML file in ComfyUI's output folder: whoever opens it, "
-            "with or without a network, can poke the still with mouse or finger.",
+            description="Keeps a still as one HTML file in ComfyUI's output folder: whoever opens "
+            "it, with or without a network, can poke the still with mouse or finger.",
             inputs=[
                 sockets.Spectrum.Input(
                     "spectrum", tooltip="How it moves; best of kind 'modes to poke'."
                 ),
                 io.Image.Input("still", tooltip="The still it was made for."),
+                files.prefix_input("poke", ".html"),
                 io.String.Input(
-                    "filename_prefix", default="poke",
-                    tooltip="Name in the output folder, with / for folders in it; a number and .html "
-                    "are added. %year% and such are filled in.",
-                ),
-                io.String.Input(
-                    "title", default="A still to poke",
-                    tooltip="Title of the page, and what is read out to those who do not see the still.",
+                    "title",
+                    default="A still to poke",
+                    tooltip="Title of the page, and what is read out to those who do not see the "
+                    "still.",
                 ),
                 io.Float.Input(
-                    "wind", default=0.5, min=0.0, max=4.0, step=0.05,
+                    "wind",
+                    default=0.5,
+                    min=0.0,
+                    max=4.0,
+                    step=0.05,
                     tooltip="Share of the spectrum's own motion that goes on beneath; visitors can "
                     "switch it off.",
                 ),
                 io.Int.Input(
-                    "size", default=1024, min=64, max=4096, step=64,
+                    "size",
+                    default=1024,
+                    min=64,
+                    max=4096,
+                    step=64,
                     tooltip="Longer side of the picture at most, in pixels.",
                 ),
             ],
-            outputs=[io.String.Output(display_name="file", tooltip="Its name in the output folder.")],
+            outputs=[
+                io.String.Output(display_name="file", tooltip="Its name in the output folder.")
+            ],
             is_output_node=True,
-        )  # fmt: skip
+        )
 
     @classmethod
     def validate_inputs(cls, filename_prefix):
-        return files.refusal(files.prefix, filename_prefix)
+        return files.refusal(files.checked_prefix, filename_prefix)
 
     @classmethod
     def execute(cls, spectrum, still, filename_prefix, title, wind, size):
         from ..gid_core.poke.page import save_page
 
-        path = host.numbered(files.prefix(filename_prefix), ".html")
+        path, name = files.next_file(filename_prefix, ".html")
         save_page(path, sockets.from_image(still), spectrum, wind, title, size)
-        listed = path.relative_to(host.output_folder()).as_posix()
-        return io.NodeOutput(listed, ui=ui.PreviewText(listed))
+        return io.NodeOutput(name, ui=ui.PreviewText(name))
 
 
 def _files(still, spectrum, body):
-    """What the node's panel shows, in the temp folder; what is there already stays."""
+    """Files in the temp folder that the node's panel shows, named by a hash of their content.
+
+    Files that exist already are not written again.
+    """
     from ..gid_core.files.whole import written_whole
     from ..gid_core.poke.packing import layer_pictures, pack
 
-    seen = hashlib.sha256()
-    for values in (still, spectrum.coeffs, spectrum.mask, spectrum.ambient, body.omega, body.damping_ratio, body.give):  # fmt: skip
+    oscillators = body.omega, body.damping_ratio, body.give
+    digest = hashlib.sha256()
+    for values in (still, spectrum.coeffs, spectrum.mask, spectrum.ambient, *oscillators):
         if values is not None:
-            seen.update(values.contiguous().numpy().tobytes())
-    paths = [host.temp_folder() / f"gid_{seen.hexdigest()[:24]}_{part}" for part in PARTS]
+            digest.update(values.contiguous().numpy().tobytes())
+    paths = [host.temp_folder() / f"gid_{digest.hexdigest()[:24]}_{part}" for part in PARTS]
     if not all(path.is_file() for path in paths):
-        made = pack(body, spectrum), *layer_pictures(still, spectrum, SHOWN)
+        made = pack(body, spectrum), *layer_pictures(still, spectrum, SHOWN_PX)
         for path, data in zip(paths, made):
             with written_whole(path) as temporary:
                 temporary.write_bytes(data)

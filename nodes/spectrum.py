@@ -1,4 +1,7 @@
-"""Nodes that make and show spectral volumes. The core is imported when a node runs, not before."""
+"""Nodes that make, show and transfer spectral volumes.
+
+Most of the core is imported when a node runs, so that the host starts fast.
+"""
 
 from comfy_api.latest import io, ui
 
@@ -14,7 +17,7 @@ KINDS = {"motion to play": "response", "modes to poke": "modes"}
 
 
 class MotionSpectrumSampler(io.ComfyNode):
-    """A still, and where it may move, becomes its motion's spectrum."""
+    """Sample the spectrum of a motion for a still and a mask of what may move."""
 
     @classmethod
     def define_schema(cls):
@@ -28,56 +31,78 @@ class MotionSpectrumSampler(io.ComfyNode):
             inputs=[
                 io.Image.Input("image", tooltip="The still, or a batch of stills."),
                 io.Int.Input(
-                    "seed", default=0, min=0, max=0xFFFFFFFFFFFFFFFF, control_after_generate=True,
-                    tooltip="Which wind blows. The same seed gives the same motion on every device; "
-                    "still number i of a batch uses seed + i.",
+                    "seed",
+                    default=0,
+                    min=0,
+                    max=0xFFFFFFFFFFFFFFFF,
+                    control_after_generate=True,
+                    tooltip="Which wind blows. The same seed gives the same motion on every "
+                    "device; still number i of a batch uses seed + i.",
                 ),
                 io.Float.Input(
-                    "amplitude", default=config.amplitude_pct, min=0.0, max=20.0, step=0.1,
-                    tooltip="How far things move: the peak that 95 % of what moves stays under, in % "
-                    "of the picture's longer side.",
+                    "amplitude",
+                    default=config.amplitude_pct,
+                    min=0.0,
+                    max=20.0,
+                    step=0.1,
+                    tooltip="How far things move: the peak that 95 % of what moves stays under, in "
+                    "% of the picture's longer side.",
                 ),
                 io.Float.Input(
-                    "duration", default=config.duration_s, min=0.2, max=60.0, step=0.1,
+                    "duration",
+                    default=config.duration_s,
+                    min=0.2,
+                    max=60.0,
+                    step=0.1,
                     tooltip="Seconds the motion is for: its frequencies fit this length, so a loop "
                     "as long (frames / fps) closes without change.",
                 ),
                 io.Int.Input(
-                    "bands", default=config.bands, min=1, max=128,
+                    "bands",
+                    default=config.bands,
+                    min=1,
+                    max=128,
                     tooltip="Number of frequencies: bands / duration is the highest, in Hz "
                     "(16 over 5 s reach 3.2 Hz).",
                 ),
                 io.Boolean.Input(
-                    "refine_mask", default=True,
+                    "refine_mask",
+                    default=True,
                     tooltip="Fit a roughly painted mask to the picture: sky between stalks leaves "
                     "it, a missed stalk joins. Off: the mask is used as it is.",
                 ),
                 sockets.Model.Input(
-                    "model", optional=True,
+                    "model",
+                    optional=True,
                     tooltip="Where the motion comes from. Empty: the elastic prior, which needs no "
                     "weights.",
                 ),
                 io.Mask.Input(
-                    "mask", optional=True,
+                    "mask",
+                    optional=True,
                     tooltip="What may move (white). Paint it roughly. Empty: a guess from the "
                     "picture's texture and colour.",
                 ),
                 io.Mask.Input(
-                    "anchor", optional=True,
-                    tooltip="What holds still (white), such as roots or a clothes peg. Empty: by the "
-                    "model's rule.",
+                    "anchor",
+                    optional=True,
+                    tooltip="What holds still (white), such as roots or a clothes peg. Empty: by "
+                    "the model's rule.",
                 ),
                 io.Combo.Input(
-                    "kind", options=list(KINDS), default="motion to play", optional=True,
-                    tooltip="What is made: a motion in the wind, or the modes of vibration that Poke "
-                    "Dynamics lets ring.",
+                    "kind",
+                    options=list(KINDS),
+                    default="motion to play",
+                    optional=True,
+                    tooltip="What is made: a motion in the wind, or the modes of vibration that "
+                    "Poke Dynamics lets ring.",
                 ),
             ],
             outputs=[
                 sockets.Spectrum.Output(display_name="spectrum", tooltip="The motion."),
                 io.Mask.Output(display_name="refined mask", tooltip="What moves, as it was used."),
             ],
-        )  # fmt: skip
+        )
 
     @classmethod
     def execute(
@@ -110,7 +135,7 @@ class MotionSpectrumSampler(io.ComfyNode):
 
 
 class MotionSpectrumPreview(io.ComfyNode):
-    """A picture of a spectrum."""
+    """Draw a spectrum as one sheet for each still."""
 
     @classmethod
     def define_schema(cls):
@@ -123,13 +148,17 @@ class MotionSpectrumPreview(io.ComfyNode):
             inputs=[
                 sockets.Spectrum.Input("spectrum", tooltip="The motion to show."),
                 io.Int.Input(
-                    "width", default=320, min=96, max=1024, step=16,
+                    "width",
+                    default=320,
+                    min=96,
+                    max=1024,
+                    step=16,
                     tooltip="Width of each picture on the sheet, in pixels.",
                 ),
             ],
             outputs=[io.Image.Output(display_name="sheet", tooltip="One sheet for every still.")],
             is_output_node=True,
-        )  # fmt: skip
+        )
 
     @classmethod
     def execute(cls, spectrum, width):
@@ -143,7 +172,7 @@ class MotionSpectrumPreview(io.ComfyNode):
 
 
 class MotionSpectrumFromVideo(io.ComfyNode):
-    """A clip becomes its motion's spectrum."""
+    """Measure the spectrum of the motion in a clip."""
 
     @classmethod
     def define_schema(cls):
@@ -152,36 +181,53 @@ class MotionSpectrumFromVideo(io.ComfyNode):
             ["extract motion", "optical flow", "motion capture", "video to motion"],
             node_id="MotionSpectrumFromVideo",
             display_name="Motion Spectrum from Video",
-            description="Reads how things move in a clip from a tripod, filmed or generated: to loop it, "
-            "calm it, and render it from its first frame at full size, or to move another still.",
+            description="Reads how things move in a clip from a tripod, filmed or generated: to "
+            "loop it, calm it, and render it from its first frame at full size, or to move another "
+            "still.",
             inputs=[
                 io.MultiType.Input(
-                    "clip", [io.Image, io.Video],
-                    tooltip="The clip: frames as IMAGE, or a VIDEO. The first window of its first shot "
-                    "that is long enough is read.",
+                    "clip",
+                    [io.Image, io.Video],
+                    tooltip="The clip: frames as IMAGE, or a VIDEO. The first window of its first "
+                    "shot that is long enough is read.",
                 ),
                 io.Float.Input(
-                    "fps", default=30.0, min=0.5, max=1000.0, step=0.01,
+                    "fps",
+                    default=30.0,
+                    min=0.5,
+                    max=1000.0,
+                    step=0.01,
                     tooltip="Frames per second of an IMAGE batch. A VIDEO tells its own.",
                 ),
                 io.Int.Input(
-                    "bands", default=config.bands, min=1, max=128,
-                    tooltip="Number of frequencies: bands / window is the highest, in Hz. Fewer are "
-                    "calmer, and leave out what is fast.",
+                    "bands",
+                    default=config.bands,
+                    min=1,
+                    max=128,
+                    tooltip="Number of frequencies: bands / window is the highest, in Hz. Fewer "
+                    "are calmer, and leave out what is fast.",
                 ),
                 io.Float.Input(
-                    "window", default=config.window_s, min=0.2, max=60.0, step=0.1,
-                    tooltip="Seconds that are read. The slowest frequency is 1 / window, in Hz; the "
-                    "clip must be as long.",
+                    "window",
+                    default=config.window_s,
+                    min=0.2,
+                    max=60.0,
+                    step=0.1,
+                    tooltip="Seconds that are read. The slowest frequency is 1 / window, in Hz; "
+                    "the clip must be as long.",
                 ),
                 io.Boolean.Input(
-                    "raw", default=not config.detrend,
-                    tooltip="Read the motion as it is, as the paper does. Off: the straight drift from "
-                    "end to end is taken out first and kept apart, so that it does not shake the loop.",
+                    "raw",
+                    default=not config.detrend,
+                    tooltip="Read the motion as it is, as the paper does. Off: the straight drift "
+                    "from end to end is taken out first and kept apart, so that it does not shake "
+                    "the loop.",
                 ),
                 sockets.Flow.Input(
-                    "flow_model", optional=True,
-                    tooltip="RAFT, from Load Optical Flow Model. Empty: a flow that needs no weights.",
+                    "flow_model",
+                    optional=True,
+                    tooltip="RAFT, from Load Optical Flow Model. Empty: a flow that needs no "
+                    "weights.",
                 ),
             ],
             outputs=[
@@ -190,14 +236,15 @@ class MotionSpectrumFromVideo(io.ComfyNode):
                 ),
                 io.Image.Output(
                     display_name="first frame",
-                    tooltip="The frame the motion starts from, at the clip's own size: to render from.",
+                    tooltip="The frame the motion starts from, at the clip's own size: to render "
+                    "from.",
                 ),
                 io.Mask.Output(display_name="moving area", tooltip="What moves in the clip."),
                 io.String.Output(
                     display_name="report", tooltip="What was found, and what to know about it."
                 ),
             ],
-        )  # fmt: skip
+        )
 
     @classmethod
     def execute(cls, clip, fps, bands, window, raw, flow_model=None):
@@ -206,7 +253,7 @@ class MotionSpectrumFromVideo(io.ComfyNode):
         config = ExtractionConfig(bands, window, not raw)
         clip = footage.clip(clip, fps, config.longest_side)
         flow, report = footage.flow(flow_model), host.progress(1)
-        found = extract(host.watched(clip.frames), clip.fps, config, flow, clip.size, report)
+        found = extract(host.interruptible(clip.frames), clip.fps, config, flow, clip.size, report)
         if found.spectrum is None:
             raise ValueError(str(found.report))
         still = sockets.to_image(clip.still(found.report.start_frame)[None])
@@ -217,7 +264,7 @@ class MotionSpectrumFromVideo(io.ComfyNode):
 
 
 class MotionSpectrumTransfer(io.ComfyNode):
-    """The motion of one picture, put onto another."""
+    """Retarget the motion of one picture to another."""
 
     @classmethod
     def define_schema(cls):
@@ -225,54 +272,72 @@ class MotionSpectrumTransfer(io.ComfyNode):
             ["motion transfer", "retarget motion", "copy motion", "animate image"],
             node_id="MotionSpectrumTransfer",
             display_name="Motion Spectrum Transfer",
-            description="Lets a still move as something else does: a clip, another still, a file. What "
-            "moves there is laid over what may move here.",
+            description="Lets a still move as something else does: a clip, another still, a file. "
+            "What moves there is laid over what may move here.",
             inputs=[
                 sockets.Spectrum.Input("spectrum", tooltip="The motion to take."),
                 io.Image.Input("image", tooltip="The still, or stills, that will move."),
                 io.Combo.Input(
-                    "fit", options=list(FITS), default=next(iter(FITS)),
+                    "fit",
+                    options=list(FITS),
+                    default=next(iter(FITS)),
                     tooltip="How the source is laid over the still: by the boxes around the masks, "
                     "stretched or in proportion, or whole picture over whole picture.",
                 ),
                 io.Boolean.Input(
-                    "mirror", default=False, tooltip="Left and right exchanged, in place and direction."
+                    "mirror",
+                    default=False,
+                    tooltip="Left and right exchanged, in place and direction.",
                 ),
                 io.Float.Input(
-                    "gain", default=1.0, min=0.0, max=20.0, step=0.05,
-                    tooltip="2 moves twice as far. At 1 the motion keeps its size in % of the picture's "
-                    "longer side; the report says which gain keeps how far things bend.",
+                    "gain",
+                    default=1.0,
+                    min=0.0,
+                    max=20.0,
+                    step=0.05,
+                    tooltip="2 moves twice as far. At 1 the motion keeps its size in % of the "
+                    "picture's longer side; the report says which gain keeps how far things bend.",
                 ),
                 io.Float.Input(
-                    "smooth", default=6.0, min=0.0, max=100.0, step=0.5,
-                    tooltip="Points so far apart, in % of the longer side, move alike: other things are "
-                    "made of other parts than the source. 0 keeps all the source does.",
+                    "smooth",
+                    default=6.0,
+                    min=0.0,
+                    max=100.0,
+                    step=0.5,
+                    tooltip="Points so far apart, in % of the longer side, move alike: other "
+                    "things are made of other parts than the source. 0 keeps all the source does.",
                 ),
                 io.Boolean.Input(
-                    "refine_mask", default=True,
-                    tooltip="Fit a roughly painted mask to the picture, as the sampler does. Off: the "
-                    "mask is used as it is.",
+                    "refine_mask",
+                    default=True,
+                    tooltip="Fit a roughly painted mask to the picture, as the sampler does. Off: "
+                    "the mask is used as it is.",
                 ),
                 io.Mask.Input(
-                    "mask", optional=True,
-                    tooltip="What may move in the still (white); all else stays. Empty: a guess from "
-                    "the picture's texture and colour.",
+                    "mask",
+                    optional=True,
+                    tooltip="What may move in the still (white); all else stays. Empty: a guess "
+                    "from the picture's texture and colour.",
                 ),
                 io.Mask.Input(
-                    "source_mask", optional=True,
-                    tooltip="What the motion is taken from in its own picture (white). Empty: all that "
-                    "moves there.",
+                    "source_mask",
+                    optional=True,
+                    tooltip="What the motion is taken from in its own picture (white). Empty: all "
+                    "that moves there.",
                 ),
             ],
             outputs=[
-                sockets.Spectrum.Output(display_name="spectrum", tooltip="The motion of the still."),
+                sockets.Spectrum.Output(
+                    display_name="spectrum", tooltip="The motion of the still."
+                ),
                 io.Mask.Output(display_name="refined mask", tooltip="What moves, as it was used."),
                 io.String.Output(
                     display_name="report",
-                    tooltip="How far things move, and how much of them the source says nothing about.",
+                    tooltip="How far things move, and how much of them the source says nothing "
+                    "about.",
                 ),
             ],
-        )  # fmt: skip
+        )
 
     @classmethod
     def execute(
