@@ -203,7 +203,7 @@ def _files(still, spectrum, body):
     from ..gid_core.files.whole import written_whole
     from ..gid_core.poke.packing import layer_pictures, pack
 
-    oscillators = body.omega, body.damping_ratio, body.give
+    oscillators = body.omega, body.damping_ratio, body.modal_compliance
     digest = hashlib.sha256()
     for values in (still, spectrum.coeffs, spectrum.mask, spectrum.ambient, *oscillators):
         if values is not None:

@@ -1,5 +1,5 @@
-"""Poking a still: gestures, damped oscillators, and what the browser needs to show the same.
+"""Poking a still: gestures, damped oscillators, and the data with which a browser shows the same.
 
 In: gestures as JSON, a spectral volume of modes or of bands. Out: modal coordinates, exact in time.
-Law: without force energy never grows, at any step; browser and Python compute the same.
+Law: without a force the energy never grows, for any time step; browser and Python compute the same.
 """

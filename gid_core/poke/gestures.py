@@ -1,14 +1,14 @@
-"""Gestures: what a hand did to a still, as plain numbers in one text.
+"""Gestures: what a finger did to a still, as plain numbers in one JSON text.
 
     [{"t": 0.5, "x": 0.4, "y": 0.3, "dx": 0.05, "dy": -0.02, "hold": 0.6}]
 
-At t seconds a finger comes down at (x, y), fractions of the picture's width and height, and after
-`hold` seconds lets go at (x + dx, y + dy). Between, it goes straight to its end and stays; or through
-"path": [[s, dx, dy], ...], seconds and offsets since it came down. With "hold": 0 it is a flick. With
-"push": true it takes hold of nothing, and pushes what it passes.
+At time t (seconds) a finger touches the still at (x, y), fractions of the picture's width and
+height. After `hold` seconds it releases at (x + dx, y + dy). In between it moves straight to the
+end and stays there, or it follows "path": [[s, dx, dy], ...], seconds and offsets since the touch.
+"hold": 0 makes a flick. "push": true makes a finger that grabs nothing and pushes what it passes.
 
-Law: a text means the same anywhere, and the order of its gestures means nothing. `web/gid_modal.js`
-reads it in the same way.
+Law: a text means the same anywhere, and the order of its gestures does not matter.
+`web/gid_gestures.js` reads it in the same way.
 """
 
 import json
@@ -16,143 +16,147 @@ import math
 from dataclasses import dataclass
 
 FORMAT_VERSION = 1
-RISE_S = 0.2  # of a pull without a path, or half its hold where that is shorter
-MOST_GESTURES = 1000
-MOST_PLACES = 1000  # of one path
-LONGEST_S = 3600.0
-NEEDED, KNOWN = ("t", "x", "y", "dx", "dy"), ("t", "x", "y", "dx", "dy", "hold", "path", "push")
+RISE_S = 0.2  # a pull without a path reaches its end in this time, or in half its hold if shorter
+MAX_GESTURES = 1000
+MAX_PATH_POINTS = 1000
+MAX_TIME_S = 3600.0
+REQUIRED = "t", "x", "y", "dx", "dy"
+FIELDS = *REQUIRED, "hold", "path", "push"
 
 
 @dataclass(frozen=True)
 class Gesture:
-    """One finger from coming down to letting go.
+    """One finger from touch to release.
 
-    way: (seconds since t, dx, dy) of the finger, straight lines between; from (0, 0, 0) to its end.
+    t: time of the touch, s. x, y: its place, fractions of the picture's width and height.
+    trajectory: (s, dx, dy) of the finger since the touch, linear in between; starts at (0, 0, 0).
     """
 
     t: float
     x: float
     y: float
-    way: tuple[tuple[float, float, float], ...]
+    trajectory: tuple[tuple[float, float, float], ...]
     push: bool = False
 
     @property
     def end(self) -> float:
-        return self.t + self.way[-1][0]
+        """Time of the release, s."""
+        return self.t + self.trajectory[-1][0]
 
     @property
     def is_flick(self) -> bool:
-        return self.way[-1][0] == 0
+        return self.trajectory[-1][0] == 0
 
     def offset(self, s: float | int) -> tuple[float, float]:
-        """Where the finger is s seconds after it came down, as seen from there."""
-        for (a, ax, ay), (b, bx, by) in zip(self.way, self.way[1:]):
+        """(dx, dy) of the finger s seconds after the touch, relative to the place of the touch."""
+        for (a, ax, ay), (b, bx, by) in zip(self.trajectory, self.trajectory[1:]):
             if s < b:
-                share = (s - a) / (b - a)
-                return ax + share * (bx - ax), ay + share * (by - ay)
-        return self.way[-1][1:]
+                fraction = (s - a) / (b - a)
+                return ax + fraction * (bx - ax), ay + fraction * (by - ay)
+        return self.trajectory[-1][1:]
 
 
 def read_gestures(text: str) -> tuple[Gesture, ...]:
-    """Read a text of gestures; none in an empty one.
+    """Read a text of gestures. An empty text has none.
 
     Raises:
-        ValueError: For anything else, with the gesture that is wrong and why.
+        ValueError: For an invalid text; the message names the gesture and what is wrong with it.
     """
     if not text.strip():
         return ()
     try:
-        given = json.loads(text, parse_constant=_refused_constant)
+        parsed = json.loads(text, parse_constant=_refuse_constant)
     except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError(
             f"The gestures are not readable as JSON: {error}. Expected a list such as "
             '[{"t": 0.5, "x": 0.4, "y": 0.3, "dx": 0.05, "dy": 0, "hold": 0.6}].'
         ) from error
-    if isinstance(given, dict):
-        version = given.get("version")
+    if isinstance(parsed, dict):
+        version = parsed.get("version")
         if version != FORMAT_VERSION:
             raise ValueError(
                 f"The gestures have format version {version!r}, this release reads version "
                 f"{FORMAT_VERSION}. Update Image Dynamics, or record them again."
             )
-        given = given.get("gestures")
-    if not isinstance(given, list):
+        parsed = parsed.get("gestures")
+    if not isinstance(parsed, list):
         raise ValueError(
-            f"Expected a list of gestures, got {type(given).__name__}. Write [] for none."
+            f"Expected a list of gestures, got {type(parsed).__name__}. Write [] for none."
         )
-    if len(given) > MOST_GESTURES:
+    if len(parsed) > MAX_GESTURES:
         raise ValueError(
-            f"Expected at most {MOST_GESTURES} gestures, got {len(given)}. Delete some, or render "
+            f"Expected at most {MAX_GESTURES} gestures, got {len(parsed)}. Delete some, or render "
             "the clip in parts."
         )
-    return tuple(_gesture(i + 1, g) for i, g in enumerate(given))
+    return tuple(_gesture(i + 1, g) for i, g in enumerate(parsed))
 
 
 def _gesture(number, given) -> Gesture:
+    """A checked gesture; `number` names it in error messages."""
     if not isinstance(given, dict):
         raise ValueError(f"Gesture {number} is no object with t, x, y, dx, dy, but {given!r:.60}.")
-    unknown = [key for key in given if key not in KNOWN]
+    unknown = [key for key in given if key not in FIELDS]
     if unknown:
         raise ValueError(
             f"Gesture {number} has {unknown[0]!r}, which this release does not know; it knows "
-            f"{', '.join(KNOWN)}. It may come from a newer one: update Image Dynamics."
+            f"{', '.join(FIELDS)}. It may come from a newer one: update Image Dynamics."
         )
-    missing = [key for key in NEEDED if key not in given]
+    missing = [key for key in REQUIRED if key not in given]
     if missing:
         raise ValueError(f"Gesture {number} lacks {', '.join(missing)}.")
-    t, x, y, dx, dy = (_number(number, key, given[key]) for key in NEEDED)
+    t, x, y, dx, dy = (_number(number, key, given[key]) for key in REQUIRED)
     hold = _number(number, "hold", given.get("hold", 0))
     if not 0 <= x <= 1 or not 0 <= y <= 1:
         raise ValueError(
-            f"Gesture {number} is outside the picture: ({x:.2f}, {y:.2f}). Coordinates are fractions "
-            "of width and height, 0 to 1."
+            f"Gesture {number} is outside the picture: ({x:.2f}, {y:.2f}). Coordinates are "
+            "fractions of width and height, 0 to 1."
         )
     for name, value in (("t", t), ("hold", hold)):
-        if not 0 <= value <= LONGEST_S:
+        if not 0 <= value <= MAX_TIME_S:
             raise ValueError(
-                f"Gesture {number}: expected {name} in seconds, 0 to {LONGEST_S:g}, got {value:g}."
+                f"Gesture {number}: expected {name} in seconds, 0 to {MAX_TIME_S:g}, got {value:g}."
             )
     push = given.get("push", False)
     if not isinstance(push, bool):
         raise ValueError(f"Gesture {number}: expected push to be true or false, got {push!r:.60}.")
     if push and hold == 0:
         raise ValueError(f"Gesture {number} pushes for no time: give it a hold above 0 seconds.")
-    places = _path(number, given.get("path"), hold)
-    way = ((0.0, 0.0, 0.0), *places, (hold, dx, dy)) if hold else ((0.0, dx, dy),)
-    if any(abs(offset) > 1 for _, *offsets in way for offset in offsets):
+    points = _path(number, given.get("path"), hold)
+    trajectory = ((0.0, 0.0, 0.0), *points, (hold, dx, dy)) if hold else ((0.0, dx, dy),)
+    if any(abs(offset) > 1 for _, *offsets in trajectory for offset in offsets):
         raise ValueError(
-            f"Gesture {number} goes farther than the picture is large: expected dx and dy within -1 "
-            "and 1, fractions of width and height."
+            f"Gesture {number} goes farther than the picture is large: expected dx and dy within "
+            "-1 and 1, fractions of width and height."
         )
     if hold and not push and given.get("path") is None:
         rise = min(RISE_S, hold / 2)
-        way = (way[0], (rise, dx, dy), way[-1])
-    return Gesture(t, x, y, way, push)
+        trajectory = (trajectory[0], (rise, dx, dy), trajectory[-1])
+    return Gesture(t, x, y, trajectory, push)
 
 
 def _path(number, given, hold):
-    """Places on the way, their times rising between coming down and letting go."""
+    """The points of a path; their times rise between the touch and the release."""
     if given is None:
         return ()
-    if not isinstance(given, list) or len(given) > MOST_PLACES:
+    if not isinstance(given, list) or len(given) > MAX_PATH_POINTS:
         raise ValueError(
-            f"Gesture {number}: expected a path of at most {MOST_PLACES} places [s, dx, dy]."
+            f"Gesture {number}: expected a path of at most {MAX_PATH_POINTS} places [s, dx, dy]."
         )
-    places, last = [], 0.0
-    for place in given:
-        if not isinstance(place, list) or len(place) != 3:
+    points, last = [], 0.0
+    for point in given:
+        if not isinstance(point, list) or len(point) != 3:
             raise ValueError(
-                f"Gesture {number}: expected places [s, dx, dy] on its path, got {place!r:.60}."
+                f"Gesture {number}: expected places [s, dx, dy] on its path, got {point!r:.60}."
             )
-        s, *offset = (_number(number, "path", value) for value in place)
+        s, *offset = (_number(number, "path", value) for value in point)
         if not last < s < hold:
             raise ValueError(
                 f"Gesture {number}: the times on its path must rise from above 0 to below its hold "
                 f"of {hold:g} s, got {s:g} after {last:g}."
             )
-        places.append((s, *offset))
+        points.append((s, *offset))
         last = s
-    return tuple(places)
+    return tuple(points)
 
 
 def _number(number, name, value) -> float:
@@ -161,5 +165,6 @@ def _number(number, name, value) -> float:
     return float(value)
 
 
-def _refused_constant(name):
+def _refuse_constant(name):
+    """NaN and infinities, which Python's json would accept."""
     raise ValueError(f"The gestures hold {name}, which is no number. Write numbers only.")

@@ -1,15 +1,15 @@
-"""What a browser needs to let a still be poked: its shapes in bytes, and two pictures.
+"""What a browser needs to poke a still: mode shapes in bytes, and two pictures.
 
-Law: a value v of a shape whose largest is m is kept as sign(v) sqrt(|v| / m) in steps of 1/127, and so
-comes back within m / 127, small ones much closer; the browser computes with the same oscillators as
-`poke`. In even steps pulls went 4 % too far: at a place most of many modes are small. Read by
-`web/gid_modal.js`.
+Law: a value v of a shape whose largest value is m is stored as sign(v) sqrt(|v| / m) in steps of
+1/127. It comes back within m / 127, and small values much closer. The browser computes with the
+same oscillators as `poke`. With uniform steps pulls went 4 % too far: at any one place most of many
+modes are small. `web/gid_modal.js` reads this format.
 
 Source: the square root is that of Li et al. 2024, Sec. 4.2, for the same reason.
 
-Layout, deflated as a whole: four bytes, little-endian, the length of a JSON header; the header; then
-int8 planes, of each mode x and y, of complex ones x real, x imaginary, y real, y imaginary, each row
-as differences to the value on the left.
+Layout, deflated as a whole: the length of a JSON header in four bytes, little-endian; the header;
+then int8 planes, for each mode x and y, or for complex modes x real, x imaginary, y real, y
+imaginary. Each row holds differences to the value on the left.
 """
 
 import io
@@ -28,23 +28,30 @@ from ..still.grid import grid_size
 from .response import Body
 
 FORMAT_VERSION = 1
-STEPS = 127
-QUALITY = 88  # of the pictures
+STEPS = 127  # quantization steps from zero to the largest value
+QUALITY = 88  # of the pictures, as WebP
 
 
 def quantized(body: Body) -> tuple[Int[Tensor, "k 2 p h w"], Float[Tensor, " k"]]:
-    """Shapes in steps, and each one's largest value; p is 2 where they are complex."""
+    """Shapes in quantization steps, and the largest value of each.
+
+    The axis p has the real and the imaginary part, or only the real part if none is imaginary.
+    """
     parts = torch.view_as_real(body.shapes).movedim(-1, 2)
     if not body.shapes.imag.any():
         parts = parts[:, :, :1]
     largest = parts.abs().amax((1, 2, 3, 4))
-    share = parts / largest.clamp(min=1e-30).view(-1, 1, 1, 1, 1)
-    steps = (share.sign() * share.abs().sqrt() * STEPS).round()
+    relative = parts / largest.clamp(min=1e-30).view(-1, 1, 1, 1, 1)
+    steps = (relative.sign() * relative.abs().sqrt() * STEPS).round()
     return steps.to(torch.int8), largest.double()
 
 
 def pack(body: Body, spectrum: SpectralVolume, **settings: float) -> bytes:
-    """A body and its wind. Settings go into the header as they are: wind, strength, duration, fps."""
+    """The bytes of a body and its wind.
+
+    Args:
+        settings: Written into the header as they are: wind, strength, duration, fps.
+    """
     planes, largest = quantized(body)
     header = {
         "version": FORMAT_VERSION,
@@ -53,19 +60,21 @@ def pack(body: Body, spectrum: SpectralVolume, **settings: float) -> bytes:
         "largest": largest.tolist(),
         "omega": body.omega.tolist(),
         "damping": body.damping_ratio.tolist(),
-        "give": body.give.tolist(),
+        "give": body.modal_compliance.tolist(),
         "stiffness": body.stiffness,
-        "softest": body.softest,
+        "softest": body.peak_compliance,
         "wind_bands": _wind_bands(spectrum),
         **settings,
     }
     text = json.dumps(header, allow_nan=False).encode()
     values = planes.numpy()
-    rows = np.diff(values, axis=-1, prepend=np.int8(0))  # differences wrap, and add up again
+    # Differences wrap around in int8; so do their sums, which give the values back.
+    rows = np.diff(values, axis=-1, prepend=np.int8(0))
     return zlib.compress(struct.pack("<I", len(text)) + text + rows.astype(np.int8).tobytes(), 6)
 
 
 def _wind_bands(spectrum):
+    """Frequencies of the wind, and its amplitudes in the modes; None without wind."""
     if spectrum.kind == "response":
         return {"hz": spectrum.frequencies_hz.tolist()}
     if spectrum.ambient is None:
@@ -77,7 +86,11 @@ def _wind_bands(spectrum):
 def layer_pictures(
     still: Float[Tensor, "c h w"], spectrum: SpectralVolume, longest: int
 ) -> tuple[bytes, bytes]:
-    """(layer, plate) as WebP: what moves, transparent elsewhere, and what lies behind it."""
+    """(foreground, background) as WebP; the foreground is transparent where nothing moves.
+
+    Args:
+        longest: Longer side of the pictures at most, px.
+    """
     size = grid_size(*still.shape[-2:], longest)
     colour = still[:3] if len(still) > 2 else still[:1].expand(3, -1, -1)
     colour = F.interpolate(colour[None], size, mode="area")[0].clamp(0, 1)
@@ -85,11 +98,11 @@ def layer_pictures(
     if spectrum.mask is not None:
         matte = F.interpolate(spectrum.mask[:1], size, mode="bilinear", antialias=True)[0]
     parts = separate_layers(colour, matte.clamp(0, 1), spectrum.grid, (0, 0))
-    layer = torch.zeros(4, *size)
+    foreground = torch.zeros(4, *size)
     (top, left), (height, width) = parts.origin, parts.layer.shape[-2:]
-    layer[:, top : top + height, left : left + width] = parts.layer
-    layer[:3] = (layer[:3] / layer[3:].clamp(min=1e-3)).clamp(0, 1)
-    return _webp(layer), _webp(parts.plate)
+    foreground[:, top : top + height, left : left + width] = parts.layer
+    foreground[:3] = (foreground[:3] / foreground[3:].clamp(min=1e-3)).clamp(0, 1)
+    return _webp(foreground), _webp(parts.plate)
 
 
 def _webp(picture):

@@ -3,7 +3,7 @@ import math
 
 import pytest
 
-from gid_core.poke.gestures import MOST_GESTURES, RISE_S, read_gestures
+from gid_core.poke.gestures import MAX_GESTURES, RISE_S, read_gestures
 
 PULL = {"t": 0.5, "x": 0.4, "y": 0.3, "dx": 0.05, "dy": -0.02, "hold": 0.6}
 
@@ -88,7 +88,7 @@ def test_a_gesture_that_cannot_be_is_said(change, sentence):
         ('[{"t": 1, "x": 0}]', "Gesture 1 lacks y, dx, dy"),
         ('{"version": 2, "gestures": []}', "format version 2, this release reads version 1"),
         ('{"gestures": []}', "format version None"),
-        (json.dumps([PULL] * (MOST_GESTURES + 1)), f"at most {MOST_GESTURES} gestures, got 1001"),
+        (json.dumps([PULL] * (MAX_GESTURES + 1)), f"at most {MAX_GESTURES} gestures, got 1001"),
     ],
 )
 def test_a_text_that_is_no_list_of_gestures_is_said(text, sentence):
@@ -97,5 +97,5 @@ def test_a_text_that_is_no_list_of_gestures_is_said(text, sentence):
 
 
 def test_as_many_gestures_as_allowed_are_read():
-    assert len(read(*[PULL] * MOST_GESTURES)) == MOST_GESTURES
+    assert len(read(*[PULL] * MAX_GESTURES)) == MAX_GESTURES
     assert math.isfinite(read(PULL)[0].end)
