@@ -4,7 +4,7 @@ All that lasts is the text of gestures, which belongs to the node: the panel rea
 starts running with the first drag, and what is done while it runs is recorded where it happens. */
 
 import { endOf, readGestures, readList } from "./gid_gestures.js";
-import { Stage } from "./gid_stage.js";
+import { Player } from "./gid_player.js";
 
 const LEAD_S = 0.3; // before the first gesture
 const PAUSE_S = 0.4; // between the last gesture and where the next take begins
@@ -13,23 +13,23 @@ const NUDGE_S = 0.1;
 export const WORDS = {
     en: {
         first: "Run once to see the still here, then drag on it.", drag: "Drag on the still.", play: "Play", stop: "Stop",
-        clear: "Delete all gestures", remove: "Delete this gesture", stage: "The still. Drag to pull; arrow keys move the mark, with Shift they flick.",
+        clear: "Delete all gestures", remove: "Delete this gesture", still: "The still. Drag to pull; arrow keys move the mark, with Shift they flick.",
         line: "Gestures over time", gesture: "Gesture at", lost: "The still is no longer there. Run again to see it.",
     },
     zh: {
         first: "先运行一次，静帧就会显示在这里，然后在上面拖动。", drag: "在静帧上拖动。", play: "播放", stop: "停止",
-        clear: "删除所有手势", remove: "删除此手势", stage: "静帧。拖动即拉动；方向键移动标记，按住 Shift 则轻弹。",
+        clear: "删除所有手势", remove: "删除此手势", still: "静帧。拖动即拉动；方向键移动标记，按住 Shift 则轻弹。",
         line: "手势时间线", gesture: "手势，时间", lost: "静帧已不在，请重新运行。",
     },
     ja: {
         first: "一度実行すると静止画がここに表示され、ドラッグできます。", drag: "静止画の上をドラッグしてください。", play: "再生", stop: "停止",
-        clear: "すべてのジェスチャーを削除", remove: "このジェスチャーを削除", stage: "静止画。ドラッグで引っ張ります。矢印キーで印を動かし、Shift と矢印で弾きます。",
+        clear: "すべてのジェスチャーを削除", remove: "このジェスチャーを削除", still: "静止画。ドラッグで引っ張ります。矢印キーで印を動かし、Shift と矢印で弾きます。",
         line: "時間に沿ったジェスチャー", gesture: "ジェスチャー", lost: "静止画がありません。もう一度実行してください。",
     },
 };
 const STYLE = `
 .gid-poke { display: flex; flex-direction: column; gap: 4px; box-sizing: border-box; width: 100%; height: 100%; min-height: 200px; font: 12px sans-serif; color: #ccc; user-select: none }
-.gid-stage { position: relative; flex: 1 1 auto; min-height: 120px; overflow: hidden; background: #1a1a1a; border-radius: 4px }
+.gid-player { position: relative; flex: 1 1 auto; min-height: 120px; overflow: hidden; background: #1a1a1a; border-radius: 4px }
 .gid-frame { position: absolute; inset: 0; margin: auto; max-width: 100%; max-height: 100%; touch-action: none; cursor: grab; outline: none }
 .gid-frame:active { cursor: grabbing }
 .gid-frame:focus-visible, .gid-bar button:focus-visible { outline: 2px solid #6af; outline-offset: -2px }
@@ -51,8 +51,8 @@ export class Panel {
         this.owner = owner;
         this.words = WORDS[language.slice(0, 2)] ?? WORDS.en;
         this.element = made("div", "gid-poke");
-        this.place = this.element.appendChild(made("div", "gid-stage"));
-        this.frame = this.place.appendChild(made("div", "gid-frame", { tabIndex: 0, role: "application", ariaLabel: this.words.stage }));
+        this.place = this.element.appendChild(made("div", "gid-player"));
+        this.frame = this.place.appendChild(made("div", "gid-frame", { tabIndex: 0, role: "application", ariaLabel: this.words.still }));
         this.spot = made("i", "gid-spot");
         this.hint = this.place.appendChild(made("div", "gid-hint", { role: "status" }));
         const bar = this.element.appendChild(made("div", "gid-bar"));
@@ -73,13 +73,13 @@ export class Panel {
         this.refresh();
     }
 
-    /** Show a still. Parts: of `shown` in gid_stage.js; settings: of the run that made them. */
+    /** Show a still. Parts: of `shown` in gid_player.js; settings: of the run that made them. */
     load(parts, settings) {
-        this.stage?.dispose();
+        this.player?.dispose();
         this.ran = settings;
         this.size = [parts.layer.width, parts.layer.height];
         this.fit();
-        this.stage = new Stage(this.frame, parts, this);
+        this.player = new Player(this.frame, parts, this);
         this.frame.appendChild(this.spot);
         this.refresh();
         this.start = this.next();
@@ -88,8 +88,8 @@ export class Panel {
     dispose() {
         this.gone = true;
         this.resized.disconnect();
-        this.stage?.dispose();
-        this.stage = null;
+        this.player?.dispose();
+        this.player = null;
     }
 
     /** The largest frame of the still's shape that the place holds. */
@@ -103,25 +103,25 @@ export class Panel {
     /** What is set now: by the owner, and what it does not know as in the last run. */
     settle() {
         const settings = { ...this.ran, ...this.owner.settings() }, seen = JSON.stringify(settings);
-        if (seen === this.settled && this.stage === this.settledOn) return;
-        Object.assign(this, { settled: seen, settledOn: this.stage, text: null }); // pushes are as far as the strength says
+        if (seen === this.settled && this.player === this.settledOn) return;
+        Object.assign(this, { settled: seen, settledOn: this.player, text: null }); // pushes are as far as the strength says
         this.duration = settings.duration ?? this.duration;
-        this.stage?.settle(settings);
+        this.player?.settle(settings);
     }
 
     /** The text or the settings have changed, or may have. */
     refresh() {
         this.settle();
         const text = this.owner.read();
-        if (text === this.text && this.stage === this.shownOn) return;
-        Object.assign(this, { text, shownOn: this.stage, problem: "" });
+        if (text === this.text && this.player === this.shownOn) return;
+        Object.assign(this, { text, shownOn: this.player, problem: "" });
         try {
             [this.list, this.gestures] = [readList(text), readGestures(text)];
         } catch (error) {
             [this.list, this.gestures, this.problem] = [null, [], error.message];
         }
         if (this.selected >= this.gestures.length) this.selected = null;
-        this.stage?.replace(this.gestures);
+        this.player?.replace(this.gestures);
         this.lay();
         this.moved();
     }
@@ -135,12 +135,12 @@ export class Panel {
         this.hint.textContent = text;
     }
 
-    // --- what the stage tells --------------------------------------------------------------------
+    // --- what the player tells -------------------------------------------------------------------
 
     /** A hand comes down: if the clip does not run, it begins to. */
     coming() {
         this.refresh();
-        if (!this.stage.running && !this.stage.hands.size && !this.problem) this.stage.run(this.start);
+        if (!this.player.running && !this.player.hands.size && !this.problem) this.player.run(this.start);
     }
 
     recorded(gesture) {
@@ -157,24 +157,24 @@ export class Panel {
     }
 
     moved() {
-        const { stage, words } = this, running = stage?.running ?? false;
-        this.now.style.left = `${100 * Math.min(running ? stage.motion.time / this.duration : this.start / this.duration, 1)}%`;
-        if (stage) [this.spot.style.left, this.spot.style.top] = stage.spot.map(value => `${100 * value}%`);
+        const { player, words } = this, running = player?.running ?? false;
+        this.now.style.left = `${100 * Math.min(running ? player.motion.time / this.duration : this.start / this.duration, 1)}%`;
+        if (player) [this.spot.style.left, this.spot.style.top] = player.spot.map(value => `${100 * value}%`);
         this.playing.textContent = running ? "■" : "▶";
         this.playing.title = this.playing.ariaLabel = running ? words.stop : words.play;
-        this.playing.disabled = !stage;
+        this.playing.disabled = !player;
         this.bin.title = this.bin.ariaLabel = this.selected === null ? words.clear : words.remove;
         this.bin.disabled = !this.gestures.length;
-        this.say(this.problem || (!stage ? this.missing ?? words.first : this.gestures.length || stage.hands.size ? "" : words.drag));
+        this.say(this.problem || (!player ? this.missing ?? words.first : this.gestures.length || player.hands.size ? "" : words.drag));
     }
 
     // --- the timeline ----------------------------------------------------------------------------
 
     toggle() {
-        if (!this.stage) return;
+        if (!this.player) return;
         this.refresh();
-        if (this.stage.running) this.stage.stop();
-        else this.stage.run(0);
+        if (this.player.running) this.player.stop();
+        else this.player.run(0);
         this.moved();
     }
 
@@ -209,7 +209,7 @@ export class Panel {
         const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key] * (event.shiftKey ? 10 : 1) * NUDGE_S;
         if (by) taken(event, () => this.shift(i, this.list[i].t + by));
         else if (event.key === "Delete" || event.key === "Backspace") taken(event, () => this.remove(i));
-        else if (event.key === "Enter" || event.key === " ") taken(event, () => this.stage?.run(this.list[i].t));
+        else if (event.key === "Enter" || event.key === " ") taken(event, () => this.player?.run(this.list[i].t));
     }
 
     shift(i, t) {
@@ -222,7 +222,7 @@ export class Panel {
         this.selected = null;
         this.change(i === null ? [] : this.list.filter((_, j) => j !== i));
         this.start = this.next();
-        if (!this.stage?.running) this.stage?.seek(0);
+        if (!this.player?.running) this.player?.seek(0);
         this.moved();
     }
 
@@ -235,7 +235,7 @@ export class Panel {
             this.selected = null;
             this.start = Number(((from - box.left) * seconds).toFixed(2));
             this.lay();
-            if (!this.stage?.running) this.stage?.seek(this.start);
+            if (!this.player?.running) this.player?.seek(this.start);
             this.moved();
             return;
         }

@@ -5,7 +5,7 @@ saved. Frontend API of 1.28 to 1.58, classic canvas and Nodes 2.0. */
 
 import { app } from "../../scripts/app.js";
 import { Panel } from "./gid_poke.js";
-import { shown } from "./gid_stage.js";
+import { shown } from "./gid_player.js";
 
 const NODE = "PokeDynamics", OUTPUT = "image_dynamics", HEIGHT = 260, WIDTH = 340;
 const SETTINGS = ["duration", "wind", "strength", "stiffness", "damping_ratio"]; // that are felt without a run
@@ -62,7 +62,7 @@ function addPanel(node) {
         if (!output || output === newest) return;
         newest = output;
         const wanted = JSON.stringify(output.files);
-        if (wanted === files && panel.stage) { // the same still: a hand that is on it goes on
+        if (wanted === files && panel.player) { // the same still: a hand that is on it goes on
             panel.ran = output.settings;
             panel.refresh();
             return;

@@ -1,7 +1,7 @@
-"""One HTML file in which a visitor pokes a still. It asks nothing of any network.
+"""One HTML file in which a visitor pokes a still. It loads nothing from any network.
 
-Law: all it shows is in it: the scripts of `web/`, the shapes as `packing` packs them, two pictures. Where
-scripts do not run, the pictures lie over each other, and are the still.
+Law: the file holds all it shows: the scripts of `web/`, the shapes as `packing` packs them, and two
+pictures. Where scripts do not run, the foreground lies over the background, which is the still.
 """
 
 import base64
@@ -17,13 +17,8 @@ from .packing import layer_pictures, pack
 from .response import body_of, check_still
 
 WEB = Path(__file__).resolve().parents[2] / "web"
-SCRIPTS = (
-    "gid_gestures",
-    "gid_modal",
-    "gid_view",
-    "gid_stage",
-    "gid_page",
-)  # each after what it uses
+# Each after those that it imports.
+SCRIPTS = "gid_gestures", "gid_modal", "gid_view", "gid_player", "gid_page"
 IMPORT = re.compile(r'^import \{(.+?)\} from "\./(\w+)\.js";$', re.M)
 EXPORT = re.compile(r"^export (?=(?:async )?(?:function|class|const) (\w+))", re.M)
 
@@ -34,25 +29,30 @@ PAGE = """<!doctype html>
 <title>{title}</title>
 <style>
 html {{ height: 100%; background: #14161a; color: #c8ccd4; font: 15px system-ui, sans-serif }}
-body {{ display: flex; flex-direction: column; min-height: 100%; margin: 0; align-items: center; justify-content: center; gap: 12px }}
-#stage {{ position: relative; width: min(100vw, calc((100vh - 60px) * {aspect:.5f})); max-width: {width}px; aspect-ratio: {aspect:.5f};
+body {{ display: flex; flex-direction: column; align-items: center; justify-content: center;
+  gap: 12px; min-height: 100%; margin: 0 }}
+#player {{ position: relative; width: min(100vw, calc((100vh - 60px) * {aspect:.5f}));
+  max-width: {width}px; aspect-ratio: {aspect:.5f};
   overflow: hidden; touch-action: none; user-select: none; cursor: grab; outline: none }}
-#stage:active {{ cursor: grabbing }}
-#stage:focus-visible {{ box-shadow: 0 0 0 3px #6af }}
-#stage img {{ position: absolute; width: 100%; height: 100% }}
-#stage i {{ position: absolute; width: 14px; height: 14px; margin: -8px; border: 2px solid #fff; border-radius: 50%; pointer-events: none; visibility: hidden }}
-#stage:focus-visible i {{ visibility: visible }}
+#player:active {{ cursor: grabbing }}
+#player:focus-visible {{ box-shadow: 0 0 0 3px #6af }}
+#player img {{ position: absolute; width: 100%; height: 100% }}
+#player i {{ position: absolute; width: 14px; height: 14px; margin: -8px; border: 2px solid #fff;
+  border-radius: 50%; pointer-events: none; visibility: hidden }}
+#player:focus-visible i {{ visibility: visible }}
 p {{ display: flex; gap: 16px; margin: 0 12px; min-height: 32px; align-items: center }}
-button {{ font: inherit; color: inherit; background: #2a2e36; border: 0; border-radius: 6px; padding: 6px 12px; cursor: pointer }}
+button {{ font: inherit; color: inherit; background: #2a2e36; border: 0; border-radius: 6px;
+  padding: 6px 12px; cursor: pointer }}
 button[aria-pressed=true] {{ background: #3d5a4c }}
 </style>
-<div id="stage" tabindex="0" role="application" aria-label="{label}">
-<img alt="" src="data:image/webp;base64,{plate}"><img alt="{label}" src="data:image/webp;base64,{layer}">
+<div id="player" tabindex="0" role="application" aria-label="{label}">
+<img alt="" src="data:image/webp;base64,{background}">
+<img alt="{label}" src="data:image/webp;base64,{foreground}">
 </div>
 <p><span>{hint}</span><button id="wind" type="button" aria-pressed="false" hidden>Wind</button></p>
 <script type="module">
 {script}
-gid_page.openPage(document, {parcel}).then(stage => {{ window.poked = stage; }});
+gid_page.openPage(document, {settings}).then(player => {{ window.poked = player; }});
 </script>
 </html>
 """
@@ -67,7 +67,7 @@ def save_page(
     title: str = "A still to poke",
     longest: int = 1024,
 ) -> None:
-    """Write the page of a still, whole or not at all. See `page_html`."""
+    """Write the page of a still as a whole file or not at all. See `page_html`."""
     check_still(spectrum, stills)
     text = page_html(stills[0], spectrum, wind, title, longest)
     with written_whole(path) as temporary:
@@ -84,19 +84,20 @@ def page_html(
     """The page of one still.
 
     Args:
-        wind: Share of the spectrum's own motion that goes on beneath; visitors can switch it off.
-        title: Of the page, and what is read out for the still.
-        longest: Side of the pictures, px.
+        wind: Share of the spectrum's own motion that is added; visitors can switch it off.
+        title: Title of the page, and the label of the still for screen readers.
+        longest: Longer side of the pictures at most, px.
 
     Raises:
-        ValueError: For a still that the spectrum is not of, or where the scripts are missing.
+        ValueError: If the spectrum is of another still, or the scripts are missing.
     """
     check_still(spectrum, still[None])
     height, width = still.shape[-2:]
-    layer, plate = (_base64(picture) for picture in layer_pictures(still, spectrum, longest))
-    parcel = {"modes": _base64(pack(body_of(spectrum), spectrum)), "wind": wind}
-    # The pictures are there already: as the still of those without scripts.
-    inside = ", ".join(f"{name}: {json.dumps(value)}" for name, value in parcel.items())
+    pictures = layer_pictures(still, spectrum, longest)
+    foreground, background = (_base64(picture) for picture in pictures)
+    settings = {"modes": _base64(pack(body_of(spectrum), spectrum)), "wind": wind}
+    # The pictures are in the page already, as the still for visitors without scripts.
+    fields = ", ".join(f"{name}: {json.dumps(value)}" for name, value in settings.items())
     return PAGE.format(
         language="en",
         title=html.escape(title),
@@ -106,27 +107,31 @@ def page_html(
         hint=HINT,
         aspect=width / height,
         width=2 * min(width, longest),
-        layer=layer,
-        plate=plate,
+        foreground=foreground,
+        background=background,
         script=bundled(),
-        parcel=f"{{ {inside}, pictures: document.querySelectorAll('#stage img') }}",
+        settings=f"{{ {fields}, pictures: document.querySelectorAll('#player img') }}",
     )
 
 
 def bundled() -> str:
-    """The scripts in one: every module a function that returns what it exports."""
+    """All scripts as one: every module becomes a function that returns its exports.
+
+    Raises:
+        ValueError: If a script is missing.
+    """
     parts = []
     for name in SCRIPTS:
         path = WEB / f"{name}.js"
         if not path.is_file():
             raise ValueError(
-                f"Expected the page's scripts in {str(WEB)!r}, found no {path.name}. Use a whole copy of "
-                "Image Dynamics: the page needs its folder web/ beside gid_core/."
+                f"Expected the page's scripts in {str(WEB)!r}, found no {path.name}. Use a whole "
+                "copy of Image Dynamics: the page needs its folder web/ beside gid_core/."
             )
         source = path.read_text(encoding="utf-8")
-        given = ", ".join(EXPORT.findall(source))
+        exports = ", ".join(EXPORT.findall(source))
         body = EXPORT.sub("", IMPORT.sub(r"const {\1} = \2;", source))
-        parts.append(f"const {name} = (() => {{\n{body}\nreturn {{ {given} }};\n}})();")
+        parts.append(f"const {name} = (() => {{\n{body}\nreturn {{ {exports} }};\n}})();")
     return "\n".join(parts).replace("</script", "<\\/script")
 
 

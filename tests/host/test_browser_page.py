@@ -94,7 +94,7 @@ def test_it_follows_two_fingers(opened):
 def test_the_keyboard_flicks(opened):
     page = opened(reduced_motion="reduce")
     page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.id") == "stage"
+    assert page.evaluate("document.activeElement.id") == "player"
     page.evaluate("poked.spot = [0.63, 0.46]")
     page.keyboard.press("Shift+ArrowRight")
     page.wait_for_timeout(200)
@@ -119,6 +119,6 @@ def test_wind_blows_unless_less_motion_is_asked_for_and_can_be_stopped(opened):
 def test_it_is_named_and_without_scripts_it_is_the_still(opened):
     page = opened(java_script_enabled=False)
     assert page.title() == "A meadow"
-    assert page.locator("#stage").get_attribute("aria-label").startswith("A meadow. Drag to pull")
+    assert page.locator("#player").get_attribute("aria-label").startswith("A meadow. Drag to pull")
     boxes = [image.bounding_box() for image in page.locator("img").all()]
     assert len(boxes) == 2 and boxes[0] == boxes[1] and boxes[0]["width"] > 600

@@ -32,15 +32,15 @@ SET = f"""values => {{
     }}
 }}"""
 MOTION = f"""times => times.map(time => {{
-    const stage = {PANEL}.stage;
-    stage.seek(time);
-    const [x, y] = stage.field;
+    const player = {PANEL}.player;
+    player.seek(time);
+    const [x, y] = player.field;
     return x.reduce((sum, _, i) => sum + Math.hypot(x[i], y[i]), 0) / x.length;
 }})"""
 PICTURE = f"""time => {{
-    const stage = {PANEL}.stage;
-    stage.seek(time);
-    return stage.view.canvas.toDataURL("image/png").split(",")[1];
+    const player = {PANEL}.player;
+    player.seek(time);
+    return player.view.canvas.toDataURL("image/png").split(",")[1];
 }}"""
 TRACKER = "app.extensionManager.workflow.activeWorkflow.changeTracker"
 
@@ -90,7 +90,7 @@ def ran(page):
 
 
 def shows(page):
-    page.wait_for_function(f"{PANEL}?.stage", timeout=20_000)
+    page.wait_for_function(f"{PANEL}?.player", timeout=20_000)
 
 
 def text(page):
@@ -98,7 +98,7 @@ def text(page):
 
 
 def place(page, x, y):
-    box = page.evaluate(f"(({PANEL}).stage.view.canvas.getBoundingClientRect()).toJSON()")
+    box = page.evaluate(f"(({PANEL}).player.view.canvas.getBoundingClientRect()).toJSON()")
     return box["x"] + x * box["width"], box["y"] + y * box["height"]
 
 
@@ -111,8 +111,8 @@ def drag(page, begin=HEAD, end=(0.72, 0.48), hold_ms=250):
 
 
 def stopped(page):
-    page.evaluate(f"{PANEL}.stage.stop()")
-    page.wait_for_function(f"!{PANEL}.stage.running")
+    page.evaluate(f"{PANEL}.player.stop()")
+    page.wait_for_function(f"!{PANEL}.player.running")
 
 
 def python_motion(server, page, gestures, wind=0.2, **how):
@@ -150,7 +150,7 @@ def mean_size(motion):
 def test_what_is_dragged_is_recorded_and_rendered_as_it_was_shown(page, served):
     page.evaluate(SET, {"gestures": "[]"})
     drag(page)
-    assert page.evaluate(f"{PANEL}.stage.motion.swing()") > 1
+    assert page.evaluate(f"{PANEL}.player.motion.swing()") > 1
     stopped(page)
     (gesture,) = json.loads(text(page))
     assert gesture["x"] == pytest.approx(HEAD[0], abs=0.01)
@@ -202,12 +202,12 @@ def test_a_sweep_beside_everything_pushes(page):
 def test_the_keyboard_flicks_moves_and_deletes(page):
     page.evaluate(SET, {"gestures": "[]"})
     page.evaluate(f"({PANEL}).frame.focus()")
-    page.evaluate(f"({PANEL}).stage.spot = [0.62, 0.46]")
+    page.evaluate(f"({PANEL}).player.spot = [0.62, 0.46]")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Shift+ArrowRight")
     (gesture,) = json.loads(text(page))
     assert (gesture["x"], gesture["y"], gesture["dx"], gesture["hold"]) == (0.64, 0.46, 0.06, 0)
-    assert page.evaluate(f"{PANEL}.stage.running")
+    assert page.evaluate(f"{PANEL}.player.running")
     stopped(page)
     at = gesture["t"]
     page.evaluate(f"({PANEL}).line.querySelector('button').focus()")
@@ -246,9 +246,9 @@ def test_undo_and_copies_keep_the_gestures_and_the_still(page):
     stopped(page)
     kept = text(page)
     page.evaluate(f"{TRACKER}.undo()")
-    page.wait_for_function(f"{PANEL}?.owner.read() === '[]' && {PANEL}.stage")
+    page.wait_for_function(f"{PANEL}?.owner.read() === '[]' && {PANEL}.player")
     page.evaluate(f"{TRACKER}.redo()")
-    page.wait_for_function(f"{PANEL}?.owner.read() !== '[]' && {PANEL}.stage")
+    page.wait_for_function(f"{PANEL}?.owner.read() !== '[]' && {PANEL}.player")
     assert text(page) == kept and page.evaluate(f"{PANEL}.gestures.length") == 1
     page.evaluate(
         f"() => {{ app.canvas.selectItems([{OURS}]); app.canvas.copyToClipboard(); app.canvas.pasteFromClipboard(); }}"
@@ -275,12 +275,12 @@ def test_text_that_is_no_list_of_gestures_is_shown_as_such_and_kept(page):
 
 
 def test_without_a_graphics_context_it_draws_on(page):
-    if page.evaluate(f"{PANEL}.stage.view.kind") != "webgl2":
+    if page.evaluate(f"{PANEL}.player.view.kind") != "webgl2":
         pytest.skip("This browser has no WebGL2 to lose.")
     page.evaluate(SET, {"gestures": "[]"})
-    gone = f"{PANEL}.stage.view.gl.getExtension('WEBGL_lose_context').loseContext()"
+    gone = f"{PANEL}.player.view.gl.getExtension('WEBGL_lose_context').loseContext()"
     page.evaluate(gone)
-    page.wait_for_function(f"{PANEL}.stage.view.kind === '2d'")
+    page.wait_for_function(f"{PANEL}.player.view.kind === '2d'")
     rest = page.evaluate(PICTURE, 0)
     drag(page)
     (gesture,) = json.loads(text(page))
@@ -300,7 +300,7 @@ def test_a_node_deleted_under_a_hand_is_just_gone(page):
     page.wait_for_timeout(50)
     assert not page.query_selector_all(".gid-poke")
     page.evaluate(f"{TRACKER}.undo()")
-    page.wait_for_function(f"{PANEL}?.stage", timeout=10_000)
+    page.wait_for_function(f"{PANEL}?.player", timeout=10_000)
     assert page.problems == []
 
 

@@ -10,12 +10,12 @@ const CALM_PX = 0.05; // of the grid: nothing is seen to move
 const LONGEST_FRAME_S = 0.1; // after which a page was away, not slow
 const STEP = 0.02, FLICK = 0.06; // of the picture, by the keyboard
 
-/** What a stage shows, of files that are there: modes, deflated, and the two pictures as blobs. */
+/** What a player shows, of files that are there: modes, deflated, and the two pictures as blobs. */
 export async function shown(modes, layer, plate) {
     return { body: await unpack(modes), layer: await createImageBitmap(layer), plate: await createImageBitmap(plate) };
 }
 
-export class Stage {
+export class Player {
     /** `told` is called as told.recorded(gesture) when a hand lets go, and as told.moved() with every frame. */
     constructor(container, { body, layer, plate }, told, settings = {}) {
         Object.assign(this, { container, body, told });
