@@ -1,7 +1,7 @@
-"""Forward warping: every source pixel drops its value where it moves to.
+"""Forward warping (splatting): every source pixel adds its value where it moves to.
 
 Law: `splat` is the adjoint of bilinear sampling, <splat(x, D), y> = <x, backward_warp(y, D)>.
-torch ships that adjoint as the backward pass of `grid_sample`, so it is used as the kernel.
+torch ships this adjoint as the backward pass of `grid_sample`, which is used as the kernel.
 
 Source: Niklaus & Liu, "Softmax Splatting for Video Frame Interpolation", CVPR 2020, Eq. 2-14.
 """
@@ -13,13 +13,14 @@ from einops import rearrange
 from ..shapes import Float, Tensor
 from ..still.grid import normalized, pixel_grid, sample_points
 
-# exp(-IMPORTANCE_RANGE) is the least weight a pixel can have against the most important one. Wider
-# would push a lone unimportant pixel under the weight that counts as a hole.
+# exp(-IMPORTANCE_RANGE) is the smallest weight of a pixel relative to the most important one. With
+# a wider range, an unimportant pixel that lands alone would weigh too little and count as a hole.
 IMPORTANCE_RANGE = 20.0
-# Least share of a pixel that counts as landed on. Positions are rounded: crumbs of 1e-4 fall beside.
-COVERED = 1e-3
-OUTSIDE = -2.0  # px: a position from which nothing lands
-HALVED_FROM = 2**14  # points from which splatting in two halves pays
+# A target pixel that receives less than this share of one source pixel is a hole: rounded positions
+# leave about 1e-4 in pixels where nothing should land.
+MIN_COVERAGE = 1e-3
+OUTSIDE = -2.0  # px: a position from which no share falls into the target
+MIN_POINTS_TO_HALVE = 2**14  # from this many points on, two threads are faster than one
 
 
 def splat_points(
@@ -31,17 +32,17 @@ def splat_points(
     """Add each value to the four pixels around its position, with bilinear weights.
 
     Args:
-        positions: (x, y) in pixels of the target. Shares that fall outside are dropped, and points
+        positions: (x, y) in pixels of the target. Shares outside the target are dropped. Points
             that are not finite are skipped.
         size: (height, width) of the target.
-        impl: "native" is torch's adjoint of `grid_sample`; "index" adds four times with `index_add_`,
-            which also runs where the native kernel is missing (MPS) or refuses (CUDA under
-            `torch.use_deterministic_algorithms`); "triton" has kernels of its own (`splat_triton`);
-            "auto" chooses among the first two.
+        impl: "native" is torch's adjoint of `grid_sample`. "index" calls `index_add` four times; it
+            also runs where the native kernel is missing (MPS) or raises (CUDA under
+            `torch.use_deterministic_algorithms`). "triton" is `splat_triton`. "auto" chooses
+            "native" where it runs, else "index".
 
     Raises:
-        ValueError: For "triton" where it is not installed, not on a graphics card, or not deterministic and
-            should be.
+        ValueError: For "triton" if Triton is not installed, if the tensors are not on a graphics
+            card, or under deterministic algorithms.
     """
     finite = positions.isfinite().all(1, keepdim=True)
     positions = torch.where(finite, positions, OUTSIDE)
@@ -83,15 +84,15 @@ def weighted_splat(
     weight: Float[Tensor, "b 1 h w"],
     impl: str = "auto",
 ) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, "b 1 h w"]]:
-    """Splat where colliding pixels are averaged with the given weights.
+    """Splatting that averages pixels which land together, with the given weights.
 
-    A weight of one gives average splatting (Eq. 7), an importance its linear form (Eq. 8).
+    A weight of one gives average splatting (Eq. 7), an importance gives its linear form (Eq. 8).
 
     Returns:
         The average, zero in holes, and the total weight received (0 marks a hole).
     """
-    carried = torch.cat([values * weight, weight, torch.ones_like(weight)], 1)
-    return normalize_splat(splat(carried, displacement, impl))
+    weighted = torch.cat([values * weight, weight, torch.ones_like(weight)], 1)
+    return normalize_splat(splat(weighted, displacement, impl))
 
 
 def softmax_splat(
@@ -100,11 +101,11 @@ def softmax_splat(
     importance: Float[Tensor, "b 1 h w"],
     impl: str = "auto",
 ) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, "b 1 h w"]]:
-    """Splat where colliding pixels are averaged with weights softmax(importance) (Eq. 14).
+    """Splatting that averages pixels which land together with softmax(importance) (Eq. 14).
 
     Args:
-        importance: Logits; the pixel with the larger value occludes. Invariant to a constant.
-            Differences are cut off at `IMPORTANCE_RANGE`.
+        importance: Logits; the pixel with the larger value occludes the other. Adding a constant
+            changes nothing. Differences to the largest are clamped to `IMPORTANCE_RANGE`.
 
     Returns:
         The average, zero in holes, and the total weight received (0 marks a hole).
@@ -113,7 +114,7 @@ def softmax_splat(
 
 
 def softmax_weight(importance: Float[Tensor, "b 1 ..."]) -> Float[Tensor, "b 1 ..."]:
-    """exp(importance - max), with the range bounded so that no pixel vanishes."""
+    """exp(importance - max), clamped from below so that no pixel vanishes."""
     top = importance.flatten(1).amax(1).view(-1, *[1] * (importance.ndim - 1))
     return (importance - top).clamp(min=-IMPORTANCE_RANGE).exp()
 
@@ -121,23 +122,26 @@ def softmax_weight(importance: Float[Tensor, "b 1 ..."]) -> Float[Tensor, "b 1 .
 def normalize_splat(
     moved: Float[Tensor, "b c2 h w"],
 ) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, "b 1 h w"]]:
-    """Divide splatted values by the weight that came along.
+    """Divide splatted values by their splatted weight.
 
     Args:
-        moved: Weighted values, then their weight, then a share of 1 from every pixel. The last tells
-            what was landed on, which a weight of any size cannot.
+        moved: Splatted channels: values times weight, the weight, and a constant 1. The last is the
+            coverage, which tells holes from pixels of small weight.
+
+    Returns:
+        The average, zero in holes, and the total weight received (0 marks a hole).
     """
-    values, weight, share = moved[:, :-2], moved[:, -2:-1], moved[:, -1:]
-    landed = share > COVERED
-    average = torch.where(landed, values / torch.where(landed, weight, 1.0), 0.0)
-    return average, torch.where(landed, weight, 0.0)
+    values, weight, coverage = moved[:, :-2], moved[:, -2:-1], moved[:, -1:]
+    covered = coverage > MIN_COVERAGE
+    average = torch.where(covered, values / torch.where(covered, weight, 1.0), 0.0)
+    return average, torch.where(covered, weight, 0.0)
 
 
 def _triton(values):
-    """Its splat.
+    """The splat of `splat_triton`.
 
     Raises:
-        ValueError: If there is none, or not there, or its sums are not to be had in a fixed order.
+        ValueError: As `splat_points`.
     """
     if torch.are_deterministic_algorithms_enabled():
         raise ValueError(
@@ -151,23 +155,24 @@ def _triton(values):
         ) from error
     if not (values.is_cuda or INTERPRETED):
         raise ValueError(
-            f'Expected tensors on a graphics card for impl="triton", got them on {values.device}: leave impl '
-            'at "auto".'
+            'Expected tensors on a graphics card for impl="triton", got them on '
+            f'{values.device}: leave impl at "auto".'
         )
     return TritonSplat.apply
 
 
 class _NativeSplat(torch.autograd.Function):
-    """The adjoint of bilinear sampling as a forward pass; its own gradients are sampling again."""
+    """The adjoint of bilinear sampling as a forward pass; its gradients are sampling again."""
 
     @staticmethod
     def forward(ctx, values, positions, size):
         ctx.save_for_backward(values, positions)
         count = values.shape[-1]
-        if len(values) > 1 or not values.is_cpu or count < HALVED_FROM:
+        if len(values) > 1 or not values.is_cpu or count < MIN_POINTS_TO_HALVE:
             return _sampling_backward(values, positions, size, want=(True, False))[0]
-        # On the CPU torch's kernel has a thread for each batch item: two halves of the points keep
-        # two busy. Two on any machine, so that the order of sums, and with it every bit, is one.
+        # On the CPU torch's kernel runs one thread for each batch item, so one item is split into
+        # two halves of its points. Always two, so that the order of the sums, and with it every
+        # bit, does not depend on the number of cores.
         values = F.pad(values, (0, count % 2))
         positions = F.pad(positions, (0, count % 2), value=OUTSIDE)
         halves = [rearrange(x, "1 c (two n) -> two c n", two=2) for x in (values, positions)]
@@ -176,7 +181,7 @@ class _NativeSplat(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad):
         values, positions = ctx.saved_tensors
-        # <values, sample(grad, positions)> has the same gradient by the positions as the splat.
+        # <values, sample(grad, positions)> has the same gradient with respect to the positions.
         by_positions = None
         if ctx.needs_input_grad[1]:
             size = grad.shape[-2:]
@@ -187,7 +192,8 @@ class _NativeSplat(torch.autograd.Function):
 
 
 def _sampling_backward(values, positions, size, image=None, want=(True, True)):
-    if image is None:  # only its shape is read while the gradient by the grid is not asked for
+    """The backward pass of `grid_sample`: (gradient of the image, gradient of the grid)."""
+    if image is None:  # only its shape is read unless the gradient of the grid is wanted
         image = values.new_empty(1).expand(*values.shape[:2], *size)
     return torch.ops.aten.grid_sampler_2d_backward(
         values.unsqueeze(2), image, normalized(positions, size), 0, 0, False, want
@@ -195,6 +201,7 @@ def _sampling_backward(values, positions, size, image=None, want=(True, True)):
 
 
 def _splat_by_index(values, positions, size):
+    """One `index_add` for each of the four pixels around a position."""
     height, width = size
     batch, channels, _ = values.shape
     corner = positions.detach().floor()

@@ -1,13 +1,15 @@
 """`splat.splat_points` as two Triton kernels, for graphics cards that have Triton.
 
-Points are few numbers each, and what they hit is anywhere: time goes by the memory that is touched. Here a
-pixel's channels lie side by side, so that a point adds whole runs of memory at each of its four corners;
-in torch's own layout every channel is a picture of its own, and every addition a line of memory of its own.
+Points have few values each and land anywhere, so the time is that of the memory traffic. Here the
+channels of a pixel are adjacent in memory, so that a point adds contiguous runs at each of its four
+corners. In torch's layout every channel is a separate plane, and every addition touches a separate
+cache line.
 
-Law: as `splat_points`, to the order in which sums are taken, which on a graphics card is not the same twice.
+Law: equal to `splat_points` but for the order of the sums, which changes from run to run on a
+graphics card.
 
-Imported by `splat` alone, and only when asked for. Source: the method as there; Tillet et al., "Triton",
-MAPL 2019.
+Imported only by `splat`, and only for impl="triton". Source: the method as in `splat`; Tillet et
+al., "Triton", MAPL 2019.
 """
 
 import inspect
@@ -19,87 +21,98 @@ from einops import rearrange
 
 from ..shapes import Float, Tensor
 
-POINTS, CHANNELS = 64, 32  # of a program at once, the latter at most
+POINTS, CHANNELS = 64, 32  # block of one program; narrower if there are fewer channels
 
 
 def _kernel(function):
-    """Triton reads the source: of the function itself, not of what checks its types in tests."""
+    """`triton.jit` of the bare function: tests wrap it to check types, and Triton reads source."""
     return triton.jit(inspect.unwrap(function))
 
 
 @_kernel
-def _corners(x, y, there, height, width, dx: tl.constexpr, dy: tl.constexpr):
-    """One of the four pixels around points: where it lies in the picture, if it does, and its share by axis."""
+def _corners(x, y, is_point, height, width, dx: tl.constexpr, dy: tl.constexpr):
+    """One of four pixels around points: index, whether it is inside, and its x and y weights."""
     left, top = tl.floor(x), tl.floor(y)
-    share_x = x - left if dx else 1 - (x - left)
-    share_y = y - top if dy else 1 - (y - top)
+    weight_x = x - left if dx else 1 - (x - left)
+    weight_y = y - top if dy else 1 - (y - top)
     u, v = left + dx, top + dy
-    inside = there & (u >= 0) & (u < width) & (v >= 0) & (v < height)
-    place = tl.where(inside, v, 0.0).to(tl.int64) * width + tl.where(inside, u, 0.0).to(tl.int64)
-    return place, inside, share_x, share_y
+    inside = is_point & (u >= 0) & (u < width) & (v >= 0) & (v < height)
+    pixel = tl.where(inside, v, 0.0).to(tl.int64) * width + tl.where(inside, u, 0.0).to(tl.int64)
+    return pixel, inside, weight_x, weight_y
 
 
 @_kernel
-def _drop(
+def _scatter(
     values, positions, target, n, c, height, width, points: tl.constexpr, channels: tl.constexpr
 ):
-    """target[pixel, channel] += share * value, of a block of points and channels."""
+    """target[pixel, channel] += weight * value, for a block of points and channels."""
     b = tl.program_id(1).to(tl.int64)
     point = tl.program_id(0) * points + tl.arange(0, points)
     channel = tl.program_id(2) * channels + tl.arange(0, channels)
-    there, known = point < n, channel < c
-    x = tl.load(positions + 2 * b * n + point, mask=there, other=0.0)
-    y = tl.load(positions + (2 * b + 1) * n + point, mask=there, other=0.0)
-    each = there[:, None] & known[None, :]
-    value = tl.load(values + (b * n + point[:, None]) * c + channel[None, :], mask=each, other=0.0)
+    is_point, is_channel = point < n, channel < c
+    x = tl.load(positions + 2 * b * n + point, mask=is_point, other=0.0)
+    y = tl.load(positions + (2 * b + 1) * n + point, mask=is_point, other=0.0)
+    is_value = is_point[:, None] & is_channel[None, :]
+    value = tl.load(
+        values + (b * n + point[:, None]) * c + channel[None, :], mask=is_value, other=0.0
+    )
     for corner in tl.static_range(4):
-        place, inside, share_x, share_y = _corners(
-            x, y, there, height, width, corner % 2, corner // 2
+        pixel, inside, weight_x, weight_y = _corners(
+            x, y, is_point, height, width, corner % 2, corner // 2
         )
-        at = target + (b * height * width + place[:, None]) * c + channel[None, :]
-        hit = inside[:, None] & known[None, :]
-        tl.atomic_add(at, value * (share_x * share_y)[:, None], mask=hit, sem="relaxed")
+        at = target + (b * height * width + pixel[:, None]) * c + channel[None, :]
+        is_target = inside[:, None] & is_channel[None, :]
+        tl.atomic_add(at, value * (weight_x * weight_y)[:, None], mask=is_target, sem="relaxed")
 
 
 @_kernel
-def _read(
-    grad, values, positions, by_values, by_positions, n, c, height, width,
-    points: tl.constexpr, channels: tl.constexpr,
-):  # fmt: skip
-    """Gradients of a block of points by their values and positions."""
+def _gather(
+    grad,
+    values,
+    positions,
+    by_values,
+    by_positions,
+    n,
+    c,
+    height,
+    width,
+    points: tl.constexpr,
+    channels: tl.constexpr,
+):
+    """Gradients with respect to values and positions, for a block of points."""
     b = tl.program_id(1).to(tl.int64)
     point = tl.program_id(0) * points + tl.arange(0, points)
-    there = point < n
-    x = tl.load(positions + 2 * b * n + point, mask=there, other=0.0)
-    y = tl.load(positions + (2 * b + 1) * n + point, mask=there, other=0.0)
+    is_point = point < n
+    x = tl.load(positions + 2 * b * n + point, mask=is_point, other=0.0)
+    y = tl.load(positions + (2 * b + 1) * n + point, mask=is_point, other=0.0)
     by_x, by_y = 0.0 * x, 0.0 * y
     for first in range(0, c, channels):
         channel = first + tl.arange(0, channels)
-        known = channel < c
-        each = there[:, None] & known[None, :]
-        mine = (b * n + point[:, None]) * c + channel[None, :]
-        value = tl.load(values + mine, mask=each, other=0.0)
+        is_channel = channel < c
+        is_value = is_point[:, None] & is_channel[None, :]
+        index = (b * n + point[:, None]) * c + channel[None, :]
+        value = tl.load(values + index, mask=is_value, other=0.0)
         by_value = 0.0 * value
         for corner in tl.static_range(4):
-            place, inside, share_x, share_y = _corners(
-                x, y, there, height, width, corner % 2, corner // 2
+            pixel, inside, weight_x, weight_y = _corners(
+                x, y, is_point, height, width, corner % 2, corner // 2
             )
-            at = grad + (b * height * width + place[:, None]) * c + channel[None, :]
-            slope = tl.load(at, mask=inside[:, None] & known[None, :], other=0.0)
-            by_value += slope * (share_x * share_y)[:, None]
+            at = grad + (b * height * width + pixel[:, None]) * c + channel[None, :]
+            slope = tl.load(at, mask=inside[:, None] & is_channel[None, :], other=0.0)
+            by_value += slope * (weight_x * weight_y)[:, None]
             along = tl.sum(slope * value, 1)
-            by_x += along * share_y * (2 * (corner % 2) - 1)
-            by_y += along * share_x * (2 * (corner // 2) - 1)
-        tl.store(by_values + mine, by_value, mask=each)
-    tl.store(by_positions + 2 * b * n + point, by_x, mask=there)
-    tl.store(by_positions + (2 * b + 1) * n + point, by_y, mask=there)
+            by_x += along * weight_y * (2 * (corner % 2) - 1)
+            by_y += along * weight_x * (2 * (corner // 2) - 1)
+        tl.store(by_values + index, by_value, mask=is_value)
+    tl.store(by_positions + 2 * b * n + point, by_x, mask=is_point)
+    tl.store(by_positions + (2 * b + 1) * n + point, by_y, mask=is_point)
 
 
-INTERPRETED = not isinstance(_drop, triton.JITFunction)  # step by step, on any device: for tests
+INTERPRETED = not isinstance(_scatter, triton.JITFunction)  # for tests: runs on any device
 
 
 class TritonSplat(torch.autograd.Function):
-    """`splat_points` of finite points; differentiable once."""
+    """`splat_points` for finite points; differentiable once."""
 
     @staticmethod
     def forward(
@@ -113,8 +126,8 @@ class TritonSplat(torch.autograd.Function):
         target = rows.new_zeros(b, *size, c)
         channels = min(CHANNELS, triton.next_power_of_2(c))
         blocks = triton.cdiv(n, POINTS), b, triton.cdiv(c, channels)
-        with torch.cuda.device_of(rows):  # else it would be launched on the current one
-            _drop[blocks](rows, positions, target, n, c, *size, points=POINTS, channels=channels)
+        with torch.cuda.device_of(rows):  # kernels start on the current device otherwise
+            _scatter[blocks](rows, positions, target, n, c, *size, points=POINTS, channels=channels)
         ctx.save_for_backward(rows, positions)
         return rearrange(target, "b h w c -> b c h w")
 
@@ -127,8 +140,7 @@ class TritonSplat(torch.autograd.Function):
         by_values, by_positions = torch.empty_like(rows), torch.empty_like(positions)
         channels = min(CHANNELS, triton.next_power_of_2(c))
         with torch.cuda.device_of(rows):
-            _read[triton.cdiv(n, POINTS), b](
-                grad, rows, positions, by_values, by_positions, n, c, *grad.shape[1:3],
-                points=POINTS, channels=channels,
-            )  # fmt: skip
+            gradients = by_values, by_positions
+            arguments = grad, rows, positions, *gradients, n, c, *grad.shape[1:3]
+            _gather[triton.cdiv(n, POINTS), b](*arguments, points=POINTS, channels=channels)
         return rearrange(by_values, "b n c -> b c n"), by_positions, None

@@ -14,13 +14,13 @@ COMPILED = """
 import sys
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, compile
-from gid_core.render.splat_triton import _drop, _read
+from gid_core.render.splat_triton import _scatter, _gather
 
 numbers = dict.fromkeys(("n", "c", "height", "width"), "i32")
 blocks = {"points": 64, "channels": 32}
 for kernel, arrays in (
-    (_drop, ("values", "positions", "target")),
-    (_read, ("grad", "values", "positions", "by_values", "by_positions")),
+    (_scatter, ("values", "positions", "target")),
+    (_gather, ("grad", "values", "positions", "by_values", "by_positions")),
 ):
     signature = dict.fromkeys(arrays, "*fp32") | numbers | dict.fromkeys(blocks, "constexpr")
     for target in (("cuda", 75, 32), ("cuda", 90, 32), ("hip", "gfx942", 64)):
