@@ -1,6 +1,7 @@
 """Nodes that save and load spectra, in ComfyUI's input and output folders only."""
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,7 +43,7 @@ class SaveMotionSpectrum(io.ComfyNode):
 
     @classmethod
     def execute(cls, spectrum, filename_prefix):
-        path, name = next_file(filename_prefix, ENDING)
+        path, name = next_file(filename_prefix, ENDING, spectrum.reference_size)
         spectra.save_spectrum(spectrum, path)
         listed = name + IN_OUTPUT
         return io.NodeOutput(listed, ui=ui.PreviewText(listed))
@@ -108,12 +109,29 @@ def checked_prefix(name: str) -> str:
         ValueError: If it leads out of the output folder.
     """
     folder = host.output_folder()
-    return whole.confined(folder, name).relative_to(folder).as_posix()
+    return whole.confined(folder, safe_tokens(name)).relative_to(folder).as_posix()
 
 
-def next_file(filename_prefix: str, ending: str) -> tuple[Path, str]:
-    """The next free file of a prefix: its path, and its name relative to the output folder."""
-    path = host.numbered(checked_prefix(filename_prefix), ending)
+def safe_tokens(name: str) -> str:
+    """A prefix whose %tokens% are safe in file names, whoever fills them or not.
+
+    The page fills %date:yyyy-MM-dd% and %Node.widget%; a graph sent by a program brings them as
+    they are. They stay as text, with _ for what a file name cannot hold.
+    """
+    return re.sub(
+        r"%[^%]+%", lambda token: re.sub(r'[<>:"|?*/\\\x00-\x1f\x7f]', "_", token[0]), name
+    )
+
+
+def next_file(
+    filename_prefix: str, ending: str, size: tuple[int, int] = (0, 0)
+) -> tuple[Path, str]:
+    """The next free file of a prefix: its path, and its name relative to the output folder.
+
+    Args:
+        size: (height, width) for %height% and %width%.
+    """
+    path = host.numbered(checked_prefix(filename_prefix), ending, size)
     return path, path.relative_to(host.output_folder()).as_posix()
 
 

@@ -55,7 +55,14 @@ def temp_folder() -> Path:
     return folder
 
 
-def numbered(prefix: str, ending: str) -> Path:
-    """The next free file of a prefix in the output folder, numbered and filled in by the host."""
-    folder, name, number, _, _ = folder_paths.get_save_image_path(prefix, str(output_folder()))
+def numbered(prefix: str, ending: str, size: tuple[int, int] = (0, 0)) -> Path:
+    """The next free file of a prefix in the output folder, numbered and filled in by the host.
+
+    Args:
+        size: (height, width) for the tokens %height% and %width%.
+    """
+    height, width = size
+    folder, name, number, _, _ = folder_paths.get_save_image_path(
+        prefix, str(output_folder()), width, height
+    )
     return Path(folder, f"{name}_{number:05}_{ending}")

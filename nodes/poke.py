@@ -190,8 +190,9 @@ class SaveInteractivePage(io.ComfyNode):
     def execute(cls, spectrum, still, filename_prefix, title, wind, size):
         from ..gid_core.poke.page import save_page
 
-        path, name = files.next_file(filename_prefix, ".html")
-        save_page(path, sockets.from_image(still), spectrum, wind, title, size)
+        stills = sockets.from_image(still)
+        path, name = files.next_file(filename_prefix, ".html", tuple(stills.shape[-2:]))
+        save_page(path, stills, spectrum, wind, title, size)
         return io.NodeOutput(name, ui=ui.PreviewText(name))
 
 

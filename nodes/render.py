@@ -111,7 +111,7 @@ class FeatureSplatRender(io.ComfyNode):
             device,
             mask=sockets.from_mask(mask),
             model=None if renderer == SPLAT else networks.renderer(renderer),
-            depth=sockets.from_mask(depth),
+            depth=sockets.from_depth(depth),
             shutter=motion_blur,
         )
         frames, disocclusion = clip.render(1 if output == OUTPUTS[1] else None)

@@ -7,6 +7,7 @@ import torch
 from comfy_api.latest import io
 from einops import rearrange
 
+from ..gid_core.still.inputs import is_painted, other_shape
 from . import host
 
 Model = io.Custom("GID_MODEL")
@@ -25,19 +26,77 @@ def schema(search_aliases: list[str], **fields) -> io.Schema:
 
 
 def from_image(image: torch.Tensor) -> torch.Tensor:
-    """IMAGE (b h w c) to b c h w, float32 on the CPU."""
-    return rearrange(image, "b h w c -> b c h w").float().cpu()
+    """IMAGE to b c h w, float32 on the CPU.
 
+    Taken as well: h w c, and whole numbers from 0 to 255.
 
-def from_mask(value: torch.Tensor | None) -> torch.Tensor | None:
-    """MASK (b h w, or h w) to b 1 h w, float32 on the CPU.
-
-    An all-zero mask counts as no mask (None): LoadImage makes one of a picture without alpha.
+    Raises:
+        ValueError: For any other shape.
     """
-    if value is None or not value.any():
+    image = image[None] if image.ndim == 3 else image
+    if image.ndim != 4 or image.shape[-1] not in (1, 3, 4):
+        raise ValueError(
+            f"Expected an IMAGE of shape (batch, height, width, 1, 3 or 4 channels), got "
+            f"{tuple(image.shape)}. Check the node that it comes from."
+        )
+    return rearrange(_unit(image), "b h w c -> b c h w")
+
+
+def from_mask(value: torch.Tensor | None, name: str = "mask") -> torch.Tensor | None:
+    """What someone painted, as b 1 h w, float32 on the CPU; None where nobody painted.
+
+    Load Image makes a mask of every picture: an empty one, or one of an alpha channel that is nearly
+    opaque. `is_painted` says what counts.
+    """
+    value = _mask(value, name)
+    return value if value is not None and is_painted(value) else None
+
+
+def mask_notes(image: torch.Tensor, **masks: torch.Tensor | None) -> list[str]:
+    """What is odd about masks, by their names: paint that does not count, another shape."""
+    notes, (height, width) = [], image.shape[-3:-1]
+    for name, value in masks.items():
+        value = _mask(value, name)
+        if value is None or not value.any():
+            continue
+        if not is_painted(value):
+            notes.append(
+                f"The {name} counts as empty: hardly any of it is half white or more, as in what "
+                "Load Image makes of a nearly opaque picture."
+            )
+        elif other_shape((height, width), tuple(value.shape[-2:])):
+            notes.append(
+                f"The {name} is {value.shape[-1]}x{value.shape[-2]}, the picture {width}x{height}: "
+                "it was stretched to fit."
+            )
+    return notes
+
+
+def from_depth(value: torch.Tensor | None) -> torch.Tensor | None:
+    """Depth as b 1 h w, float32 on the CPU; None for none, or one that is 0 everywhere."""
+    value = _mask(value, "depth")
+    return value if value is not None and value.any() else None
+
+
+def _mask(value, name):
+    """MASK to b 1 h w. Taken as well: h w, b 1 h w, b h w 1, and whole numbers from 0 to 255."""
+    if value is None:
         return None
-    value = value if value.ndim == 3 else value[None]
-    return value[:, None].float().cpu()
+    if value.ndim == 4 and 1 in (value.shape[1], value.shape[-1]):
+        value = value[:, 0] if value.shape[1] == 1 else value[..., 0]
+    value = value[None] if value.ndim == 2 else value
+    if value.ndim != 3 or 0 in value.shape:
+        raise ValueError(
+            f"Expected a MASK of shape (batch, height, width) as {name}, got {tuple(value.shape)}. "
+            "Convert Image to Mask makes one of a picture."
+        )
+    return _unit(value)[:, None]
+
+
+def _unit(values):
+    """Float32 on the CPU; whole numbers, which reach from 0 to 255, in [0, 1]."""
+    whole = not values.is_floating_point() and values.dtype != torch.bool
+    return values.float().cpu() / (255 if whole else 1)
 
 
 def to_image(frames: torch.Tensor) -> torch.Tensor:

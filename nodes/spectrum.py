@@ -80,8 +80,8 @@ class MotionSpectrumSampler(io.ComfyNode):
                 io.Mask.Input(
                     "mask",
                     optional=True,
-                    tooltip="What may move (white). Paint it roughly. Empty: a guess from the "
-                    "picture's texture and colour.",
+                    tooltip="What may move (white). Paint it roughly. Empty: what sways is "
+                    "recognized in the picture.",
                 ),
                 io.Mask.Input(
                     "anchor",
@@ -101,6 +101,9 @@ class MotionSpectrumSampler(io.ComfyNode):
             outputs=[
                 sockets.Spectrum.Output(display_name="spectrum", tooltip="The motion."),
                 io.Mask.Output(display_name="refined mask", tooltip="What moves, as it was used."),
+                io.String.Output(
+                    display_name="report", tooltip="What was taken for moving, and who decided it."
+                ),
             ],
         )
 
@@ -121,17 +124,21 @@ class MotionSpectrumSampler(io.ComfyNode):
         from ..gid_core.elastic.prior import ElasticPrior
         from ..gid_core.pipeline import sample_motion
 
-        spectrum, _ = sample_motion(
-            sockets.from_image(image),
+        stills = sockets.from_image(image)
+        spectrum, report = sample_motion(
+            stills,
             sockets.from_mask(mask),
-            sockets.from_mask(anchor),
+            sockets.from_mask(anchor, "anchor"),
             seed,
             model or ElasticPrior(),
             SpectrumConfig(bands, duration, amplitude, KINDS[kind]),
             refine_mask,
-            host.progress(len(image)),
+            host.progress(len(stills)),
         )
-        return io.NodeOutput(spectrum, sockets.to_mask(spectrum.mask))
+        said = " ".join([*sockets.mask_notes(image, mask=mask, anchor=anchor), str(report)])
+        return io.NodeOutput(
+            spectrum, sockets.to_mask(spectrum.mask), said, ui=ui.PreviewText(said)
+        )
 
 
 class MotionSpectrumPreview(io.ComfyNode):
@@ -316,8 +323,8 @@ class MotionSpectrumTransfer(io.ComfyNode):
                 io.Mask.Input(
                     "mask",
                     optional=True,
-                    tooltip="What may move in the still (white); all else stays. Empty: a guess "
-                    "from the picture's texture and colour.",
+                    tooltip="What may move in the still (white); all else stays. Empty: what sways "
+                    "is recognized in the picture.",
                 ),
                 io.Mask.Input(
                     "source_mask",

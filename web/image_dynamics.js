@@ -1,4 +1,5 @@
-/* The only file that knows ComfyUI's page: it gives every Poke Dynamics node a panel over its text of gestures.
+/* The only file that knows ComfyUI's page: it gives every Poke Dynamics node a panel over its text of gestures, and
+fills the tokens in names of files that our nodes save, which the page does for its own nodes alone.
 
 The text stays a stock widget: it is what is saved, copied, undone and queued. The panel is a view of it that is not
 saved. Frontend API of 1.28 to 1.58, classic canvas and Nodes 2.0. */
@@ -6,7 +7,9 @@ saved. Frontend API of 1.28 to 1.58, classic canvas and Nodes 2.0. */
 import { app } from "../../scripts/app.js";
 import { Panel } from "./gid_poke.js";
 import { shown } from "./gid_player.js";
+import { everyNode, filled } from "./gid_tokens.js";
 
+const SAVES = ["SaveMotionSpectrum", "SaveInteractivePage"];
 const NODE = "PokeDynamics", OUTPUT = "image_dynamics", HEIGHT = 260, WIDTH = 340;
 const SETTINGS = ["duration", "wind", "strength", "stiffness", "damping_ratio"]; // that are felt without a run
 
@@ -100,6 +103,13 @@ function addPanel(node) {
     node.setSize?.([Math.max(node.size[0], WIDTH), Math.max(node.size[1], node.computeSize()[1])]);
 }
 
+/** Fill the tokens of a name when a graph is queued; what is shown and saved keeps them. */
+function fillTokens(node) {
+    const prefix = node.widgets?.find(widget => widget.name === "filename_prefix");
+    if (!prefix) return;
+    prefix.serializeValue = () => filled(String(prefix.value ?? ""), everyNode(app.rootGraph ?? app.graph), new Date());
+}
+
 /** Let something happen after a method of a node or widget, whoever has had a hand in it before. */
 function after(owner, method, act) {
     const before = owner[method];
@@ -114,5 +124,6 @@ app.registerExtension({
     name: "image-dynamics.poke",
     nodeCreated(node) {
         if (node.comfyClass === NODE) addPanel(node);
+        if (SAVES.includes(node.comfyClass)) fillTokens(node);
     },
 });

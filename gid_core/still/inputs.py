@@ -4,6 +4,7 @@ Law: behind it every picture is b c h w in [0, 1] and finite, every mask b 1 h w
 """
 
 import logging
+import math
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +12,10 @@ import torch.nn.functional as F
 from ..shapes import Float, Tensor
 
 log = logging.getLogger("gid")
+
+PAINTED = 0.5  # value from which a pixel counts as painted
+OTHER_SHAPE = 0.03  # difference of two aspect ratios, as a logarithm, beyond rounding
+LEAST_PAINTED = 1e-4  # share of a picture that paint covers, at least
 
 
 def overlap(mask: Float[Tensor, "m 1 h w"], anchor: Float[Tensor, "a 1 h2 w2"]) -> bool:
@@ -34,6 +39,20 @@ def accept_images(images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
 def in_colour(images: Float[Tensor, "b c h w"], i: int) -> Float[Tensor, "1 3 h w"]:
     """One still of a batch in three channels: grey repeated, alpha left out."""
     return images[i : i + 1, :3].expand(1, 3, *images.shape[-2:])
+
+
+def is_painted(mask: Float[Tensor, "b 1 h w"]) -> bool:
+    """Whether anyone painted this mask: some of it is at least half white, and enough to be seen.
+
+    The alpha channel of a picture that is nearly opaque gives a mask that nobody painted.
+    """
+    return bool(((mask >= PAINTED).flatten(1).float().mean(1) >= LEAST_PAINTED).any())
+
+
+def other_shape(size: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether two (height, width) are not the same picture at two scales, but for rounding."""
+    (h, w), (oh, ow) = size, other
+    return abs(math.log(w * oh / (h * ow))) > OTHER_SHAPE
 
 
 def clean_mask(mask: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 1 h w"]:

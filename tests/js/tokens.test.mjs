@@ -1,0 +1,34 @@
+// Tokens in names of files, as ComfyUI's page fills them.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { dated, everyNode, filled } from "../../web/gid_tokens.js";
+
+const now = new Date(2026, 10, 9, 7, 5, 3);
+const loader = {
+    title: "My photo", properties: { "Node name for S&R": "LoadImage" }, widgets: [{ name: "image", value: "a/b:oak.png" }],
+};
+
+test("a date is written by its format", () => {
+    assert.equal(dated("yyyy-MM-dd", now), "2026-11-09");
+    assert.equal(dated("yy.M.d hh-mm-ss", now), "26.11.9 07-05-03");
+});
+
+test("dates and widgets are filled, by the node's name or its title", () => {
+    assert.equal(filled("x/%date:yyyy-MM-dd%/%LoadImage.image%", [loader], now), "x/2026-11-09/a_b_oak.png");
+    assert.equal(filled("%My photo.image%", [loader], now), "a_b_oak.png");
+});
+
+test("a value never makes a folder or a name that some system refuses", () => {
+    assert.equal(filled("%date:dd/MM\\yyyy:hh%", [], now), "09_11_2026_07");
+});
+
+test("what is no token of the page is left for the host", () => {
+    for (const text of ["%year%-%width%", "100 %", "%Nobody.image%", "%LoadImage.mask%", "%a.b.c%", "plain"])
+        assert.equal(filled(text, [loader], now), text);
+});
+
+test("nodes inside subgraphs are found", () => {
+    const graph = { nodes: [{ id: 1, subgraph: { nodes: [loader] } }] };
+    assert.deepEqual(everyNode(graph).map(node => node.title), [undefined, "My photo"]);
+    assert.deepEqual(everyNode(undefined), []);
+});

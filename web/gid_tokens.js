@@ -1,0 +1,31 @@
+/* Tokens in the names of new files, filled as ComfyUI's page fills them for its own save nodes:
+%date:yyyy-MM-dd% by the clock, %Load Image.image% by a widget of another node. What is no token of these, such as
+%width% or %year%, is left for the host. No DOM in here: tested by `node --test`. */
+
+const UNSAFE = /[/?<>\\:*|"\x00-\x1f\x7f]/g; // in a file name, on any system
+
+/** A date by a format of d, dd, M, MM, yy, yyyy, h, hh, m, mm, s, ss. */
+export function dated(format, now) {
+    const parts = { d: now.getDate(), M: now.getMonth() + 1, h: now.getHours(), m: now.getMinutes(), s: now.getSeconds() };
+    return format.replace(/dd?|MM?|yyy?y?|hh?|mm?|ss?/g, token => token[0] === "y"
+        ? String(now.getFullYear()).slice(token.length > 2 ? 0 : -2)
+        : String(parts[token[0]]).padStart(token.length, "0"));
+}
+
+/** A text with its tokens filled. Nodes have properties, a title, and widgets with names and values. */
+export function filled(text, nodes, now) {
+    return text.replace(/%([^%]+)%/g, (whole, token) => {
+        if (token.startsWith("date:")) return dated(token.slice(5), now).replace(UNSAFE, "_");
+        const [name, field, ...rest] = token.split(".");
+        if (field === undefined || rest.length) return whole;
+        const node = nodes.find(each => each.properties?.["Node name for S&R"] === name)
+            ?? nodes.find(each => each.title === name);
+        const widget = node?.widgets?.find(each => each.name === field);
+        return widget ? String(widget.value ?? "").replace(UNSAFE, "_") : whole;
+    });
+}
+
+/** All nodes of a graph, those inside subgraphs too. */
+export function everyNode(graph) {
+    return (graph?.nodes ?? []).flatMap(node => [node, ...everyNode(node.subgraph)]);
+}
