@@ -19,7 +19,6 @@ second, which are those of the page's own loop under real pointer events. Chromi
 import argparse
 import os
 import platform
-import shutil
 import statistics
 import sys
 import tempfile
@@ -27,8 +26,9 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "tests/host")]
 
+import chromium
 import torch.nn.functional as F
 from bench import MASK, STILL, table
 
@@ -40,11 +40,7 @@ from gid_core.poke.page import save_page
 SIZES = 512, 1024
 HEAD = 0.63, 0.46  # the dandelion's, in the demo still
 WATCHED_S = 4
-PROGRAMS = "chromium", "chromium-browser", "google-chrome"
-WITHOUT_GPU = ["--disable-gpu", "--enable-unsafe-swiftshader"]
-NO_BROWSER = (
-    "Expected playwright and Chromium, found none. Install: pip install playwright, and chromium."
-)
+WITHOUT_GPU = "--disable-gpu", "--enable-unsafe-swiftshader"
 WITHOUT_WEBGL = """const given = HTMLCanvasElement.prototype.getContext;
 HTMLCanvasElement.prototype.getContext = function (kind, ...more) {
     return kind === "webgl2" ? null : given.call(this, kind, ...more);
@@ -133,16 +129,10 @@ def main() -> None:
     parser.add_argument("--openings", type=int, default=5)
     parser.add_argument("--gpu", action="store_true", help="let Chromium draw with a GPU")
     args = parser.parse_args()
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        sys.exit(NO_BROWSER)
-    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
-    if program is None:
-        sys.exit(NO_BROWSER)
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        flags = ["--no-sandbox", "--no-first-run", *([] if args.gpu else WITHOUT_GPU)]
-        browser = playwright.chromium.launch(executable_path=program, args=flags)
+    if chromium.program() is None:
+        sys.exit(f"Expected playwright and Chromium, found none. {chromium.INSTALL}")
+    flags = () if args.gpu else WITHOUT_GPU
+    with tempfile.TemporaryDirectory() as folder, chromium.started(*flags) as browser:
         print(f"Chromium {browser.version}, {platform.machine()}, {os.cpu_count()} CPU cores")
         pages = [saved(size, Path(folder)) for size in SIZES]
         costs, openings = [], []
@@ -167,7 +157,6 @@ def main() -> None:
             openings.append(
                 f"{size} | {path.stat().st_size:,} | {slowest(listens)} | {slowest(bent)}"
             )
-        browser.close()
     table(
         "px, drawn by | script, ms | 95 % | issue | 95 % | raster | 95 % | an empty reading | frames/s",
         costs,

@@ -1,26 +1,21 @@
 """Tests inside a real ComfyUI. Without one they are skipped, and the summary says so loudly."""
 
-import shutil
-
+import chromium
 import hosts
 import pytest
 
-FOUND = hosts.FOUND
-LOUD = "COMFYUI NOT FOUND: the pack was NOT tested inside its host."
-HOW = (
-    "Set COMFYUI_PATH to a ComfyUI folder (and COMFYUI_PYTHON to a Python that has its requirements), "
-    "or install one at ~/comfy/ComfyUI."
+NO_HOST = (
+    "COMFYUI NOT FOUND: the pack was NOT tested inside its host. Set COMFYUI_PATH to a ComfyUI "
+    "folder (and COMFYUI_PYTHON to a Python that has its requirements), or install one at "
+    "~/comfy/ComfyUI."
 )
-
 NO_BROWSER = (
-    "BROWSER NOT FOUND: the workflows were NOT opened in ComfyUI's page. "
-    "Install playwright into this Python, and chromium."
+    "BROWSER NOT FOUND: the workflows were NOT opened in ComfyUI's page. " + chromium.INSTALL
 )
-PROGRAMS = "chromium", "chromium-browser", "google-chrome"
-FLAGS = [
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+FLAGS = (
+    *("--disable-gpu", "--disable-quic", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update"),
-]
+)
 
 
 def pytest_collection_modifyitems(items):
@@ -31,25 +26,25 @@ def pytest_collection_modifyitems(items):
 
 def _or_skip():
     if hosts.python() is None:
-        pytest.skip(f"{LOUD} {HOW}")
+        pytest.skip(NO_HOST)
 
 
 @pytest.fixture(scope="session")
 def processes(tmp_path_factory):
-    """Start every host that was found at once: each takes some seconds of one core."""
+    """The hosts, started all at once by the first test that needs one: each takes some seconds."""
     started = {}
     yield started, tmp_path_factory
     for host in started.values():
         host.close()
 
 
-@pytest.fixture(scope="session", params=FOUND or [None], ids=lambda i: i.version if i else "none")
+@pytest.fixture(scope="session", params=hosts.FOUND or [None], ids=hosts.IDS)
 def host(request, processes):
     """Every ComfyUI that was found, one after the other."""
     _or_skip()
     started, folders = processes
     if not started:
-        for install in FOUND:
+        for install in hosts.FOUND:
             work = folders.mktemp(f"host-{install.version}")
             started[install] = hosts.Host(install, work)
     return started[request.param]
@@ -59,7 +54,7 @@ def host(request, processes):
 def server(tmp_path_factory):
     """The newest host as a real server."""
     _or_skip()
-    server = hosts.Server(FOUND[0], tmp_path_factory.mktemp("server") / "base")
+    server = hosts.Server(hosts.FOUND[0], tmp_path_factory.mktemp("server") / "base")
     try:
         server.wait()
         yield server
@@ -69,17 +64,10 @@ def server(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def browser():
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
+    if chromium.program() is None:
         pytest.skip(NO_BROWSER)
-    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
-    if program is None:
-        pytest.skip(NO_BROWSER)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
+    with chromium.started(*FLAGS) as browser:
         yield browser
-        browser.close()
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -22,6 +22,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 PACK = Path(__file__).absolute().parents[2]
 IN_HOST = Path(__file__).with_name("in_host.py")
 NAME = "image-dynamics"  # the folder in custom_nodes that a server finds the pack in
@@ -38,12 +40,12 @@ class Install:
 
     @property
     def is_old(self) -> bool:
-        """Whether SaveVideo's format and codec still are two plain choices there."""
+        """Whether SaveVideo has its format and codec as two plain choices."""
         return self.version.startswith("0.3.")
 
 
 def installs() -> list[Install]:
-    """The host, and the oldest one that is supported, as far as they are here."""
+    """The host, and the oldest one that is supported, as far as they are found."""
     home = Path.home() / "comfy"
     wanted = os.environ.get("COMFYUI_PATH")
     beside = [PACK.parent.parent] if PACK.parent.name == "custom_nodes" else []
@@ -64,6 +66,9 @@ def _install(folder: Path) -> Install | None:
 
 
 FOUND = installs()
+IDS = [install.version for install in FOUND] or ["none"]
+# For laws that do not depend on the host. Every node also runs in every host, in other tests.
+newest_only = pytest.mark.parametrize("host", FOUND[:1] or [None], ids=IDS[:1], indirect=True)
 
 
 @functools.cache
@@ -91,7 +96,7 @@ def newest_page() -> Path | None:
 
 
 def _environment():
-    """This process's, without what would put the pack's root or a coverage tool into the host."""
+    """This process's, without what would put the pack's root or warning filters into the host."""
     return {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONWARNINGS")}
 
 
@@ -129,15 +134,19 @@ class Host:
         limit_s: float = 240,
         memory: dict | None = None,
     ) -> dict:
-        """What became of an API graph. `interrupt` names a node and seconds after its start, `memory` one
-        from whose start on the process may have so many MB more."""
+        """The result of an API graph.
+
+        Args:
+            interrupt: A node, and the seconds after its start at which the run is cancelled.
+            memory: A node from whose start on the process may use only so many MB more.
+        """
         assert self.hello["loaded"], self.hello["warnings"]
         request = {
             "prompt": for_host(prompt, self.install),
             "interrupt": interrupt,
             "memory": memory,
         }
-        with suppress(OSError):  # a dead host does not answer: that is said below
+        with suppress(OSError):  # a dead host does not answer, which `_answer` reports
             self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()
         return self._answer(limit_s)
@@ -177,7 +186,7 @@ class Host:
 
 
 def for_host(prompt: dict, install: Install) -> dict:
-    """A graph as that host wants it: SaveVideo's format and codec were two plain choices once."""
+    """A graph as that host expects it: old hosts have format and codec as two plain choices."""
     if not install.is_old:
         return prompt
     result = {}
