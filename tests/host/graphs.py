@@ -1,7 +1,7 @@
-"""Small pictures, and API graphs made of them for the tests.
+"""Small pictures, and API graphs for the tests.
 
 Convention: a graph is {id: node}, ids are words, a link is (id, output). `Given` and `Kept` are the
-nodes of in_host.py that bring arrays in and out.
+nodes of in_host.py that load and save arrays.
 """
 
 import json
@@ -35,7 +35,7 @@ def still(size=SIZE, channels=3, seed=0) -> np.ndarray:
 
 
 def painted(size=SIZE) -> np.ndarray:
-    """1 h w: the plant, a stalk with a head, its foot inside the picture and away from the sides."""
+    """1 h w: the plant, a stalk with a head; its foot is inside the picture, off all sides."""
     y, x = np.meshgrid(*(np.linspace(0, 1, n) for n in size), indexing="ij")
     stalk = (np.abs(x - 0.5) < 0.05) & (y > 0.3) & (y < 0.9)
     head = ((x - 0.5) / 0.12) ** 2 + ((y - 0.3) / 0.2) ** 2 < 1
@@ -43,32 +43,32 @@ def painted(size=SIZE) -> np.ndarray:
 
 
 def swaying(
-    picture: np.ndarray, moves: np.ndarray, frames: int, fps: float, far: float
+    picture: np.ndarray, mask: np.ndarray, frames: int, fps: float, amplitude: float
 ) -> np.ndarray:
-    """t h w c: a still's plant sways from its foot, by so many pixels to the right and back, once a
-    second, and half as far twice a second; frame 0 is the still."""
-    height, width = moves.shape
+    """t h w c: what is masked sways from its foot, at 1 Hz by `amplitude` px to the right and back,
+    and at 2 Hz half as far. Frame 0 is the still."""
+    height, width = mask.shape
     y, x = np.mgrid[:height, :width].astype(float)
-    rows = np.flatnonzero(moves.any(1))
+    rows = np.flatnonzero(mask.any(1))
     bend = np.clip((rows[-1] - y) / np.ptp(rows), 0, 1) ** 2
-    soft = ndimage.gaussian_filter(
-        np.float64(ndimage.binary_dilation(moves > 0.5, iterations=3)), 2
-    )
+    dilated = ndimage.binary_dilation(mask > 0.5, iterations=3)
+    soft = ndimage.gaussian_filter(np.float64(dilated), 2)
+    channels = picture.T.swapaxes(1, 2)
     clip = [picture]
     for t in np.arange(1, frames) / fps:
         sway = np.sin(2 * np.pi * t) + 0.5 * (np.cos(4 * np.pi * t) - 1)
-        places = [y, x - far * sway * bend * soft]
-        read = [ndimage.map_coordinates(c, places, order=3, mode="nearest") for c in picture.T.swapaxes(1, 2)]  # fmt: skip
-        clip.append(np.stack(read, 2))
+        at = [y, x - amplitude * sway * bend * soft]
+        frame = [ndimage.map_coordinates(c, at, order=3, mode="nearest") for c in channels]
+        clip.append(np.stack(frame, 2))
     return np.clip(clip, 0, 1).astype(np.float32)
 
 
 def demo_inputs(folder: Path, width: int) -> None:
     """The files that the shipped workflows load, made of the demo still at that width.
 
-    The still is transparent where its mask is painted, as the mask editor saves it. The anchor holds
-    the lower third. The clip pans over the still and does not close; in the swaying clip what is
-    painted sways for five seconds.
+    The still is transparent where its mask is painted, as the mask editor saves it. The anchor is
+    the lower third. One clip pans over the still and does not close; in the other the masked part
+    sways for five seconds.
     """
     picture = Image.open(DEMO / "still.png").convert("RGB")
     size = width, round(picture.height * width / picture.width)
@@ -86,7 +86,7 @@ def demo_inputs(folder: Path, width: int) -> None:
 
 
 def filmed(path: Path, size: tuple[int, int], frames: Iterable[np.ndarray], fps: int) -> None:
-    """Frames, h w 3 bytes, as a clip; the size is (width, height)."""
+    """Write frames, h w 3 bytes, as a clip; the size is (width, height)."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", fps, options={"crf": "16"})
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
@@ -108,10 +108,10 @@ def find(prompt: dict, kind: str) -> str:
 
 
 class Graph:
-    """A graph that grows, with files in a folder of its own.
+    """A graph under construction, with its files in a folder.
 
-    `animate` adds the three nodes from still to frames, set to a motion that is computed in an
-    instant: four bands, one second, a dozen frames.
+    `animate` adds the three nodes from still to frames, with a motion that is fast to compute: four
+    bands, one second, twelve frames.
     """
 
     def __init__(self, folder: Path):
@@ -167,7 +167,7 @@ class Graph:
         return self
 
     def keep(self, **links) -> "Graph":
-        """What of the graph's outputs the test wants to see, by name."""
+        """Add nodes that save these outputs, by name, for `kept`."""
         for name, link in links.items():
             file = str(self.folder / f"{name}.npz")
             self.nodes[f"keep {name}"] = node("Kept", value=link, file=file)
@@ -185,7 +185,7 @@ class Graph:
         return host.run(json.loads(json.dumps(self.nodes)), **options)
 
     def frames(self, host) -> np.ndarray:
-        """Run, and expect frames."""
+        """Run the graph, which must succeed; its frames."""
         assert_ran(self.keep(frames=("render", 0)).run(host))
         return self.kept("frames")
 
@@ -196,7 +196,7 @@ def assert_ran(ran: dict) -> None:
 
 
 def refusal(ran: dict) -> str:
-    """The sentence a run was refused with, by the validation or by a node."""
+    """The error message of a run that the validation or a node has refused."""
     if not ran["valid"]:
         errors = [e for node in ran["node_errors"].values() for e in node["errors"]]
         return " ".join(f"{e['message']}: {e['details']}" for e in errors)
@@ -232,7 +232,7 @@ def played(coeffs: np.ndarray, modal_coords: np.ndarray) -> np.ndarray:
 
 
 def may_change(mask: np.ndarray, displacement: np.ndarray) -> np.ndarray:
-    """b h w: the mask, dilated by the farthest that anything moves and two pixels."""
+    """b h w: the mask, dilated by the largest displacement and two pixels."""
     scale = np.array(mask.shape[:0:-1]) / displacement.shape[:2:-1]
     reach = np.abs(displacement).max((0, 1, 3, 4)) * scale
     window = 1, *(2 * (int(np.ceil(r)) + 2) + 1 for r in reach[::-1])

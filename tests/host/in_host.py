@@ -1,12 +1,13 @@
-"""Run by the host's Python: a ComfyUI without its server that runs prompts one after another.
+"""A ComfyUI without its server that runs prompts one after another; run by the host's Python.
 
     python in_host.py HOST PACK WORK
 
-One JSON object a line comes in on standard input, one a line goes out on standard output:
-{"prompt": API graph, "interrupt": {"node": id, "after": s}, "memory": {"node": id, "more_mb": m}} is
-answered by what became of it. Memory with a "network" is limited from its next call on, by the name of its class.
-Logs and prints go to standard error. Law: the pack is loaded by its path, as the host does it, and
-its root never is on `sys.path`.
+Every line on standard input is a JSON object, answered by one on standard output. A request
+{"prompt": API graph, "interrupt": {"node": id, "after": s}, "memory": {"node": id, "more_mb": m}}
+is answered by the result of its run. A memory limit with "network", the name of a class, begins
+with the next call of such a network instead of with the node. Logs and prints go to standard error.
+
+Law: the pack is loaded by its path, as the host does it. Its root never is on `sys.path`.
 """
 
 import asyncio
@@ -23,12 +24,8 @@ import time
 import numpy as np
 
 FOLDERS = ("output", "temp", "input", "user")
-EXTRAS = (
-    "nodes_video.py",
-    "nodes_mask.py",
-    "nodes_preview_any.py",
-    "nodes_primitive.py",
-)  # of the host's own nodes, what the tests use
+# The host's own nodes that the tests use.
+EXTRAS = "nodes_video.py", "nodes_mask.py", "nodes_preview_any.py", "nodes_primitive.py"
 
 
 class Server:
@@ -41,7 +38,7 @@ class Server:
         self.sockets_metadata = {}
         self.sent = []
         self.started = {}  # node id: threading.Event, set when the node starts
-        self.budgets = {}  # node id: what it and what follows may take
+        self.budgets = {}  # node id: the memory that it and later nodes may use
 
     def send_sync(self, event, data, sid=None):
         self.sent.append((event, data))
@@ -110,8 +107,8 @@ class Host:
 
     def load(self, pack: str) -> dict:
         """Load the host's nodes and the pack; describe the pack's nodes."""
-        told = _Told()
-        logging.getLogger().addHandler(told)
+        warnings = _Warnings()
+        logging.getLogger().addHandler(warnings)
 
         async def loading():
             init = getattr(self.nodes, "init_public_apis", None)
@@ -121,11 +118,11 @@ class Host:
                 path = os.path.join(self.folder, "comfy_extras", name)
                 assert await self.nodes.load_custom_node(path, module_parent="comfy_extras"), name
             own = set(self.nodes.NODE_CLASS_MAPPINGS)
-            told.lines.clear()
+            warnings.lines.clear()
             return own, await self.nodes.load_custom_node(pack, own, module_parent="custom_nodes")
 
         own, loaded = asyncio.run(loading())
-        logging.getLogger().removeHandler(told)
+        logging.getLogger().removeHandler(warnings)
         ours = {k: v for k, v in self.nodes.NODE_CLASS_MAPPINGS.items() if k not in own}
         self.nodes.NODE_CLASS_MAPPINGS |= {
             kind.__name__: kind for kind in (Given, Kept, Probed, UntrainedFlow)
@@ -135,14 +132,14 @@ class Host:
         return {
             "version": self.version,
             "loaded": loaded,
-            "warnings": told.lines,
+            "warnings": warnings.lines,
             "root_on_path": os.path.realpath(pack) in map(os.path.realpath, sys.path),
             "has_aliases": "search_aliases" in schema_io.Schema.__dataclass_fields__,
             "nodes": {name: node.GET_NODE_INFO_V1() for name, node in ours.items()},
         }
 
     def run(self, prompt: dict, interrupt: dict | None = None, memory: dict | None = None) -> dict:
-        """Validate and execute one prompt, nothing cached; what became of it, in plain JSON."""
+        """Validate and execute one prompt with nothing cached; its result, in plain JSON."""
         self.server.sent.clear()
         self.server.started.clear()
         self.executor.reset()
@@ -181,7 +178,7 @@ class Host:
         }
 
     def _progress(self, value, total, preview, prompt_id=None, node_id=None):
-        """What the host's main script hangs into progress bars."""
+        """The hook for progress bars that the host's main script installs."""
         from comfy_execution.utils import get_executing_context
 
         context = get_executing_context()
@@ -192,7 +189,7 @@ class Host:
 
 
 class _Interrupt:
-    """Presses cancel so many seconds after a node has started; `at` is when."""
+    """Cancels a run, seconds after a node has started; `at` is when."""
 
     def __init__(self, host: Host, node: str, after: float):
         self.at, self.over = None, False
@@ -208,8 +205,8 @@ class _Interrupt:
         threading.Thread(target=press, daemon=True).start()
 
 
-class _Told(logging.Handler):
-    """Keeps what is logged as a warning or worse."""
+class _Warnings(logging.Handler):
+    """Collects warnings and errors of the log."""
 
     def __init__(self):
         super().__init__(logging.WARNING)
@@ -255,7 +252,7 @@ class Kept:
 
 
 class UntrainedFlow:
-    """OPTICAL_FLOW as the host's loader makes it, of RAFT with weights that know nothing."""
+    """OPTICAL_FLOW as the host's loader makes it, of RAFT with random weights."""
 
     RETURN_TYPES, FUNCTION, CATEGORY = ("OPTICAL_FLOW",), "make", "tests"
 
@@ -275,7 +272,7 @@ class UntrainedFlow:
 
 
 class Probed:
-    """Everything a VIDEO can be asked, as JSON, and its files, written into a folder."""
+    """All that a VIDEO answers, as JSON, and its files, written into a folder."""
 
     RETURN_TYPES, FUNCTION, CATEGORY, OUTPUT_NODE = (), "probe", "tests", True
 
@@ -321,7 +318,7 @@ class Probed:
 
 
 def _when_called(network, work):
-    """Do something when a network of that class is called next."""
+    """Run `work` when a network of that class is called next."""
     from torch.nn.modules.module import register_module_forward_pre_hook
 
     def hook(module, inputs):
@@ -333,7 +330,7 @@ def _when_called(network, work):
 
 
 def _limit_memory(more_mb):
-    """Let this process have so much more address space than it has now, or as much as it wants; Linux."""
+    """Limit this process to that much more address space than now; None lifts the limit. Linux."""
     import resource
 
     limit = hard = resource.getrlimit(resource.RLIMIT_AS)[1]
@@ -345,7 +342,7 @@ def _limit_memory(more_mb):
 
 
 def _peak_mb():
-    """The most memory this process ever had, where the system counts it."""
+    """Peak memory of this process, where the system counts it."""
     if sys.platform == "win32":
         return None
     import resource
@@ -355,7 +352,7 @@ def _peak_mb():
 
 
 def _index_of(frame, frames):
-    """Which of the frames this one is, bit for bit."""
+    """Index of the frame that equals this one, bit for bit."""
     return [bool((frame == other).all()) for other in frames].index(True)
 
 

@@ -5,6 +5,7 @@ import os
 import time
 from dataclasses import replace
 
+import hosts
 import numpy as np
 import pytest
 import torch
@@ -58,6 +59,7 @@ def test_loading_what_was_saved_returns_it(host, tmp_path):
     assert "4 bands from 1.00 to 4.00 Hz, of a still of 96x64" in str(loaded.kept("report"))
 
 
+@hosts.newest_only
 def test_files_are_numbered_and_none_is_overwritten(host, tmp_path):
     one, _ = a_file(host, tmp_path, "numbered/%year%")
     before = one.read_bytes()
@@ -76,8 +78,8 @@ def test_a_file_in_the_input_folder_is_read(host, tmp_path):
     assert graph.kept("loaded", "coeffs").shape[:3] == (1, 4, 2)
 
 
-ESCAPES = ["../oak", "/tmp/oak", "a/../../oak", r"..\oak", "C:\\oak", "oak/", "", ".hidden", "a\nb",
-           "nul", "oak?", "n" * 300]  # fmt: skip
+ESCAPES = ["../oak", "/tmp/oak", "a/../../oak", r"..\oak", "C:\\oak", "oak/", "", ".hidden"]
+ESCAPES += ["a\nb", "nul", "oak?", "n" * 300]
 
 
 @pytest.mark.parametrize("name", ESCAPES)
@@ -110,7 +112,7 @@ def test_no_link_leads_out_of_the_folder(host, tmp_path):
 
 
 def test_names_that_come_by_a_link_are_checked_too(host, tmp_path):
-    """Of linked inputs the validation sees nothing."""
+    """The validation does not see linked inputs."""
     graph = saving(tmp_path)
     graph.nodes["name"] = node("PrimitiveString", value="../oak")
     graph.nodes["save"]["inputs"]["filename_prefix"] = ("name", 0)
@@ -134,6 +136,7 @@ def damaged(content, header):
     yield "not finite", (spoilt, ["not finite", "Save the"])
 
 
+@hosts.newest_only
 def test_hostile_files_are_refused_with_a_sentence(host, tmp_path):
     path, listed = a_file(host, tmp_path, "hostile")
     content = path.read_bytes()

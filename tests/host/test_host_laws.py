@@ -1,5 +1,6 @@
 """The nodes' laws, as seen through sockets: batches, stillness, loops, masks, seeds, progress."""
 
+import hosts
 import numpy as np
 import pytest
 from graphs import Graph, assert_ran, largest_steps, may_change, painted, still
@@ -26,12 +27,14 @@ def test_where_nothing_moves_every_frame_is_the_still(host, graph):
     assert not changed[~moving[0]].any()
 
 
+@hosts.newest_only
 def test_the_step_over_the_seam_is_no_larger_than_those_inside(host, graph):
     frames = graph.animate(still(), painted()).frames(host)
     wrap, inside = largest_steps(frames)
     assert 0 < wrap <= inside
 
 
+@hosts.newest_only
 def test_a_batch_is_still_major_and_item_i_is_the_single_run_with_seed_plus_i(host, tmp_path):
     stills = [still(seed=0), still(seed=1)]
     batch = frames_of(host, tmp_path / "both", np.concatenate(stills), painted())
@@ -43,6 +46,7 @@ def test_a_batch_is_still_major_and_item_i_is_the_single_run_with_seed_plus_i(ho
     assert (batch[:12] != batch[12:]).any()
 
 
+@hosts.newest_only
 def test_one_motion_moves_several_stills(host, graph):
     graph.animate(still(), painted())
     graph.given("others", np.concatenate([still(seed=1), still(seed=2), still(seed=3)]))
@@ -50,6 +54,7 @@ def test_one_motion_moves_several_stills(host, graph):
     assert len(graph.frames(host)) == 36
 
 
+@hosts.newest_only
 def test_the_same_seed_gives_the_same_bits_and_another_others(host, tmp_path):
     first = frames_of(host, tmp_path / "first", still(), painted())
     again = frames_of(host, tmp_path / "again", still(), painted())
@@ -70,18 +75,21 @@ def test_alpha_moves_with_the_picture(host, graph):
     assert frames[..., 3].min() >= 0 and frames[..., 3].max() <= 1
 
 
+@hosts.newest_only
 def test_half_precision_stills_render(host, graph):
     frames = graph.animate(still().astype(np.float16), painted()).frames(host)
     assert frames.dtype == np.float32
     assert np.isfinite(frames).all()
 
 
+@hosts.newest_only
 def test_an_empty_mask_of_the_size_hosts_make_is_no_mask(host, tmp_path):
     without = frames_of(host, tmp_path / "without", still())
     empty = frames_of(host, tmp_path / "empty", still(), np.zeros((1, 64, 64), np.float32))
     np.testing.assert_array_equal(without, empty)
 
 
+@hosts.newest_only
 def test_a_mask_of_another_size_covers_the_same_rectangle(host, tmp_path):
     masks = {}
     for name, size in {"same": (64, 96), "double": (128, 192), "square": (80, 80)}.items():
@@ -94,12 +102,14 @@ def test_a_mask_of_another_size_covers_the_same_rectangle(host, tmp_path):
     assert np.abs(masks["square"] - masks["same"]).mean() < 0.02
 
 
+@hosts.newest_only
 def test_the_mask_is_taken_as_painted_when_refining_is_off(host, graph):
     graph.animate(still(), painted(), sampler={"refine_mask": False}).keep(mask=("sampler", 1))
     assert_ran(graph.run(host))
     np.testing.assert_array_equal(graph.kept("mask"), painted())
 
 
+@hosts.newest_only
 def test_a_painted_anchor_holds_still(host, tmp_path):
     head = np.zeros((1, 64, 96), np.float32)
     head[:, :26] = 1
@@ -139,6 +149,7 @@ def test_rendering_reports_every_frame_as_progress(host, graph):
     assert told == sorted(told)
 
 
+@hosts.newest_only
 def test_a_very_wide_still_renders(host, graph):
     picture = still((32, 7680))
     frames = graph.animate(picture, painted((32, 7680)), motion={"frames": 4, "fps": 10.0}).frames(

@@ -1,4 +1,4 @@
-"""The pack as the host loads it: every node, described so that nobody needs the manual."""
+"""The pack as the host loads it: every node is described in full."""
 
 import ast
 import json
@@ -82,7 +82,7 @@ def test_every_text_is_there_in_every_language(host, language):
 
 
 def test_only_the_samplers_seed_changes_from_run_to_run(host):
-    """Pages turn any seed on after a run unless told not to, and then nothing after it is cached."""
+    """Pages change every seed after a run unless told not to; what follows is then not cached."""
     for name, info in host.hello["nodes"].items():
         for field, (_, options) in inputs_of(info).items():
             if field in ("seed", "noise_seed"):

@@ -1,5 +1,6 @@
 """Loop Blend: clips that do not close, and loops that do already."""
 
+import hosts
 import numpy as np
 import pytest
 from graphs import Graph, assert_ran, largest_steps, node, painted, still
@@ -46,6 +47,7 @@ def test_a_foreign_clip_closes(host, tmp_path):
     assert graph.kept("after") == pytest.approx(after[0], rel=1e-4)
 
 
+@hosts.newest_only
 def test_a_motion_that_is_no_loop_closes_along_its_paths(host, tmp_path):
     motion = {"frames": 16, "loop": False}
     sampler = {"duration": 2.5}
@@ -60,6 +62,7 @@ def test_a_motion_that_is_no_loop_closes_along_its_paths(host, tmp_path):
     assert "paths" in str(graph.kept("report"))
 
 
+@hosts.newest_only
 def test_an_open_motion_does_not_close_by_itself(host, tmp_path):
     motion = {"frames": 16, "loop": False}
     graph = Graph(tmp_path).animate(still(), painted(), motion=motion, sampler={"duration": 2.5})
@@ -67,6 +70,7 @@ def test_an_open_motion_does_not_close_by_itself(host, tmp_path):
     assert wrap > inside
 
 
+@hosts.newest_only
 def test_the_report_says_what_closing_moved(host, tmp_path):
     graph = Graph(tmp_path).animate(still(), painted(), motion={"frames": 15})
     graph.keep(report=("motion", 1))
@@ -74,6 +78,7 @@ def test_the_report_says_what_closing_moved(host, tmp_path):
     assert "moved by up to" in str(graph.kept("report"))
 
 
+@hosts.newest_only
 def test_several_clips_close_each_by_itself(host, tmp_path):
     clips = [drifting_clip(), drifting_clip()[::-1]]
     closed = {}

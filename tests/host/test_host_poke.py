@@ -4,6 +4,7 @@ import json
 import re
 import zlib
 
+import hosts
 import numpy as np
 import pytest
 from graphs import Graph, assert_ran, node, painted, refusal, still
@@ -37,6 +38,7 @@ def test_a_pulled_still_rings(host, tmp_path):
     assert str(graph.kept("report")) == "1 gesture in 1 s, no wind."
 
 
+@hosts.newest_only
 def test_the_same_gestures_are_the_same_motion(host, tmp_path):
     motions = []
     for name in ("one", "two"):
@@ -47,12 +49,14 @@ def test_the_same_gestures_are_the_same_motion(host, tmp_path):
     assert np.array_equal(*motions) and motions[0].any()
 
 
+@hosts.newest_only
 def test_bands_of_a_motion_can_be_poked(host, tmp_path):
     graph = poked(tmp_path, [PULL], {"kind": "motion to play"}, rule="the paper's")
     assert_ran(graph.run(host))
     assert graph.displacement("motion").any()
 
 
+@hosts.newest_only
 def test_poking_beside_the_plant_moves_nothing_and_says_so(host, tmp_path):
     graph = poked(tmp_path, [PULL | {"x": 0.02, "y": 0.02}])
     assert_ran(graph.run(host))
@@ -74,6 +78,7 @@ def test_what_is_no_list_of_gestures_is_refused(host, tmp_path, gestures, senten
     assert re.search(sentence, refusal(poked(tmp_path, gestures).run(host)))
 
 
+@hosts.newest_only
 def test_another_stills_spectrum_is_refused(host, tmp_path):
     graph = poked(tmp_path, [PULL])
     graph.given("other", still((96, 64)))
@@ -81,6 +86,7 @@ def test_another_stills_spectrum_is_refused(host, tmp_path):
     assert "another shape" in refusal(graph.run(host))
 
 
+@hosts.newest_only
 def test_modes_cannot_be_played_and_say_so(host, tmp_path):
     graph = Graph(tmp_path).animate(still(), painted(), {"kind": "modes to poke"})
     assert "Modes have no motion" in refusal(graph.keep(frames=("render", 0)).run(host))
@@ -88,11 +94,8 @@ def test_modes_cannot_be_played_and_say_so(host, tmp_path):
 
 def test_what_the_nodes_panel_shows_lies_in_the_temp_folder_once(host, tmp_path):
     seen = []
-    for damping, gestures, rule in (
-        (0.0, [PULL], "physical"),
-        (0.3, [], "physical"),
-        (0.3, [], "the paper's"),
-    ):
+    runs = (0.0, [PULL], "physical"), (0.3, [], "physical"), (0.3, [], "the paper's")
+    for damping, gestures, rule in runs:
         ran = poked(tmp_path, gestures, damping_ratio=damping, wind=0.5, rule=rule).run(host)
         assert_ran(ran)
         (shown,) = ran["outputs"]["poke"]["image_dynamics"]

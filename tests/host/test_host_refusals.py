@@ -1,5 +1,6 @@
 """Odd input: either it runs, or it is refused with a sentence that says what to do."""
 
+import hosts
 import numpy as np
 import pytest
 from graphs import Graph, node, painted, refusal, still
@@ -44,6 +45,7 @@ def test_refused_with_a_sentence_and_nothing_written(host, tmp_path, case):
     assert set(host.folder("output").rglob("*")) == before
 
 
+@hosts.newest_only
 def test_motions_that_do_not_fit_the_stills_are_refused(host, tmp_path):
     graph = Graph(tmp_path).animate(BATCH, painted()).save()
     graph.given("others", np.concatenate([still()] * 3))
@@ -51,6 +53,7 @@ def test_motions_that_do_not_fit_the_stills_are_refused(host, tmp_path):
     assert "got 2 motions for 3 stills" in refusal(graph.run(host))
 
 
+@hosts.newest_only
 def test_too_wide_an_overlap_is_refused(host, tmp_path):
     graph = Graph(tmp_path)
     graph.given("clip", np.repeat(still(), 12, 0))
@@ -59,6 +62,7 @@ def test_too_wide_an_overlap_is_refused(host, tmp_path):
     assert "half the clip's 12 frames, got 7" in sentence and "Choose" in sentence
 
 
+@hosts.newest_only
 def test_clips_of_unequal_length_are_refused(host, tmp_path):
     graph = Graph(tmp_path)
     graph.given("clip", np.repeat(still(), 12, 0))
@@ -67,6 +71,7 @@ def test_clips_of_unequal_length_are_refused(host, tmp_path):
     assert "Expected" in sentence and "12" in sentence and "5" in sentence
 
 
+@hosts.newest_only
 def test_paths_without_their_still_are_refused(host, tmp_path):
     graph = Graph(tmp_path).animate(still(), painted(), motion={"loop": False})
     graph.nodes["blend"] = node(
@@ -109,6 +114,7 @@ def accepted_runs():
     yield "grey", {"picture": still()[..., :1]}
 
 
+@hosts.newest_only
 @pytest.mark.parametrize("case", [pytest.param(c, id=name) for name, c in accepted_runs()])
 def test_odd_but_accepted(host, tmp_path, case):
     arguments = {"picture": still(), "mask": painted(), **case}
@@ -118,6 +124,7 @@ def test_odd_but_accepted(host, tmp_path, case):
     assert np.isfinite(frames).all() and frames.min() >= 0 and frames.max() <= 1
 
 
+@hosts.newest_only
 def test_an_anchor_outside_the_mask_changes_nothing(host, tmp_path):
     frames = {}
     corner = np.zeros((1, 64, 96), np.float32)
