@@ -8,14 +8,19 @@ import torch
 
 from gid_core.render.splat import splat_points
 
-# More points and channels than one program takes, and not whole blocks of either.
+# More points and channels than one program handles, and no multiple of a block of either.
 BATCH, CHANNELS, POINTS, SIZE = 2, 37, 153, (9, 14)
 COMPILED = """
-import sys
+import torch
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, compile
+from gid_core.render.splat import splat_points
 from gid_core.render.splat_triton import _scatter, _gather
 
+try:
+    splat_points(torch.ones(1, 2, 3), torch.ones(1, 2, 3), (4, 5), "triton")
+except ValueError as error:
+    print(error)
 numbers = dict.fromkeys(("n", "c", "height", "width"), "i32")
 blocks = {"points": 64, "channels": 32}
 for kernel, arrays in (
@@ -60,17 +65,19 @@ def randn(rng, *shape):
     return torch.randn(*shape, generator=rng)
 
 
-def test_many_points_and_channels_as_by_torch(rng):
-    values = randn(rng, BATCH, CHANNELS, POINTS).requires_grad_()
+@pytest.mark.parametrize("dtype, tolerance", [(torch.float32, 1e-4), (torch.float64, 1e-11)])
+def test_many_points_and_channels_and_their_gradients_are_torchs(rng, dtype, tolerance):
+    values = randn(rng, BATCH, CHANNELS, POINTS).to(dtype).requires_grad_()
     scale = torch.tensor([SIZE[1], SIZE[0]]).view(1, 2, 1)
-    positions = (1.2 * scale * torch.rand(BATCH, 2, POINTS, generator=rng) - 1).requires_grad_()
-    weight = randn(rng, BATCH, CHANNELS, *SIZE)
+    positions = 1.2 * scale * torch.rand(BATCH, 2, POINTS, generator=rng) - 1
+    positions = positions.to(dtype).requires_grad_()
+    weight = randn(rng, BATCH, CHANNELS, *SIZE).to(dtype)
     results = []
     for impl in ("native", "triton"):
         moved = splat_points(values, positions, SIZE, impl)
         results.append((moved, *torch.autograd.grad((moved * weight).sum(), (values, positions))))
     for one, other in zip(*results):
-        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(one, other, rtol=tolerance, atol=tolerance)
 
 
 def test_values_may_be_constants(rng):
@@ -82,31 +89,28 @@ def test_values_may_be_constants(rng):
     torch.testing.assert_close(*by, rtol=1e-4, atol=1e-4)
 
 
-def test_kernels_compile_for_graphics_cards_that_are_not_here(tmp_path):
-    done = without_interpreter(COMPILED, tmp_path)
-    assert done.stdout.split("\n")[:-1] == 2 * ["cuda 75 True", "cuda 90 True", "hip gfx942 True"], done.stderr  # fmt: skip
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory):
+    """What a process without Triton's interpreter prints: one start of torch for several tests."""
+    return without_interpreter(COMPILED, tmp_path_factory.mktemp("triton"))
 
 
-def test_without_triton_there_is_a_sentence(rng, monkeypatch):
+def test_kernels_compile_for_graphics_cards_that_are_not_here(compiled):
+    targets = ["cuda 75 True", "cuda 90 True", "hip gfx942 True"]
+    assert compiled.stdout.splitlines()[1:] == 2 * targets, compiled.stderr
+
+
+def test_without_triton_it_is_refused(rng, monkeypatch):
     monkeypatch.setitem(sys.modules, "gid_core.render.splat_triton", None)
     with pytest.raises(ValueError, match="Expected Triton to be installed"):
         splat_points(randn(rng, 1, 2, 3), randn(rng, 1, 2, 3), (4, 5), "triton")
 
 
-def test_off_a_graphics_card_there_is_a_sentence(tmp_path):
-    program = """
-import torch
-from gid_core.render.splat import splat_points
-try:
-    splat_points(torch.ones(1, 2, 3), torch.ones(1, 2, 3), (4, 5), "triton")
-except ValueError as error:
-    print(error)
-"""
-    done = without_interpreter(program, tmp_path)
-    assert done.stdout.startswith("Expected tensors on a graphics card"), done.stderr
+def test_off_a_graphics_card_it_is_refused(compiled):
+    assert compiled.stdout.startswith("Expected tensors on a graphics card"), compiled.stderr
 
 
-def test_where_sums_must_have_an_order_it_says_so(rng):
+def test_under_deterministic_algorithms_it_is_refused(rng):
     before = torch.are_deterministic_algorithms_enabled()
     torch.use_deterministic_algorithms(True)
     try:
@@ -118,6 +122,6 @@ def test_where_sums_must_have_an_order_it_says_so(rng):
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_on_a_graphics_card_as_by_torch(tmp_path):
+def test_on_a_graphics_card_it_gives_what_torch_gives(tmp_path):
     done = without_interpreter(ON_A_CARD, tmp_path)
     assert done.stdout == "same\n", done.stderr
