@@ -5,10 +5,10 @@ import pytest
 import torch
 from hypothesis import settings
 
-# The suite runs as several processes. SciPy is imported later, and asks then.
+# The suite runs as several processes. SciPy reads the variable when it is imported, after this.
 torch.set_num_threads(1)
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-# Triton's kernels run without a graphics card: its interpreter takes them step by step.
+# Triton's interpreter runs its kernels without a graphics card.
 os.environ.setdefault("TRITON_INTERPRET", "1")
 settings.register_profile("core", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("core")

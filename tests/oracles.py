@@ -1,4 +1,4 @@
-"""Slow twins: loops in float64 that read like the formula, and pictures whose truth is known."""
+"""Slow reference implementations in float64 that read like formulas, and scenes known exactly."""
 
 import base64
 import json
@@ -31,7 +31,7 @@ def splat(values: Tensor, displacement: Tensor) -> Tensor:
 
 
 def weighted_splat(values: Tensor, displacement: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Eq. 7, 8 and 14: sum b w values / sum b w, zero where nothing lands."""
+    """Eq. 7, 8 and 14: sum b w values / sum b w, zero in holes."""
     above, below = splat(values * weight, displacement), splat(weight, displacement)
     return torch.where(below > 0, above / below.clamp(min=1e-300), 0.0), below
 
@@ -64,7 +64,7 @@ def displacement_at(coeffs: Tensor, frequencies_hz: Tensor, times_s: Tensor) -> 
 
 
 def stalk_picture(height: int, width: int) -> tuple[Tensor, Tensor]:
-    """A green stalk with a red head before a sky that pales downwards; and its mask."""
+    """A green stalk with a red head in front of a sky, 1 3 h w, and its mask, 1 1 h w."""
     y = torch.linspace(0, 1, height).view(-1, 1).expand(height, width)
     x = torch.linspace(0, 1, width).view(1, -1).expand(height, width)
     stem = ((x - 0.5).abs() < 1.2 / width) & (y > 0.3)
@@ -76,7 +76,7 @@ def stalk_picture(height: int, width: int) -> tuple[Tensor, Tensor]:
 
 
 def node_mass(cells: np.ndarray) -> np.ndarray:
-    """A quarter of every element's mass to each of its four corners."""
+    """Lumped mass: each element gives a quarter of its mass to each of its four nodes."""
     mass = np.zeros((cells.shape[0] + 1, cells.shape[1] + 1))
     for y in range(cells.shape[0]):
         for x in range(cells.shape[1]):
@@ -101,7 +101,7 @@ def stiffness_matrix(cells, grid, stiffness, springs, element) -> np.ndarray:
 
 
 def two_blobs(height: int, width: int) -> tuple[Tensor, Tensor]:
-    """Two red heads on stems of three pixels before blue; and their mask."""
+    """Two red heads on stems of three pixels in front of blue, and their mask."""
     y, x = torch.meshgrid(torch.arange(float(height)), torch.arange(float(width)), indexing="ij")
     mask = torch.zeros(height, width)
     for cx, cy, radius in ((0.28, 0.4, 0.14), (0.7, 0.3, 0.1)):
@@ -114,7 +114,7 @@ def two_blobs(height: int, width: int) -> tuple[Tensor, Tensor]:
 
 
 def damped_response(stiff, mass, damping_ratio, Omega, force) -> np.ndarray:
-    """u of (K - Omega^2 M + i Omega C) u = F with C = 2 zeta sqrt(M K) in the sense of M."""
+    """u of (K - Omega^2 M + i Omega C) u = F, C = 2 zeta M^1/2 (M^-1/2 K M^-1/2)^1/2 M^1/2."""
     root = np.sqrt(mass)
     values, vectors = np.linalg.eigh(stiff / root / root[:, None])
     frequency = vectors @ np.diag(np.sqrt(np.maximum(values, 0))) @ vectors.T
@@ -123,7 +123,7 @@ def damped_response(stiff, mass, damping_ratio, Omega, force) -> np.ndarray:
 
 
 def dots(height: int, width: int, apart: int) -> tuple[Tensor, Tensor]:
-    """Bright single pixels, so far apart, before grey; and their mask."""
+    """Bright single pixels, `apart` px from one to the next, in front of grey, and their mask."""
     mask = torch.zeros(1, 1, height, width)
     mask[..., apart // 2 :: apart, apart // 2 :: apart] = 1
     return torch.where(mask > 0, 0.9, 0.4).expand(1, 3, height, width), mask
@@ -161,7 +161,7 @@ def guided_filter(guide: Tensor, values: Tensor, radius: int, eps: float) -> Ten
 
 
 def ssim(a: Tensor, b: Tensor) -> float:
-    """Wang et al. 2004, Eq. 13: one window after the other, a normalized Gaussian of 11 x 11."""
+    """Wang et al. 2004, Eq. 13: one 11 x 11 window after the other, with a Gaussian weight."""
     weight = torch.zeros(11, 11, dtype=torch.float64)
     for y in range(11):
         for x in range(11):
@@ -183,7 +183,7 @@ def ssim(a: Tensor, b: Tensor) -> float:
 
 
 def tiny_pipeline() -> dict[str, list[float]]:
-    """Statistics of a procedural stalk, seed 3, from picture to frame."""
+    """Statistics of every stage of a small pipeline: a stalk, seed 3, from picture to frame."""
     from gid_core.config import SpectrumConfig
     from gid_core.motion.playback import play
     from gid_core.pipeline import render, sample_motion
@@ -191,7 +191,7 @@ def tiny_pipeline() -> dict[str, list[float]]:
     image, mask = stalk_picture(32, 48)
     spectrum, _ = sample_motion(image, mask, seed=3, spectrum=SpectrumConfig(4, 2.0, 2.0))
     motion, _ = play(spectrum, 16, 8.0)
-    frame, uncovered = list(render(image, motion))[5]
+    frame, disocclusion = list(render(image, motion))[5]
     return {
         "mean |S| by band": spectrum.coeffs.abs().mean((0, 2, 3, 4)).tolist(),
         "matte, mean and std": [spectrum.mask.mean().item(), spectrum.mask.std().item()],
@@ -201,12 +201,12 @@ def tiny_pipeline() -> dict[str, list[float]]:
         ],
         "frame 5, mean by channel": frame.mean((1, 2)).tolist(),
         "frame 5, std by channel": frame.std((1, 2)).tolist(),
-        "uncovered in frame 5, mean": [uncovered.mean().item()],
+        "uncovered in frame 5, mean": [disocclusion.mean().item()],
     }
 
 
 def plane_waves(x: Tensor, y: Tensor, seed: int, finest: float = 5.0, waves: int = 24) -> Tensor:
-    """A texture that can be read anywhere: sums of cosines, long ones stronger, about 1/2."""
+    """A texture with a value at any (x, y): a sum of cosines around 1/2, long waves stronger."""
     generator = torch.Generator().manual_seed(seed)
     length = finest * 10 ** torch.rand(waves, generator=generator)
     turn, phase = 2 * math.pi * torch.rand(2, waves, generator=generator)
@@ -220,12 +220,13 @@ def plane_waves(x: Tensor, y: Tensor, seed: int, finest: float = 5.0, waves: int
 def swaying(
     height: int, width: int, course: Tensor, camera: Tensor | None = None, slow_at: float = 0.9
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """A clip of a textured strip, rooted at `slow_at` of the height, that bends before a wall.
+    """A clip of a textured strip, rooted at `slow_at` of the height, that bends in front of a wall.
 
-    A point of it at (x, y) is at x + bend(y) course(t), so every frame is read from the texture
-    exactly. Camera: (a, b, x, y) of a similarity about the middle, for every frame.
+    Its point (x, y) of the still is at x + bend(y) course(t), so every frame is sampled from the
+    texture exactly. camera: (a, b, x, y) of a similarity about the centre, for every frame.
 
-    Returns frames t 3 h w, the displacement that the strip makes in the still t 2 h w, its mask h w.
+    Returns:
+        Frames t 3 h w, the displacement of the strip from the still t 2 h w, its mask h w.
     """
     v, u = torch.meshgrid(torch.arange(float(height)), torch.arange(float(width)), indexing="ij")
     middle = (width - 1) / 2, (height - 1) / 2
@@ -246,7 +247,7 @@ def swaying(
 
 
 def swaying_blob(seed=0, grid=(12, 20), frequencies=(0.2, 0.4, 0.6), **fields):
-    """A blob that sways in a few bands, of some px."""
+    """The spectrum of a blob that sways in a few bands, by about a pixel."""
     from gid_core.motion.spectrum import SpectralVolume
 
     rng = torch.Generator().manual_seed(seed)
@@ -258,7 +259,7 @@ def swaying_blob(seed=0, grid=(12, 20), frequencies=(0.2, 0.4, 0.6), **fields):
 
 
 def ball(frames=20, shift=0.0, size=(24, 40), fps=10.0):
-    """A bright ball that swings from left to right over a gradient."""
+    """A clip of a bright ball that swings from left to right over a gradient."""
     y, x = torch.meshgrid(*(torch.arange(float(n)) for n in size), indexing="ij")
     times = torch.arange(frames) / fps
     centre = 20 + shift + 6 * torch.sin(2 * math.pi * times)
@@ -278,7 +279,7 @@ GESTURES = """[
 
 
 def packed_body(data: bytes):
-    """What a browser reads: the body that `packing.pack` wrote, its shapes as the bytes say."""
+    """The body that a browser reads: what `packing.pack` wrote, with its quantized shapes."""
     from gid_core.poke.response import Body
 
     data = zlib.decompress(data)
@@ -298,7 +299,7 @@ def packed_body(data: bytes):
 
 
 def poked_volumes() -> dict:
-    """Two motions to poke: modes under, at and over critical damping; and complex bands."""
+    """Two spectra to poke: modes below, at and above critical damping; and complex bands."""
     from gid_core.motion.spectrum import SpectralVolume
 
     y, x = torch.meshgrid(torch.linspace(1, 0, 9), torch.linspace(-1, 1, 13), indexing="ij")
@@ -326,9 +327,9 @@ def packed_volume(name: str) -> bytes:
 
 
 def modal_response(packed: dict[str, bytes]) -> dict[str, dict]:
-    """What Python makes of some gestures, of the very bytes that a browser unpacks.
+    """Modal coordinates that Python computes for gestures, from the bytes that a browser unpacks.
 
-    The bytes are input here: how a machine rounds a shape to steps has no say in the response.
+    The bytes are the input, so that the rounding of shapes on this machine has no influence.
     """
     from gid_core.poke import gestures, response
 
@@ -354,7 +355,7 @@ def modal_response(packed: dict[str, bytes]) -> dict[str, dict]:
 
 
 def stirred(model, seed=1):
-    """Weights as after some training: nothing that begins at zero is left at it."""
+    """Add noise to all weights, so that none stays at its initial zero."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():

@@ -10,7 +10,7 @@ TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
 NODES = sorted((ROOT / "nodes").glob("*.py"))
 OURS = [p for d in ("gid_core", "nodes", "tests", "benchmarks") for p in (ROOT / d).rglob("*.py")]
 HOST = {"comfy", "comfy_api", "comfy_execution", "comfy_extras", "folder_paths", "nodes", "server"}
-LAYERS = [  # wings, and the files at the root; each imports from those above it alone
+LAYERS = [  # wings, and the files at the root; each imports only from those above it
     {"shapes", "config"},
     {"still"},
     {"motion"},
@@ -23,16 +23,15 @@ LAYERS = [  # wings, and the files at the root; each imports from those above it
     {"__main__"},
 ]
 WINGS = sorted(path.parent.name for path in (ROOT / "gid_core").glob("*/__init__.py"))
-LONGEST_INIT = 10  # lines in which a wing says what comes in, what goes out, and which law holds
+MAX_INIT_LINES = 10  # in which a wing says what comes in, what goes out, and which law holds
 RUN_TIME = {"torch", "numpy", "scipy", "einops", "safetensors", "av", "PIL", "tqdm", "jaxtyping"}
 RUN_TIME |= {"cv2"}  # the [data] extra: flow.py names what to install without it
 # The extras of pyproject.toml: imported inside the one function that needs them, which says what to
-# install where they are missing. FID and KID; FVD; clusters; training. And kernels for graphics cards, which
-# torch brings along for those.
+# install where they are missing. In order: FID and KID, FVD, clusters, training, and kernels for
+# graphics cards, which torch installs there.
 OPTIONAL = {"torch_fidelity", "cdfvd", "ray", "accelerate", "triton"}
-FORBIDDEN = {
-    "eval", "exec", "compile", "__import__", "print", "torch.load", "torch.manual_seed", "os.system"
-}  # fmt: skip
+FORBIDDEN = {"eval", "exec", "compile", "__import__", "print", "os.system"}
+FORBIDDEN |= {"torch.load", "torch.manual_seed"}
 
 core = pytest.mark.parametrize("path", CORE, ids=lambda path: module_of(path))
 
@@ -47,7 +46,7 @@ def nodes_of(path, *kinds):
 
 
 def imports(path):
-    """(how many dots, module, names) of every import of a file, those in functions too."""
+    """(number of dots, module, names) of every import of a file, also inside functions."""
     for node in nodes_of(path, ast.Import, ast.ImportFrom):
         if isinstance(node, ast.Import):
             yield from ((0, alias.name, ()) for alias in node.names)
@@ -66,9 +65,9 @@ def siblings(path):
 
 
 def called(path):
-    """Names of what is called, dotted where they are attributes of a name.
+    """Names of all functions that are called, dotted for attributes.
 
-    Reading weights of others as tensors and nothing else is no unpickling: it has no name here.
+    Calls with `weights_only=True` are left out: they read tensors and unpickle nothing else.
     """
     for node in nodes_of(path, ast.Call):
         if "weights_only=True" not in [ast.unparse(keyword) for keyword in node.keywords]:
@@ -121,10 +120,10 @@ def test_files_of_a_wing_import_each_other_without_a_circle(wing):
 
 
 @pytest.mark.parametrize("wing", WINGS)
-def test_a_wing_says_what_it_is(wing):
+def test_a_wing_has_a_short_docstring(wing):
     path = ROOT / "gid_core" / wing / "__init__.py"
     assert ast.get_docstring(ast.parse(path.read_text()))
-    assert len(path.read_text().splitlines()) <= LONGEST_INIT
+    assert len(path.read_text().splitlines()) <= MAX_INIT_LINES
 
 
 @core
@@ -136,7 +135,7 @@ def test_nothing_is_needed_that_the_host_does_not_bring(path):
 
 @core
 def test_importing_the_core_needs_neither_video_nor_plots(path):
-    # What is heavy or seldom needed is imported where it is used. Kernels are a file of their own.
+    # What is heavy or rarely needed is imported where it is used. Triton has a file of its own.
     heavy = {"av", "PIL", "scipy", "tqdm"} | OPTIONAL
     heavy -= {"triton"} if module_of(path) == "render.splat_triton" else set()
     for node in ast.parse(path.read_text()).body:
@@ -156,8 +155,11 @@ def test_nothing_is_unpickled_run_printed_or_seeded_globally(path):
 
 @core
 def test_shape_annotations_are_evaluated(path):
-    # A future import would turn them into text, which nobody checks.
-    assert "annotations" not in [n for _, m, names in imports(path) if m == "__future__" for n in names]  # fmt: skip
+    # A future import would turn annotations into text, which is not checked.
+    future = [
+        name for _, module, names in imports(path) if module == "__future__" for name in names
+    ]
+    assert "annotations" not in future
 
 
 @core
@@ -170,7 +172,7 @@ def test_public_functions_with_tensors_say_their_shapes(path):
                 ), f"{node.name}({argument.arg})"
 
 
-def test_no_file_is_a_drawer_for_everything():
+def test_no_file_or_folder_has_a_name_for_everything():
     names = {path.stem for path in OURS} | {path.parent.name for path in OURS}
     assert not names & {"utils", "util", "common", "helpers", "misc"}
 

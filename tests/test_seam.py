@@ -28,12 +28,12 @@ def loop():
     return still[0], motion, frames
 
 
-def test_the_wrap_is_a_step_like_any_other(loop):
+def test_the_wrap_is_no_larger_than_any_other_step(loop):
     inside, wrap = steps(loop[2])
     assert 0 < wrap <= inside.max()
 
 
-def test_encoding_grows_the_wrap_no_more_than_a_keyframe_grows_its_step(loop, tmp_path):
+def test_encoding_adds_no_more_to_the_wrap_than_a_keyframe_adds_to_its_step(loop, tmp_path):
     frames = loop[2]
     inside, wrap = steps(frames)
     alike = most_alike(inside, wrap)
@@ -52,7 +52,9 @@ def test_still_areas_show_no_pulse_at_the_wrap(loop, tmp_path):
 
 def test_nothing_changes_farther_from_the_mask_than_anything_moves(loop):
     still, motion, frames = loop
-    far = int((peaks(motion, 0).max() * motion.scaled_to(tuple(still.shape[-2:])).max()).ceil()) + 2
-    near = F.max_pool2d((motion.mask > 0).float(), 2 * far + 1, 1, far)[0, 0] > 0
-    assert (~near).any()
-    assert torch.equal(frames[..., ~near], still[:, ~near].expand(FRAMES, -1, -1))
+    reach = (
+        int((peaks(motion, 0).max() * motion.scaled_to(tuple(still.shape[-2:])).max()).ceil()) + 2
+    )
+    reached = F.max_pool2d((motion.mask > 0).float(), 2 * reach + 1, 1, reach)[0, 0] > 0
+    assert (~reached).any()
+    assert torch.equal(frames[..., ~reached], still[:, ~reached].expand(FRAMES, -1, -1))

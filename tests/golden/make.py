@@ -1,4 +1,4 @@
-"""Write the golden files anew: `make golden`. What changed in them belongs in the commit message."""
+"""Rewrite the golden files: `make golden`. The commit message says what changed in them."""
 
 import contextlib
 import io

@@ -36,14 +36,14 @@ def test_a_gesture_without_hold_is_a_flick():
     assert [g.is_flick for g in read(PULL, without, PULL | {"hold": 0})] == [False, True, True]
 
 
-def test_a_path_goes_in_straight_lines():
+def test_a_path_is_linear_between_its_points():
     (pull,) = read(PULL | {"path": [[0.2, 0.1, 0.0], [0.4, 0.1, 0.2]]})
     assert pull.offset(0.1) == pytest.approx((0.05, 0.0))
     assert pull.offset(0.3) == pytest.approx((0.1, 0.1))
     assert pull.offset(0.6) == (0.05, -0.02)
 
 
-def test_several_fingers_in_any_order_are_read_as_they_stand():
+def test_several_fingers_keep_their_order():
     later, sooner = PULL | {"t": 3}, PULL | {"t": 0.7, "push": True}
     assert [g.t for g in read(later, sooner, PULL)] == [3, 0.7, 0.5]
 
@@ -71,7 +71,7 @@ def test_a_versioned_text_means_the_same():
         ({"path": [[0.1, 2, 0]]}, "farther than the picture"),
     ],
 )
-def test_a_gesture_that_cannot_be_is_said(change, sentence):
+def test_an_invalid_gesture_is_refused(change, sentence):
     with pytest.raises(ValueError, match=sentence):
         read(PULL | change)
 
@@ -91,7 +91,7 @@ def test_a_gesture_that_cannot_be_is_said(change, sentence):
         (json.dumps([PULL] * (MAX_GESTURES + 1)), f"at most {MAX_GESTURES} gestures, got 1001"),
     ],
 )
-def test_a_text_that_is_no_list_of_gestures_is_said(text, sentence):
+def test_a_text_that_is_no_list_of_gestures_is_refused(text, sentence):
     with pytest.raises(ValueError, match=sentence):
         read_gestures(text)
 

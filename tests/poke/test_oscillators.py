@@ -5,8 +5,6 @@ import torch
 
 from gid_core.poke.oscillators import rayleigh, step
 
-# --- oscillators ----------------------------------------------------------------------------------
-
 OMEGA = torch.tensor([1.3, 4.0, 20.0], dtype=torch.float64)
 DAMPING = [0.0, 0.05, 0.999999, 1.0, 1.000001, 4.0]
 
@@ -23,13 +21,13 @@ def test_a_free_step_is_the_matrix_exponential(damping, dt):
     moved, faster = step(q, velocity, OMEGA, torch.full_like(OMEGA, damping), dt)
     for k, omega in enumerate(OMEGA.tolist()):
         exact = torch.matrix_exp(dt * state_matrix(omega, damping)) + 0j
-        wanted = exact @ torch.stack([q[k], velocity[k]])
-        assert torch.allclose(torch.stack([moved[k], faster[k]]), wanted, rtol=1e-6, atol=1e-8)
+        expected = exact @ torch.stack([q[k], velocity[k]])
+        assert torch.allclose(torch.stack([moved[k], faster[k]]), expected, rtol=1e-6, atol=1e-8)
 
 
 @pytest.mark.parametrize("damping", [0.05, 1.0, 3.0])
-def test_a_step_under_a_force_that_rises_evenly_is_exact(damping):
-    # As the free motion of a system that carries the force along: (q, q', force, slope).
+def test_a_step_under_a_linear_force_is_exact(damping):
+    # It is the free motion of a larger system, whose state is (q, q', force, slope).
     dt, zeta = 0.7, torch.full_like(OMEGA, damping)
     first = torch.tensor([0.4, -1.0, 2.0 + 1j], dtype=torch.complex128)
     last = torch.tensor([-0.6, 0.5j, 2.5], dtype=torch.complex128)
@@ -40,8 +38,10 @@ def test_a_step_under_a_force_that_rises_evenly_is_exact(damping):
         matrix[:2, :2] = state_matrix(omega, damping)
         matrix[1, 2], matrix[2, 3] = omega**2, 1
         start = torch.stack([q[k], velocity[k], first[k], (last[k] - first[k]) / dt])
-        wanted = (torch.matrix_exp(dt * matrix) + 0j) @ start
-        assert torch.allclose(torch.stack([moved[k], faster[k]]), wanted[:2], rtol=1e-6, atol=1e-8)
+        expected = (torch.matrix_exp(dt * matrix) + 0j) @ start
+        assert torch.allclose(
+            torch.stack([moved[k], faster[k]]), expected[:2], rtol=1e-6, atol=1e-8
+        )
 
 
 @pytest.mark.parametrize("damping", [0.03, 0.7, 1.0, 5.0])
@@ -66,14 +66,14 @@ def test_free_energy_never_grows(dt, damping):
         q, velocity = step(q, velocity, OMEGA, zeta, dt)
 
 
-def test_a_force_that_stays_holds_where_it_says():
+def test_a_constant_force_holds_its_static_response():
     q = torch.zeros(3, dtype=torch.complex128)
     force = torch.tensor([1.0, 2j, -0.5], dtype=torch.complex128)
     held, velocity = step(q, q, OMEGA, torch.full_like(OMEGA, 0.4), 100.0, force, force)
     assert torch.allclose(held, force, atol=1e-9) and velocity.abs().max() < 1e-9
 
 
-def test_rayleigh_damping_has_the_ratios_of_the_papers_numbers():
+def test_rayleigh_damping_gives_the_ratios_of_the_paper():
     # 0.21 / 0.18 / 0.28 / 0.52 / 0.76 at 0.2 / 0.4 / 1 / 2 / 3 Hz, and past 1 above 3.95 Hz.
     omega = 2 * math.pi * torch.tensor([0.2, 0.4, 1.0, 2.0, 3.0, 3.9, 4.0])
     ratio = rayleigh(omega, 0.4, 0.08)

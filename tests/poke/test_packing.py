@@ -29,7 +29,7 @@ def volume(rng, real, k=3, size=(40, 60)):
 
 
 def unpacked(data):
-    """(header, planes as they were) by the layout in the module's own words."""
+    """(header, planes) by the layout that the docstring of `packing` describes."""
     data = zlib.decompress(data)
     (length,) = struct.unpack("<I", data[:4])
     header = json.loads(data[4 : 4 + length])
@@ -40,7 +40,7 @@ def unpacked(data):
 
 
 @pytest.mark.parametrize("real", [True, False])
-def test_a_value_comes_back_as_near_as_its_square_root_is_kept(rng, real):
+def test_a_value_comes_back_within_half_a_step_of_its_root(rng, real):
     spectrum = volume(rng, real)
     header, planes = unpacked(pack(body_of(spectrum), spectrum, wind=0.25))
     assert header["complex"] is not real and header["wind"] == 0.25
@@ -48,12 +48,11 @@ def test_a_value_comes_back_as_near_as_its_square_root_is_kept(rng, real):
     largest = np.array(header["largest"]).reshape(-1, 1, 1, 1, 1)
     assert largest.flatten() == pytest.approx(np.abs(shapes).max((1, 2, 3, 4)))
     back = planes * np.abs(planes.astype(float)) / 127**2 * largest
-    # Half a step of the root, to both sides.
     root, half = np.sqrt(np.abs(shapes) / largest), 0.5 / 127
     assert (np.abs(back - shapes) <= largest * ((root + half) ** 2 - root**2) * (1 + 1e-5)).all()
 
 
-def test_a_shape_that_does_not_move_is_packed_as_none(rng):
+def test_a_shape_that_is_zero_is_packed_as_zero(rng):
     spectrum = volume(rng, True)
     spectrum.coeffs[0, 1] = 0
     planes, largest = quantized(body_of(spectrum))
@@ -61,7 +60,7 @@ def test_a_shape_that_does_not_move_is_packed_as_none(rng):
 
 
 def test_a_pull_on_many_packed_modes_goes_as_far_as_on_the_modes(rng):
-    # Of many modes most are small at a place: even steps would add to every square there.
+    # At any one place most of many modes are small, where uniform steps are too coarse.
     y, x = torch.meshgrid(torch.linspace(0, 1, 24), torch.linspace(0, 1, 36), indexing="ij")
     n = torch.arange(1, 9).view(-1, 1, 1)
     waves = ((n * x * 3).sin()[:, None] * (n * y * 3).sin()[None]).flatten(0, 1)
@@ -75,7 +74,7 @@ def test_a_pull_on_many_packed_modes_goes_as_far_as_on_the_modes(rng):
         assert float(far[1] / far[0]) == pytest.approx(1, abs=0.01)
 
 
-def test_oscillators_and_wind_are_packed_as_they_are(rng):
+def test_oscillators_and_wind_are_packed_unchanged(rng):
     spectrum = volume(rng, False)
     body = body_of(spectrum, "paper", stiffness=2.0)
     header, _ = unpacked(pack(body, spectrum))
@@ -88,25 +87,26 @@ def test_oscillators_and_wind_are_packed_as_they_are(rng):
     assert unpacked(pack(body_of(calm), calm))[0]["wind_bands"] is None
 
 
-def test_the_layer_over_the_plate_is_the_still(rng):
+def test_the_foreground_over_the_background_is_the_still(rng):
     still = oracles.box(torch.rand(1, 3, 40, 60, generator=rng), 3)[0]
     mask = torch.zeros(1, 1, 40, 60)
     mask[:, :, 8:30, 20:45] = 1
     spectrum = SpectralVolume(
         torch.zeros(1, 1, 2, 5, 7) + 0j, torch.ones(1), (40, 60), oracles.box(mask, 1)
     )
-    layer, plate = (
-        Image.open(io.BytesIO(picture)) for picture in layer_pictures(still, spectrum, 60)
-    )
-    assert (layer.mode, plate.mode, layer.size, plate.size) == ("RGBA", "RGB", (60, 40), (60, 40))
-    alpha = np.array(layer)[..., 3:] / 255
+    pictures = layer_pictures(still, spectrum, 60)
+    foreground, background = (Image.open(io.BytesIO(picture)) for picture in pictures)
+    assert (foreground.mode, background.mode) == ("RGBA", "RGB")
+    assert foreground.size == background.size == (60, 40)
+    alpha = np.array(foreground)[..., 3:] / 255
     assert not alpha[:5].any() and (alpha[10:28, 22:43] == 1).all()
-    shown = np.array(layer)[..., :3] / 255 * alpha + np.array(plate) / 255 * (1 - alpha)
+    foreground, background = (np.array(p)[..., :3] / 255 for p in (foreground, background))
+    shown = foreground * alpha + background * (1 - alpha)
     assert np.abs(shown - still.movedim(0, -1).numpy()).mean() < 0.02
 
 
 @pytest.mark.parametrize("channels", [1, 4])
-def test_grey_and_transparent_stills_are_shown_smaller(rng, channels):
+def test_pictures_of_grey_and_transparent_stills_are_reduced(rng, channels):
     still = torch.rand(channels, 40, 60, generator=rng)
     for picture in layer_pictures(still, volume(rng, True), 30):
         assert Image.open(io.BytesIO(picture)).size == (30, 20)
@@ -117,7 +117,7 @@ PACKED = {name: base64.b64decode(case["packed"]) for name, case in GOLDEN.items(
 
 
 def test_python_still_gives_what_the_browser_is_compared_with():
-    # From the committed bytes on, all is float64: what is left are the last bits of sums.
+    # After the committed bytes all is float64: only the last bits of sums may differ.
     for name, case in oracles.modal_response(PACKED).items():
         largest = max(np.abs(case["re"]).max(), np.abs(case["im"]).max())
         for part in ("re", "im"):
@@ -127,7 +127,7 @@ def test_python_still_gives_what_the_browser_is_compared_with():
 
 @pytest.mark.parametrize("name", sorted(PACKED))
 def test_shapes_are_packed_as_in_the_golden_file_but_for_rounding(name):
-    # A value half way between two steps is rounded either way, by its last bit on this machine.
+    # A value half way between two steps is rounded up or down, as its last bit is on this machine.
     header, planes = unpacked(oracles.packed_volume(name))
     golden, steps = unpacked(PACKED[name])
     away = np.abs(planes.astype(int) - steps)

@@ -24,7 +24,7 @@ def modes(rng, k=3, grid=(5, 7), size=(40, 56)):
     )
 
 
-def test_a_page_asks_nothing_of_any_network(rng):
+def test_a_page_loads_nothing_from_any_network(rng):
     text = page_html(torch.rand(3, 40, 56, generator=rng), modes(rng))
     sources = re.findall(r'(?:src|href|url)\s*[=(]\s*["\']?([^"\')> ]+)', text)
     assert sources and all(source.startswith("data:image/webp;base64,") for source in sources)
@@ -34,14 +34,14 @@ def test_a_page_asks_nothing_of_any_network(rng):
     )
 
 
-def test_a_page_holds_the_modes_as_they_are_packed(rng):
+def test_a_page_holds_the_packed_modes(rng):
     spectrum = modes(rng)
     text = page_html(torch.rand(3, 40, 56, generator=rng), spectrum)
     (held,) = re.findall(r'\{ modes: "([^"]+)"', text)
     assert base64.b64decode(held) == pack(body_of(spectrum), spectrum)
 
 
-def test_what_is_read_out_is_the_title_and_nothing_in_it_is_markup(rng):
+def test_the_title_is_the_label_and_is_escaped(rng):
     text = page_html(torch.rand(3, 40, 56, generator=rng), modes(rng), title='<b>"Oak" & {elm}')
     assert "<title>&lt;b&gt;&quot;Oak&quot; &amp; {elm}</title>" in text
     label = 'aria-label="&lt;b&gt;&quot;Oak&quot; &amp; {elm}. Drag to pull it'
@@ -49,7 +49,7 @@ def test_what_is_read_out_is_the_title_and_nothing_in_it_is_markup(rng):
 
 
 def test_a_page_of_512_px_and_64_modes_stays_below_2_MB(rng):
-    # As modes are: one half wave more, each way, from one to the next.
+    # Like real modes: standing waves with 1 to 8 half waves in each direction.
     still = oracles.box(torch.rand(1, 3, 340, 512, generator=rng), 1)[0]
     y, x = torch.linspace(0, math.pi, 107), torch.linspace(0, math.pi, 160)
     n = torch.arange(1.0, 9)[:, None]
@@ -60,7 +60,7 @@ def test_a_page_of_512_px_and_64_modes_stays_below_2_MB(rng):
     assert len(text.encode()) < 2e6
 
 
-def test_the_scripts_in_one_are_a_script(tmp_path):
+def test_the_bundled_scripts_are_a_valid_script(tmp_path):
     node = shutil.which("node")
     if node is None:
         pytest.skip("NODE NOT FOUND: the page's script was NOT parsed.")
@@ -69,7 +69,7 @@ def test_the_scripts_in_one_are_a_script(tmp_path):
     assert ran.returncode == 0, ran.stderr
 
 
-def test_a_page_is_written_whole_and_of_the_right_still(rng, tmp_path):
+def test_a_page_is_written_only_for_the_right_still(rng, tmp_path):
     path = tmp_path / "a.html"
     with pytest.raises(ValueError, match="another shape"):
         save_page(path, torch.rand(1, 3, 56, 40, generator=rng), modes(rng))
@@ -80,7 +80,7 @@ def test_a_page_is_written_whole_and_of_the_right_still(rng, tmp_path):
     assert path.read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
-def test_without_its_scripts_a_page_says_what_is_missing(rng, tmp_path, monkeypatch):
+def test_without_its_scripts_a_page_is_refused(rng, tmp_path, monkeypatch):
     monkeypatch.setattr(page, "WEB", tmp_path)
     with pytest.raises(ValueError, match=r"no gid_gestures\.js.*folder web/"):
         page_html(torch.rand(3, 40, 56, generator=rng), modes(rng))

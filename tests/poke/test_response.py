@@ -18,20 +18,25 @@ H, W = 12, 18
 HERTZ = torch.tensor([0.7, 1.3, 2.9])
 
 
-def held(t=0.2, x=0.5, y=0.3, dx=0.05, dy=0.0, hold=0.5):
+def pulling(t=0.2, x=0.5, y=0.3, dx=0.05, dy=0.0, hold=0.5):
     return read_gestures(f'[{{"t":{t},"x":{x},"y":{y},"dx":{dx},"dy":{dy},"hold":{hold}}}]')
 
 
 def modes(damping=0.1, hertz=HERTZ, ambient=None):
-    """Real shapes that are still at the lower border and largest at the upper."""
+    """Real shapes that are zero at the lower border and largest at the upper."""
     y, x = torch.meshgrid(torch.linspace(1, 0, H), torch.linspace(-1, 1, W), indexing="ij")
-    shapes = torch.stack([torch.stack([y, 0.2 * x * y]), torch.stack([y * x, y.square()]), torch.stack([y.pow(3), -x * y])])  # fmt: skip
+    components = (y, 0.2 * x * y), (y * x, y.square()), (y.pow(3), -x * y)
+    shapes = torch.stack([torch.stack(xy) for xy in components])
     n = len(hertz)
     return SpectralVolume(
         shapes[:n][None].to(torch.complex64) * (1 + torch.arange(n)).view(1, n, 1, 1, 1) / n,
-        hertz, (60, 90), damping_ratio=torch.full((n,), damping), kind="modes",
-        ambient=ambient, ambient_hz=None if ambient is None else torch.tensor([0.4, 0.8]),
-    )  # fmt: skip
+        hertz,
+        (60, 90),
+        damping_ratio=torch.full((n,), damping),
+        kind="modes",
+        ambient=ambient,
+        ambient_hz=None if ambient is None else torch.tensor([0.4, 0.8]),
+    )
 
 
 def bands(rng):
@@ -43,12 +48,8 @@ def times(count=200, fps=50.0):
     return torch.arange(count, dtype=torch.float64) / fps
 
 
-def energy(q, velocity, omega):
-    return (omega.square() * q.abs().square() + velocity.abs().square()).sum()
-
-
 @pytest.mark.parametrize("damping", [0.02, 0.3, 1.0, 2.5])
-def test_what_is_let_go_rings_as_the_closed_form_says(damping):
+def test_a_released_pull_rings_as_the_closed_form(damping):
     # q(0) = s, q'(0) = 0 of a damped oscillator.
     body = body_of(modes(damping))
     gesture = Gesture(0.0, 0.5, 0.2, ((0.0, 0.0, 0.0), (0.1, 0.04, 0.01), (0.4, 0.04, 0.01)))
@@ -68,64 +69,64 @@ def test_what_is_let_go_rings_as_the_closed_form_says(damping):
         root = omega * (zeta**2 - 1).sqrt()
         slow, fast = zeta * omega - root, zeta * omega + root
         shape = (fast * (-slow * s).exp() - slow * (-fast * s).exp()) / (fast - slow)
-    # The second part, a quarter period later, is imaginary beside a real state.
+    # The second part of D, a quarter period later, is imaginary where the state is real.
     assert not state.imag.abs().max() > 0
     assert torch.allclose(coords[:, after].real, state.real[:, None] * shape, atol=1e-9)
 
 
-def test_while_held_the_point_is_where_the_finger_is():
+def test_a_held_point_follows_the_finger():
     spectrum = modes()
     body = body_of(spectrum)
-    (gesture,) = held(dx=0.03, dy=0.02, y=0.1)
+    (gesture,) = pulling(dx=0.03, dy=0.02, y=0.1)
     coords, _ = gesture_response(body, [gesture], times())
     still, _ = pull(body, 0.5, 0.1, 0.03, 0.02)
     during = (times() > 0.45) & (times() < 0.69)
     assert torch.allclose(coords[:, during].real, still.real[:, None].expand(-1, int(during.sum())))
     moved = (body.at(0.5, 0.1).T @ still).real
-    wanted = torch.tensor([0.03 * W, 0.02 * H], dtype=torch.float64)
-    # Soft points follow nearly all the way; tanh and slip keep a little back.
-    assert 0.8 < float(moved.norm() / wanted.norm()) < 1.0
-    assert float(moved @ wanted / moved.norm() / wanted.norm()) > 0.95
+    target = torch.tensor([0.03 * W, 0.02 * H], dtype=torch.float64)
+    # Soft points follow nearly all the way; tanh and slip take a little off.
+    assert 0.8 < float(moved.norm() / target.norm()) < 1.0
+    assert float(moved @ target / moved.norm() / target.norm()) > 0.95
 
 
 @pytest.mark.parametrize("dt", [0.001, 0.03, 0.2, 1.0])
 @pytest.mark.parametrize("damping", [0.0, 0.05, 1.0, 3.0])
-def test_energy_never_grows_without_a_hand(dt, damping):
+def test_energy_never_grows_without_a_force(dt, damping):
     spectrum = modes(max(damping, 1e-9))
     body = body_of(spectrum)
     at = torch.arange(60, dtype=torch.float64) * dt + 0.5
-    coords, _ = gesture_response(body, held(t=0.0, hold=0.3), at)
-    # q - i q' / omega: its size is the energy of a mode with a real state.
-    kept = (body.omega[:, None].square() * coords.abs().square()).sum(0)
-    assert kept[0] > 0
-    assert (kept.diff() <= 1e-12 * kept[0]).all()
+    coords, _ = gesture_response(body, pulling(t=0.0, hold=0.3), at)
+    # omega^2 |q - i q' / omega|^2 is twice the energy of a mode with a real state.
+    energy = (body.omega[:, None].square() * coords.abs().square()).sum(0)
+    assert energy[0] > 0
+    assert (energy.diff() <= 1e-12 * energy[0]).all()
 
 
 def test_frames_are_samples_of_one_motion():
     body = body_of(modes())
-    gestures = [*held(), *held(t=0.9, x=0.2, dy=0.05, hold=0.0)]
+    gestures = [*pulling(), *pulling(t=0.9, x=0.2, dy=0.05, hold=0.0)]
     coarse, _ = gesture_response(body, gestures, times(40, 10.0))
     fine, _ = gesture_response(body, gestures, times(400, 100.0))
     assert torch.allclose(coarse, fine[:, ::10], atol=1e-9)
 
 
-def test_a_hand_that_shakes_sweeps_the_resonance_curve():
-    # One mode of 1.3 Hz; a push back and forth at many rates; response after the transient.
+def test_an_oscillating_push_gives_the_resonance_curve():
+    # One mode of 1.3 Hz, a push back and forth at three rates, the response after the transient.
     spectrum = modes(0.05, HERTZ[1:2])
     body = body_of(spectrum)
-    rates, size = torch.tensor([0.6, 1.3, 2.2]), []
+    rates, amplitudes = torch.tensor([0.6, 1.3, 2.2]), []
     for rate in rates.tolist():
         s = torch.arange(1, 300) / 25
         path = [[float(a), float(0.02 * torch.sin(2 * math.pi * rate * a)), 0.0] for a in s]
         way = ((0.0, 0.0, 0.0), *map(tuple, path), (12.0, 0.0, 0.0))
         coords, _ = gesture_response(body, [Gesture(0.0, 0.5, 0.3, way, push=True)], times(600))
-        # A push is as the finger's speed, which grows with the rate: divided out.
-        size.append(float(coords[0, 400:].real.abs().max()) / rate)
+        # A push is proportional to the finger's speed, which grows with the rate: divided out.
+        amplitudes.append(float(coords[0, 400:].real.abs().max()) / rate)
     ratio = rates / 1.3
     theory = 1 / torch.sqrt((1 - ratio**2).square() + (2 * 0.05 * ratio).square())
-    found = torch.tensor(size) / size[0] * float(theory[0])
+    found = torch.tensor(amplitudes) / amplitudes[0] * float(theory[0])
     assert int(found.argmax()) == 1
-    # The finger goes past softer and stiffer places, and its speed is read from places 0.02 s apart.
+    # The finger passes soft and stiff points, and its speed is read from points 0.02 s apart.
     assert torch.allclose(found.log(), theory.log(), atol=0.15)
 
 
@@ -136,7 +137,7 @@ def test_nothing_moves_without_a_gesture_or_wind():
 
 def test_two_fingers_add_up():
     body = body_of(modes())
-    one, two = held(dx=0.02), held(t=0.6, x=0.2, y=0.4, dx=-0.01, dy=0.02)
+    one, two = pulling(dx=0.02), pulling(t=0.6, x=0.2, y=0.4, dx=-0.01, dy=0.02)
     together, _ = gesture_response(body, [*one, *two], times())
     apart = gesture_response(body, one, times())[0] + gesture_response(body, two, times())[0]
     assert torch.allclose(together, apart, atol=1e-12)
@@ -144,48 +145,48 @@ def test_two_fingers_add_up():
 
 def test_the_order_of_gestures_means_nothing():
     body = body_of(modes())
-    gestures = [*held(), *held(t=0.1, x=0.8), *held(t=1.0, hold=0.0)]
+    gestures = [*pulling(), *pulling(t=0.1, x=0.8), *pulling(t=1.0, hold=0.0)]
     first, _ = gesture_response(body, gestures, times())
     again, _ = gesture_response(body, gestures[::-1], times())
     assert torch.allclose(first, again, atol=1e-12)
 
 
-def test_stiffer_rings_faster_and_gives_less_to_a_push():
+def test_a_stiffer_body_rings_faster_and_a_flick_moves_it_less():
     soft, stiff = (body_of(modes(1e-6), stiffness=s) for s in (1.0, 4.0))
     assert torch.allclose(stiff.omega, 2 * soft.omega)
-    flick = held(t=0.0, x=0.3, hold=0.0)
+    flick = pulling(t=0.0, x=0.3, hold=0.0)
     sizes = [gesture_response(b, flick, times())[0].abs().amax(1) for b in (soft, stiff)]
     assert (sizes[1] < sizes[0]).all()
 
 
-def test_a_flick_swings_as_far_as_the_pull_would_hold():
-    # For slow modes; one as fast as the flick is long is blown past by it.
+def test_a_flick_swings_as_far_as_a_pull_would_hold():
+    # For slow modes: a flick is no impulse for a mode whose period is as short as the flick.
     spectrum = modes(1e-6, HERTZ[:1])
     body = body_of(spectrum)
     state, _ = pull(body, 0.5, 0.3, 0.05, 0.0)
-    coords, _ = gesture_response(body, held(t=0.0, hold=0.0), times())
+    coords, _ = gesture_response(body, pulling(t=0.0, hold=0.0), times())
     assert coords.real.abs().max() == pytest.approx(float(state.abs().max()), rel=0.05)
 
 
-def test_poking_where_nothing_moves_moves_nothing_and_says_so():
-    motion, report = poke(modes(), held(y=0.999))
+def test_poking_where_nothing_moves_moves_nothing_and_is_reported():
+    motion, report = poke(modes(), pulling(y=0.999))
     assert not motion.modal_coords.any()
     assert "Gesture 1 at (0.50, 1.00) touches nothing that moves." in report
 
 
-def test_a_gesture_after_the_end_is_said():
-    _, report = poke(modes(), held(t=7.0))
+def test_a_gesture_after_the_end_is_reported():
+    _, report = poke(modes(), pulling(t=7.0))
     assert "comes after the end, at 7 s" in report
 
 
-def test_farther_pulls_go_farther_but_never_too_far():
+def test_longer_pulls_go_farther_up_to_a_limit():
     body = body_of(modes())
     far = [float(pull(body, 0.5, 0.1, d, 0.0)[0].norm()) for d in (0.01, 0.02, 0.1, 0.5, 1.0)]
     assert far[1] == pytest.approx(2 * far[0], rel=0.01)
     assert all(a < b for a, b in zip(far, far[1:])) and far[4] < 30 * far[0]
 
 
-def test_the_papers_rule_leaves_out_what_low_modes_give_more():
+def test_the_papers_rule_gives_all_modes_the_same_compliance():
     body = body_of(modes(), "paper")
     omega = 2 * math.pi * HERTZ.double()
     assert torch.allclose(body.damping_ratio, (0.4 + 0.08 * omega**2) / (2 * omega))
@@ -196,25 +197,24 @@ def test_the_papers_rule_leaves_out_what_low_modes_give_more():
 
 def test_bands_can_be_poked_and_their_phases_travel(rng):
     spectrum = bands(rng)
-    motion, report = poke(spectrum, held(hold=0.3), 2.0, 30.0)
+    motion, report = poke(spectrum, pulling(hold=0.3), 2.0, 30.0)
     assert "touches nothing" not in report
     played = motion.at(0)
     assert played.shape == (60, 2, H, W) and played.isfinite().all() and played.abs().max() > 0
-    # Free motion of a band is its playback, fading: q ~ exp(-i omega t) or its conjugate, a circle.
+    # Free motion of a band is its decaying playback: q turns in a circle that shrinks.
     q = motion.modal_coords[0, 20:40]
     assert (q.abs().diff() <= 1e-6).all()
 
 
-def test_wind_goes_on_beneath(rng):
+def test_wind_is_added_to_the_motion(rng):
     ambient = torch.randn(3, 2, generator=rng, dtype=torch.complex64)
     spectrum = modes(ambient=ambient)
-    calm, _ = poke(spectrum, held())
-    blown, report = poke(spectrum, held(), wind=0.5)
+    calm, _ = poke(spectrum, pulling())
+    blown, report = poke(spectrum, pulling(), wind=0.5)
     at = torch.arange(150, dtype=torch.float64) / 30
-    under = 0.5 * ambient_coords(spectrum, at)
-    assert torch.allclose(
-        blown.modal_coords - calm.modal_coords, under.to(torch.complex64), atol=1e-5
-    )
+    wind = 0.5 * ambient_coords(spectrum, at)
+    difference = blown.modal_coords - calm.modal_coords
+    assert torch.allclose(difference, wind.to(torch.complex64), atol=1e-5)
     assert "over 0.5 of the wind" in report
 
 
@@ -228,7 +228,7 @@ def test_wind_goes_on_beneath(rng):
         ({"fps": math.inf}, "at least one frame"),
     ],
 )
-def test_values_out_of_range_are_said(options, sentence):
+def test_values_out_of_range_are_refused(options, sentence):
     with pytest.raises(ValueError, match=sentence):
         poke(modes(), [], **options)
 
