@@ -49,7 +49,7 @@ export class View {
 
     webgl() {
         const canvas = this.canvasOfOurs();
-        const gl = canvas.getContext("webgl2", { alpha: false, antialias: false, depth: false });
+        const gl = canvas.getContext("webgl2", { antialias: false, depth: false });
         const program = gl && linked(gl);
         if (!program) return null;
         const [height, width] = this.body.grid, mesh = meshOf(this.body.grid, 1);
@@ -111,6 +111,7 @@ export class View {
             this.last = field;
             spread(field, mesh, shifts);
             context.setTransform(1, 0, 0, 1, 0, 0);
+            context.clearRect(0, 0, width, height);
             context.drawImage(this.plate, 0, 0, width, height);
             for (let i = 0; i < indices.length; i += 3) {
                 const from = [], to = [];

@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from ..motion.spectrum import SpectralVolume
 from ..render.layers import separate_layers
 from ..shapes import Float, Int, Tensor
+from ..still.alpha import premultiplied, straight
 from ..still.grid import grid_size
 from .response import Body
 
@@ -88,21 +89,24 @@ def layer_pictures(
 ) -> tuple[bytes, bytes]:
     """(foreground, background) as WebP; the foreground is transparent where nothing moves.
 
+    What is transparent in the still is so in both; its hidden colours are not shown.
+
     Args:
         longest: Longer side of the pictures at most, px.
     """
     size = grid_size(*still.shape[-2:], longest)
-    colour = still[:3] if len(still) > 2 else still[:1].expand(3, -1, -1)
-    colour = F.interpolate(colour[None], size, mode="area")[0].clamp(0, 1)
+    picture = premultiplied(still if len(still) > 2 else still[:1].expand(3, -1, -1))
+    picture = straight(F.interpolate(picture[None], size, mode="area")[0])
     matte = torch.ones(1, *size)
     if spectrum.mask is not None:
         matte = F.interpolate(spectrum.mask[:1], size, mode="bilinear", antialias=True)[0]
-    parts = separate_layers(colour, matte.clamp(0, 1), spectrum.grid, (0, 0))
+    parts = separate_layers(picture, matte.clamp(0, 1), spectrum.grid, (0, 0))
     foreground = torch.zeros(4, *size)
     (top, left), (height, width) = parts.origin, parts.layer.shape[-2:]
-    foreground[:, top : top + height, left : left + width] = parts.layer
+    # Without alpha of the still's own, that of the foreground is its matte: channel 3 in both cases.
+    foreground[:, top : top + height, left : left + width] = parts.layer[:4]
     foreground[:3] = (foreground[:3] / foreground[3:].clamp(min=1e-3)).clamp(0, 1)
-    return _webp(foreground), _webp(parts.plate)
+    return _webp(foreground), _webp(straight(parts.plate))
 
 
 def _webp(picture):

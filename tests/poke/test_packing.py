@@ -105,6 +105,23 @@ def test_the_foreground_over_the_background_is_the_still(rng):
     assert np.abs(shown - still.movedim(0, -1).numpy()).mean() < 0.02
 
 
+def test_what_is_transparent_stays_so_and_its_hidden_colours_are_not_shown(rng):
+    still = torch.cat([torch.full((3, 40, 60), 0.5), torch.ones(1, 40, 60)])
+    still[:, :, 30:] = torch.tensor([0.0, 1.0, 0.0, 0.0]).view(4, 1, 1)  # green under alpha 0
+    mask = torch.zeros(1, 1, 40, 60)
+    mask[:, :, 8:30, 10:25] = 1
+    spectrum = SpectralVolume(torch.zeros(1, 1, 2, 5, 7) + 0j, torch.ones(1), (40, 60), mask)
+    foreground, background = (
+        np.array(Image.open(io.BytesIO(picture)).convert("RGBA")) / 255
+        for picture in layer_pictures(still, spectrum, 60)
+    )
+    alpha = foreground[..., 3] + background[..., 3] * (1 - foreground[..., 3])
+    assert (alpha[:, :29] > 0.99).all() and not alpha[:, 31:].any()
+    for picture in (foreground, background):
+        seen = picture[..., :3] * picture[..., 3:]
+        assert np.abs(seen - 0.5 * picture[..., 3:]).max() < 0.03  # grey: WebP is lossy
+
+
 @pytest.mark.parametrize("channels", [1, 4])
 def test_pictures_of_grey_and_transparent_stills_are_reduced(rng, channels):
     still = torch.rand(channels, 40, 60, generator=rng)
