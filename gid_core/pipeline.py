@@ -16,13 +16,14 @@ from .motion.playback import play
 from .motion.protocol import MotionPrior
 from .motion.retarget import RetargetReport, retarget
 from .motion.spectrum import SpectralVolume
-from .recognition.moving_area import MovingArea, moving_area
+from .recognition.moving_area import MovingArea, moving_area, what_flows, what_sways
 from .render.network import RenderModel
 from .render.renderer import render_frames
 from .shapes import Float, Tensor
 from .still.inputs import accept_images, clean_mask, fit_mask, in_colour
+from .still.matte import refine_mask
 
-__all__ = ["play", "render", "retarget_motion", "sample_motion"]
+__all__ = ["play", "recognize_masks", "render", "retarget_motion", "sample_motion"]
 
 log = logging.getLogger("gid")
 Callback = Callable[[int, int], None]
@@ -92,6 +93,25 @@ def sample_motion(
         log.warning("Nothing in still %d moves: its mask is empty, or all of it is held.", i)
     coeffs, masks = (torch.cat(parts) for parts in zip(*((v.coeffs, v.mask) for v in volumes)))
     return replace(volumes[0], coeffs=coeffs, mask=masks), SamplingReport(tuple(areas), at_rest)
+
+
+def recognize_masks(
+    images: Float[Tensor, "b c h w"], flows: bool = False, refine: bool = True
+) -> Float[Tensor, "b 1 h w"]:
+    """Masks of what sways in stills, or of what flows (water, clouds, smoke).
+
+    Args:
+        refine: Fit the masks to the pictures.
+
+    Raises:
+        ValueError: If `check_images` refuses the stills.
+    """
+    images, masks = accept_images(images).cpu(), []
+    for i in range(len(images)):
+        still = in_colour(images, i)
+        mask = (what_flows if flows else what_sways)(still)
+        masks.append(refine_mask(still, mask) if refine else mask)
+    return torch.cat(masks)
 
 
 def retarget_motion(

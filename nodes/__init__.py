@@ -10,6 +10,7 @@ from .files import LoadMotionSpectrum, SaveMotionSpectrum
 from .loop import LoopBlend
 from .model import ElasticMotionModel, LoadMotionModel
 from .poke import PokeDynamics, SaveInteractivePage
+from .recognition import MotionMask
 from .render import FeatureSplatRender
 from .spectrum import (
     MotionSpectrumFromVideo,
@@ -32,6 +33,7 @@ NODES = [
     PokeDynamics,
     SaveInteractivePage,
     LoadMotionModel,
+    MotionMask,
 ]
 
 

@@ -10,7 +10,7 @@ from ..shapes import Float, Tensor
 from ..still.matte import refine_mask
 from .model import Recognizer, load_recognizer, recognize, shipped
 
-SWAYS = 0.5  # chance from which a place counts as swaying
+LIKELY = 0.5  # chance from which a place counts as swaying, or flowing
 FEW = 1e-3  # share of the picture below which nothing sways
 
 
@@ -66,6 +66,20 @@ def what_sways(
     still: Float[Tensor, "1 3 h w"], recognizer: Recognizer | None = None
 ) -> Float[Tensor, "1 1 h w"]:
     """1 where the recognizer sees something that sways, else 0; all 0 where it is next to nothing."""
-    recognizer = load_recognizer(shipped()).eval() if recognizer is None else recognizer
-    mask = (recognize(recognizer, still).sways > SWAYS).float()
+    return _likely(_recognized(still, recognizer).sways)
+
+
+def what_flows(
+    still: Float[Tensor, "1 3 h w"], recognizer: Recognizer | None = None
+) -> Float[Tensor, "1 1 h w"]:
+    """1 where the recognizer sees water, cloud or smoke, else 0."""
+    return _likely(_recognized(still, recognizer).flows)
+
+
+def _recognized(still, recognizer):
+    return recognize(recognizer or load_recognizer(shipped()).eval(), still)
+
+
+def _likely(chance):
+    mask = (chance > LIKELY).float()
     return mask if mask.mean() >= FEW else 0 * mask

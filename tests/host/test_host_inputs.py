@@ -1,4 +1,4 @@
-"""Shapes and kinds of pictures and masks that other nodes hand over, as the host's own nodes take them."""
+"""Shapes and kinds of pictures and masks from other nodes, as the host's own nodes take them."""
 
 import numpy as np
 import pytest
@@ -90,3 +90,15 @@ def test_tokens_that_nobody_filled_are_part_of_the_name(host, tmp_path, prefix, 
     ran = graph.run(host)
     assert_ran(ran)
     assert ran["outputs"]["save"]["text"][0].startswith(starts)
+
+
+def test_what_is_recognized_is_what_the_sampler_takes_without_a_mask(host, tmp_path):
+    picture = still()
+    graph = Graph(tmp_path).animate(picture)
+    graph.nodes = {k: v for k, v in graph.nodes.items() if k not in ("motion", "render")}
+    for name, what in (("sways", "what sways"), ("flows", "what flows")):
+        graph.nodes[name] = node("MotionMask", image=("still", 0), what=what, refine_mask=True)
+    graph.keep(used=("sampler", 1), sways=("sways", 0), flows=("flows", 0))
+    assert_ran(graph.run(host))
+    np.testing.assert_array_equal(graph.kept("used"), graph.kept("sways"))
+    assert graph.kept("flows").shape == picture.shape[:3]
