@@ -1,6 +1,6 @@
 """The command line: animate stills, read motion from clips, render spectra, make scenes, measure.
 
-Law: memory does not grow with the number of frames; what fails says why in one sentence.
+Law: memory does not grow with the number of frames; a failure is one sentence with its reason.
 """
 
 import json
@@ -35,17 +35,17 @@ from .scenes import synthetic
 from .still import inputs
 from .training import setup, shards, train as training
 
-HIGHEST_HZ = 3.2  # of the paper's 16 bands over 5 s
-LONGEST_PERIOD_S = 10.0
-FINE = 8.0  # quality of clips that are measured: their compression should not be
+MAX_HZ = 3.2  # highest of the paper's 16 bands over 5 s
+MAX_PERIOD_S = 10.0
+FINE_CRF = 8.0  # for clips that are measured: compression should not show in the measures
 PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command. Returns the exit status: 0, 1 for what cannot be done, 130 if interrupted."""
+    """Run one command. Returns the exit status: 0 done, 1 refused, 130 interrupted."""
     args = parser(COMMANDS).parse_args(arguments)
     try:
-        _in_time_for_interrupts()
+        _unwind_on_sigterm()
         args.run(args)
     except ValueError as error:
         _say(f"error: {error}")
@@ -63,16 +63,17 @@ def animate(args) -> None:
     if args.anchor is not None and mask is not None and not inputs.overlap(mask, anchor):
         _say("note: the anchor mask does not touch the mask; parts are anchored by rule instead")
     model = _model(args)
-    # Bands on the clip's own harmonics close its loop unmoved; what is much longer is spread out.
+    # Bands at the harmonics of the clip close its loop without being moved. In clips that are much
+    # longer, playback spreads each band over the harmonics around it.
     guided = args.model != "elastic" and args.loop_guidance > 0
     own = SpectrumConfig().duration_s if guided else None
     if guided and args.loop is None:
-        args.loop = False  # closed by guidance, not by moving bands
+        args.loop = False  # guidance closes the loop; bands are not moved
     duration = (
-        args.duration or own or min(LONGEST_PERIOD_S, max(3, args.frames) / args.fps * args.speed)
+        args.duration or own or min(MAX_PERIOD_S, max(3, args.frames) / args.fps * args.speed)
     )
-    below = math.ceil(args.fps / args.speed / 2 * duration) - 1  # half the frame rate
-    bands = args.bands or max(1, min(MOST_BANDS, below, round(HIGHEST_HZ * duration)))
+    below = math.ceil(args.fps / args.speed / 2 * duration) - 1  # bands below half the frame rate
+    bands = args.bands or max(1, min(MOST_BANDS, below, round(MAX_HZ * duration)))
     bands = SpectrumConfig(bands, duration, args.amplitude)
     spectrum, _ = pipeline.sample_motion(
         still[None], mask, anchor, args.seed, model, bands, refine=not args.exact_mask
@@ -91,7 +92,7 @@ def animate(args) -> None:
 
 
 def _model(args):
-    """What the motion comes from: the elastic prior, or weights."""
+    """The motion prior: elastic, or a learned model."""
     if args.model == "elastic":
         return ElasticPrior(
             ElasticConfig(
@@ -101,15 +102,17 @@ def _model(args):
         )
     if args.save_modes is not None:
         raise ValueError(
-            "Expected the elastic model for --save-modes: a learned model knows no modes of vibration."
+            "Expected the elastic model for --save-modes: a learned model knows no modes of "
+            "vibration."
         )
     path = motion_model.shipped() if args.model == "learned" else Path(args.model)
-    how = SamplingConfig(args.steps, args.sampler, args.guidance, args.loop_guidance, args.frames / args.fps * args.speed)  # fmt: skip
-    return motion_model.LearnedPrior(motion_model.load_model(path), how)
+    loop_s = args.frames / args.fps * args.speed
+    sampling = SamplingConfig(args.steps, args.sampler, args.guidance, args.loop_guidance, loop_s)
+    return motion_model.LearnedPrior(motion_model.load_model(path), sampling)
 
 
 def _renderer(args):
-    """The network that finishes frames, or none."""
+    """The network that refines frames, or None."""
     if args.renderer == "splat":
         return None
     path = renderer.shipped_renderer() if args.renderer == "learned" else Path(args.renderer)
@@ -180,7 +183,7 @@ def synth(args) -> None:
         name = args.out / f"{seed:06d}_{scene.kind}"
         frames = (scene.image_at(t / args.fps) for t in range(args.frames))
         frames = _progress(frames, args.frames, args.quiet)
-        video.save_clip(name.with_suffix(".mp4"), frames, args.fps, ".mp4", crf=FINE)
+        video.save_clip(name.with_suffix(".mp4"), frames, args.fps, ".mp4", crf=FINE_CRF)
         stills.write_picture(name.with_suffix(".png"), scene.still)
         stills.write_picture(name.with_name(name.name + "_mask.png"), scene.mask)
         spectra.save_spectrum(scene.spectrum(), name.with_suffix(".safetensors"))
@@ -263,7 +266,7 @@ def page(args) -> None:
 
 
 def _check_paths(args):
-    """Refuse what cannot be written before anything is computed."""
+    """Refuse outputs that cannot be written, before anything is computed."""
     video.check_clip_path(args.out)
     for path in (
         args.out,
@@ -329,7 +332,7 @@ def _progress(frames, total, quiet):
 
 
 class _Bar:
-    """A progress bar that is told (done, of so many)."""
+    """A progress bar as a callback: it is called with (done, total)."""
 
     def __init__(self, unit, quiet):
         self.unit, self.quiet, self.bar = unit, quiet, None
@@ -351,8 +354,8 @@ def _say(text):
     sys.stdout.flush()
 
 
-def _in_time_for_interrupts():
-    """Let a polite kill unwind like Ctrl-C, so that half-written files are removed."""
+def _unwind_on_sigterm():
+    """Make SIGTERM unwind like Ctrl-C, so that temporary files are removed."""
 
     def stop(number, frame):
         raise KeyboardInterrupt

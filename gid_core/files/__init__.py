@@ -1,5 +1,5 @@
 """Spectra, weights, stills and clips on disk.
 
-In and out: the files themselves. Writing is whole or not at all: beside its place first, then moved.
-Law: load(save(x)) = x; a file from elsewhere is checked before it is used, and nothing is unpickled.
+In and out: the files themselves. A write is atomic: to a temporary file first, which is then moved.
+Law: load(save(x)) = x. A file from elsewhere is checked before use, and nothing is unpickled.
 """

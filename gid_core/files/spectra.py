@@ -1,7 +1,7 @@
-"""Spectra on disk: safetensors with a JSON header, resolution- and fps-free. Nothing is unpickled.
+"""Spectra on disk: safetensors with a JSON header, for stills of any size and clips of any rate.
 
 Law: load(save(S)) = S, the mask to 1/255. A file from elsewhere is not trusted: names, sizes and
-values are checked before they are used.
+values are checked before they are used, and nothing is unpickled.
 """
 
 import hashlib
@@ -18,23 +18,24 @@ from ..motion.spectrum import FORMAT_VERSION, KINDS, SpectralVolume
 from .whole import written_whole
 
 HEADER = "image_dynamics"
-TENSORS = ("coeffs", "frequencies_hz", "mask", "mean", "drift", "damping_ratio", "ambient", "ambient_hz")  # fmt: skip
-WRITTEN_AS = {torch.float32: "F32", torch.uint8: "U8"}
-MOST_HEADER = 2**16  # bytes; ours has some hundred
-MOST_GB = 4  # in memory, where a mask takes four bytes a pixel
-LARGEST_SIDE = 2**16  # px of a still
-FARTHEST = 1e6  # px that anything moves
-MOST_CYCLES = 2**14  # of the highest band in the time in which the bands repeat
+OPTIONAL = ("mask", "mean", "drift", "damping_ratio", "ambient", "ambient_hz")
+TENSORS = ("coeffs", "frequencies_hz", *OPTIONAL)
+DTYPES = {torch.float32: "F32", torch.uint8: "U8"}
+MAX_HEADER = 2**16  # bytes; ours has a few hundred
+MAX_GB = 4  # in memory, where a mask takes four bytes per pixel
+MAX_SIDE = 2**16  # of a still, px
+MAX_DISPLACEMENT = 1e6  # px
+MAX_CYCLES = 2**14  # of the highest band in one period of all bands together
 
 
 def save_spectrum(spectrum: SpectralVolume, path: str | Path) -> None:
     """Write a spectral volume.
 
-    Tensors: coeffs (float32, b k 2 h w 2, last axis real and imaginary), frequencies_hz, and where
-    there are any mask (uint8), mean, drift, damping_ratio, ambient (k m 2) and ambient_hz.
+    Tensors: coeffs (float32, b k 2 h w 2, last axis real and imaginary), frequencies_hz, and those
+    that the spectrum has of mask (uint8), mean, drift, damping_ratio, ambient (k m 2), ambient_hz.
 
     Raises:
-        ValueError: For what could not be read again, or a place that cannot be written to.
+        ValueError: If `load_spectrum` would refuse the file, or the path cannot be written to.
     """
     tensors = {
         "coeffs": torch.view_as_real(spectrum.coeffs.to(torch.complex64)).contiguous(),
@@ -54,8 +55,8 @@ def save_spectrum(spectrum: SpectralVolume, path: str | Path) -> None:
         "grid": list(spectrum.grid),
         "reference_size": list(spectrum.reference_size),
     }
-    stored = {name: (WRITTEN_AS[t.dtype], list(t.shape)) for name, t in tensors.items()}
-    problem = _misfit(header, stored) or _nonsense(header, tensors)
+    stored = {name: (DTYPES[t.dtype], list(t.shape)) for name, t in tensors.items()}
+    problem = _inconsistency(header, stored) or _invalid_value(header, tensors)
     if problem:
         raise ValueError(f"Expected a motion that can be kept, got one where {problem}.")
     with written_whole(Path(path)) as temporary:
@@ -63,7 +64,7 @@ def save_spectrum(spectrum: SpectralVolume, path: str | Path) -> None:
 
 
 def load_spectrum(path: str | Path) -> SpectralVolume:
-    """Read a spectral volume, and refuse what is not one. Sizes are checked before anything is read.
+    """Read a spectral volume. Sizes are checked before any value is read.
 
     Raises:
         ValueError: If the file is missing, damaged, too large, of another version or kind, or not
@@ -72,7 +73,7 @@ def load_spectrum(path: str | Path) -> SpectralVolume:
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"Expected a spectrum file, found nothing at {str(path)!r}.")
-    if path.stat().st_size > MOST_GB * 1e9 or _header_bytes(path) > MOST_HEADER:
+    if path.stat().st_size > MAX_GB * 1e9 or _header_bytes(path) > MAX_HEADER:
         raise ValueError(
             f"{path.name!r} is not a readable safetensors file of a motion: it, or what it says of "
             "itself, is too long."
@@ -83,11 +84,11 @@ def load_spectrum(path: str | Path) -> SpectralVolume:
             slices = {name: file.get_slice(name) for name in file.keys() if name in TENSORS}
             stored = {name: (s.get_dtype(), s.get_shape()) for name, s in slices.items()}
             _check(path, header, stored)
-            # Copies: what is read is a window into the file, which someone may write to.
+            # Copies: the tensors are mapped from the file, which someone may write to.
             tensors = {name: file.get_tensor(name).clone() for name in slices}
     except (SafetensorError, OSError, RuntimeError) as error:
         raise ValueError(f"{path.name!r} is not a readable safetensors file: {error}.") from error
-    problem = _nonsense(header, tensors)
+    problem = _invalid_value(header, tensors)
     if problem:
         raise ValueError(f"{path.name!r} is damaged: {problem}. Save the spectrum again.")
     mask = tensors.get("mask")
@@ -111,14 +112,14 @@ def holds_spectrum(path: str | Path) -> bool:
         length = _header_bytes(Path(path))
         with open(path, "rb") as file:
             file.seek(8)
-            small = length <= MOST_HEADER and os.path.getsize(path) <= MOST_GB * 1e9
+            small = length <= MAX_HEADER and os.path.getsize(path) <= MAX_GB * 1e9
             return small and b'"%s"' % HEADER.encode() in file.read(length)
     except OSError:
         return False
 
 
 def fingerprint(path: Path) -> str:
-    """A hash that changes with what a file holds; of what is no spectrum, nothing is read."""
+    """A hash of a spectrum's bytes; a file that is no spectrum is not read."""
     if not holds_spectrum(path):
         return "no spectrum"
     digest = hashlib.sha256()
@@ -129,13 +130,13 @@ def fingerprint(path: Path) -> str:
 
 
 def _header_bytes(path) -> int:
-    """The length that a safetensors file says its header has."""
+    """The length of the header, as the safetensors file states it."""
     with open(path, "rb") as file:
         return int.from_bytes(file.read(8), "little")
 
 
 def _parsed(text):
-    """JSON that someone wrote; None for what is none, or is made to break whoever reads it."""
+    """JSON from elsewhere; None if it is not JSON, or nested too deeply for the parser."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -143,7 +144,7 @@ def _parsed(text):
 
 
 def _check(path, header, stored) -> None:
-    """Refuse by header and shapes alone."""
+    """Refuse a file by its header and shapes alone, before values are read."""
     if not isinstance(header, dict) or not {"coeffs", "frequencies_hz"} <= set(stored):
         raise ValueError(
             f"{path.name!r} is a safetensors file but holds no motion spectrum. Expected one "
@@ -151,16 +152,16 @@ def _check(path, header, stored) -> None:
         )
     if header.get("version") != FORMAT_VERSION:
         raise ValueError(
-            f"{path.name!r} has format version {_short(header.get('version'))}, this release reads version "
-            f"{FORMAT_VERSION}. Update Image Dynamics, or save the spectrum again."
+            f"{path.name!r} has format version {_short(header.get('version'))}, this release reads "
+            f"version {FORMAT_VERSION}. Update Image Dynamics, or save the spectrum again."
         )
-    problem = _misfit(header, stored)
+    problem = _inconsistency(header, stored)
     if problem:
         raise ValueError(f"{path.name!r} is damaged: {problem}. Save the spectrum again.")
 
 
-def _misfit(header, stored) -> str | None:
-    """What contradicts what in a header and the types and shapes of its tensors, or None."""
+def _inconsistency(header, stored) -> str | None:
+    """The first contradiction between the header and the types and shapes of tensors, or None."""
     kind, shape = stored["coeffs"]
     size, grid = header.get("reference_size"), header.get("grid")
     if kind != "F32" or len(shape) != 6:
@@ -175,13 +176,13 @@ def _misfit(header, stored) -> str | None:
     if not (
         isinstance(size, list)
         and len(size) == 2
-        and all(type(n) is int and 0 < n <= LARGEST_SIDE for n in size)
+        and all(type(n) is int and 0 < n <= MAX_SIDE for n in size)
     ):
         return f"its reference size is {_short(size)}"
     if ("ambient" in stored) != ("ambient_hz" in stored):
         return "of ambient and ambient_hz it has one without the other"
     bands = stored.get("ambient_hz", ("", [0]))[1][0:1]
-    fitting = {
+    expected = {
         "ambient": ("F32", [k, *bands, 2]),
         "ambient_hz": ("F32", bands),
         "coeffs": ("F32", shape),
@@ -192,11 +193,11 @@ def _misfit(header, stored) -> str | None:
         "mask": ("U8", [b, 1, *size]),
     }
     for name, (kind, shape) in stored.items():
-        if (kind, shape) != fitting[name]:
-            return f"{name} is {kind} with shape {shape}, not {fitting[name][1]}"
+        if (kind, shape) != expected[name]:
+            return f"{name} is {kind} with shape {shape}, not {expected[name][1]}"
     size_gb = 4 * sum(math.prod(shape) for _, shape in stored.values()) / 1e9
-    if size_gb > MOST_GB:
-        return f"it would take {size_gb:.0f} GB, and {MOST_GB} GB are allowed"
+    if size_gb > MAX_GB:
+        return f"it would take {size_gb:.0f} GB, and {MAX_GB} GB are allowed"
     return None
 
 
@@ -204,13 +205,13 @@ def _short(value) -> str:
     return repr(value)[:100]
 
 
-def _nonsense(header, tensors) -> str | None:
-    """What no motion can be in the values, or None."""
+def _invalid_value(header, tensors) -> str | None:
+    """The first value that no motion can have, or None."""
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not tensor.isfinite().all():
             return f"{name} holds values that are not finite"
     for name in {"coeffs", "mean", "drift"} & set(tensors):
-        if header["kind"] == "response" and tensors[name].abs().amax() > FARTHEST:
+        if header["kind"] == "response" and tensors[name].abs().amax() > MAX_DISPLACEMENT:
             return f"{name} reach {float(tensors[name].abs().amax()):.2g} px"
     damping = tensors.get("damping_ratio")
     if damping is not None and (damping < 0).any():
@@ -221,6 +222,6 @@ def _nonsense(header, tensors) -> str | None:
     steps = frequencies.diff(prepend=frequencies.new_zeros(1))
     if not (steps > 0).all():
         return "its frequencies do not rise from above zero"
-    if frequencies[-1] / steps.min() > MOST_CYCLES:
+    if frequencies[-1] / steps.min() > MAX_CYCLES:
         return f"its frequencies lie as close as {float(steps.min()):.2g} Hz"
     return None

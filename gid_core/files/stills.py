@@ -1,6 +1,6 @@
-"""Pictures on disk: stills and masks in, pictures out.
+"""Pictures on disk: stills and masks are read, pictures are written.
 
-Law: what is read is upright, grey, rgb or rgba, in [0, 1].
+Law: a still that was read is upright, rgb or rgba, in [0, 1].
 """
 
 import struct
@@ -15,7 +15,7 @@ from .whole import written_whole
 
 
 def read_still(path: str | Path) -> Float[Tensor, "c h w"]:
-    """Read a picture, upright as its EXIF says, as rgb or rgba.
+    """Read a picture as rgb or rgba, turned upright by its EXIF orientation.
 
     Raises:
         ValueError: If there is no such file, or it is not a picture.
@@ -28,7 +28,7 @@ def read_still(path: str | Path) -> Float[Tensor, "c h w"]:
     try:
         with Image.open(path) as picture:
             picture = ImageOps.exif_transpose(picture)
-            if picture.mode.startswith("I"):  # 16 bits a pixel, which PIL would clip to 8
+            if picture.mode.startswith("I"):  # 16 bits per channel, which PIL would clip to 8
                 deep = torch.from_numpy(np.array(picture).astype(np.float32))
                 return (deep / 65535).clamp(0, 1).expand(3, -1, -1)
             alpha = "A" in picture.getbands() or "transparency" in picture.info
@@ -41,17 +41,17 @@ def read_still(path: str | Path) -> Float[Tensor, "c h w"]:
 
 
 def read_mask(path: str | Path) -> Float[Tensor, "1 h w"]:
-    """Read a mask: white moves. A picture with transparency counts by its opacity times its grey."""
+    """Read a mask: white moves. Where the picture has alpha, the mask is grey times alpha."""
     pixels = read_still(path)
     grey = pixels[:3].mean(0, keepdim=True)
     return grey * pixels[3:] if len(pixels) == 4 else grey
 
 
 def write_picture(path: str | Path, picture: Float[Tensor, "c h w"]) -> None:
-    """Write a picture by the file name's ending, whole or not at all.
+    """Write a picture in the format of the file name's ending; the write is atomic.
 
     Raises:
-        ValueError: If the place cannot be written to.
+        ValueError: If the path cannot be written to.
     """
     from PIL import Image
 
@@ -60,7 +60,7 @@ def write_picture(path: str | Path, picture: Float[Tensor, "c h w"]) -> None:
 
 
 def to_bytes(frame: Float[Tensor, "c h w"]) -> np.ndarray:
-    """A frame as h w c bytes, grey as rgb."""
+    """A frame as bytes of shape h w c; grey becomes rgb."""
     scaled = (frame.clamp(0, 1) * 255).round().to(torch.uint8)
     if len(scaled) == 1:
         scaled = scaled.expand(3, -1, -1)

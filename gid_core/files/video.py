@@ -1,6 +1,6 @@
-"""Clips on disk: frames out, one in memory at a time.
+"""Clips on disk: frames are encoded as they come, one in memory at a time.
 
-Law: a clip is written beside its place and moved there whole; an interrupted encode leaves nothing.
+Law: a clip is written to a temporary file and then moved; an interrupted encode leaves nothing.
 
 Convention: frames are grey, rgb or rgba in [0, 1]; video is tagged bt709, limited range.
 """
@@ -20,9 +20,9 @@ from .stills import to_bytes
 from .whole import written_whole
 
 CONTAINERS = (".mp4", ".webm", ".webp", ".gif")
-# A loop's wrap is a keyframe after a predicted frame. Finer quantization of the keyframe than of what
-# is predicted leaves predicted frames nothing to add where the picture is still, so that still areas
-# are copies of the keyframe and the wrap shows no pulse there.
+# At the wrap of a loop a keyframe follows a predicted frame. The keyframe is quantized more finely
+# than predicted frames. So predicted frames have nothing to add where nothing moves: such areas are
+# copies of the keyframe, and the wrap shows no pulse there.
 X264 = {
     "preset": "veryfast",
     "crf": "17",
@@ -42,13 +42,13 @@ CODECS = {  # by ending: encoder, pixels without and with alpha, options of enco
 
 
 def write_clip(path: str | Path, frames: Iterable[Float[Tensor, "c h w"]], fps: float) -> None:
-    """Encode frames as they come, by the file name's ending.
+    """Encode frames as they come, in the format of the file name's ending.
 
-    mp4: H.264; webm: VP9, with transparency if the frames have it; webp, gif: endless animations,
-    in webp with transparency. Odd sizes grow by a repeated row or column in mp4 and webm.
+    mp4: H.264. webm: VP9, with alpha if the frames have it. webp and gif: animations that repeat
+    for ever, webp with alpha. In mp4 and webm an odd size grows by a repeated row or column.
 
     Raises:
-        ValueError: If the ending is unknown, or the place cannot be written to.
+        ValueError: If the ending is unknown, or the path cannot be written to.
     """
     path = Path(path)
     check_clip_path(path)
@@ -63,11 +63,11 @@ def save_clip(
     tags: dict[str, str] | None = None,
     crf: float | None = None,
 ) -> None:
-    """Encode into a path, which gets the whole clip or nothing, or into an open file.
+    """Encode into a path, which gets the complete clip or nothing, or into an open file.
 
     Args:
         tags: Metadata of the container (mp4, webm).
-        crf: Quality of H.264 and VP9, smaller is better; None for ours.
+        crf: Quality of H.264 and VP9, smaller is better; None for the default.
     """
     encode = _encode_gif if suffix == ".gif" else _encode_video
     frames = iter(frames)
@@ -94,12 +94,16 @@ def save_clip(
 
 
 def as_tag(value) -> str:
-    """Metadata as text, as hosts read it back."""
+    """Metadata as text: JSON, unless it is text already."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
 def check_clip_path(path: Path) -> None:
-    """Refuse an ending no encoder is known for, before anything is computed."""
+    """Refuse an unknown ending, before anything is computed.
+
+    Raises:
+        ValueError: If no encoder is known for the ending.
+    """
     if path.suffix.lower() not in CONTAINERS:
         raise ValueError(
             f"Expected a file name ending in {', '.join(CONTAINERS)}, got {path.name!r}."
@@ -107,7 +111,7 @@ def check_clip_path(path: Path) -> None:
 
 
 def as_picture(frame: Float[Tensor, "c h w"], pix_fmt: str, even: int = 2):
-    """A frame for an encoder: sizes a multiple of `even`, bt709, limited range."""
+    """A frame for an encoder: sides are multiples of `even`; bt709, limited range."""
     import av
     from av.video.reformatter import ColorRange, Colorspace
 
@@ -116,7 +120,7 @@ def as_picture(frame: Float[Tensor, "c h w"], pix_fmt: str, even: int = 2):
     alpha = "a" in pix_fmt and pixels.shape[2] == 4
     source = np.ascontiguousarray(pixels if alpha else pixels[..., :3])
     picture = av.VideoFrame.from_ndarray(source, "rgba" if alpha else "rgb24")
-    if pix_fmt == "bgra":  # webp, which converts by itself
+    if pix_fmt == "bgra":  # webp: its encoder converts the colours
         return picture.reformat(format=pix_fmt)
     return picture.reformat(
         format=pix_fmt,
@@ -127,11 +131,11 @@ def as_picture(frame: Float[Tensor, "c h w"], pix_fmt: str, even: int = 2):
 
 
 def _encode_video(file, frames, fps, suffix, tags, crf):
-    """Everything but gif: one stream, frames as they come."""
+    """Encode mp4, webm or webp: one stream, frames as they come."""
     import av
 
     codec, pix_fmts, options, muxing = CODECS[suffix]
-    if suffix == ".mp4" and isinstance(file, str):  # it moves the index to the front by file name
+    if suffix == ".mp4" and isinstance(file, str):  # faststart reopens the file by name
         muxing = {"movflags": muxing["movflags"] + "+faststart"}
     with av.open(file, "w", format=suffix[1:], options=muxing) as container:
         container.metadata.update(tags)

@@ -1,7 +1,8 @@
-"""Weights on disk: safetensors, with the configuration of the networks in the header. No code is read.
+"""Weights on disk: safetensors, with the configuration of the networks in the header.
 
-Law: load(save(model)) = model, to half precision for what is large. A file is believed in nothing: its
-configuration, names and sizes are checked before values are read, and values before they are used.
+Law: load(save(model)) = model; tensors of two or more axes to half precision. A file is not
+trusted: its configuration, names and sizes are checked before values are read, and values before
+they are used. No code is read from it.
 """
 
 import json
@@ -18,17 +19,20 @@ from torch import nn
 from .whole import written_whole
 
 VERSION = 1
-LARGEST = 2**31  # bytes of a file
-WIDEST = 4096  # channels of a layer
-MOST_HEADER = 2**22  # bytes
+MAX_FILE = 2**31  # bytes
+MAX_CHANNELS = 4096  # of a layer
+MAX_HEADER = 2**22  # bytes
 
 
 def save_weights(model: nn.Module, kind: str, path: str | Path, notes: dict | None = None) -> None:
-    """Write the weights of a model that has a `config`, half precision for what is large.
+    """Write the weights of a model that has a `config`, large tensors in half precision.
 
     Args:
         kind: What the networks are for, in words; `load_weights` asks for the same.
-        notes: What to know about them: data, steps, measures.
+        notes: Provenance: data, steps, measures.
+
+    Raises:
+        ValueError: If the path cannot be written to.
     """
     tensors = {}
     for name, tensor in model.state_dict().items():
@@ -48,42 +52,43 @@ def load_weights(
     positive: tuple[str, ...] = (),
     rising: tuple[str, ...] = (),
 ) -> nn.Module:
-    """Read weights, and refuse what are none. Sizes are checked before anything is read.
+    """Read weights. Sizes are checked before any value is read.
 
     Args:
         config: The dataclass of the networks' configuration.
-        sensible: Whether a configuration of the right types contradicts itself nowhere.
+        sensible: Whether the values of a configuration are consistent with each other.
         build: Makes the networks of a configuration.
-        positive, rising: Names of tensors that are above zero, and rise from there.
+        positive, rising: Names of tensors whose values are above zero, or above zero and rising.
 
     Raises:
-        ValueError: If the file is missing, damaged, something else, of another version, or not finite.
+        ValueError: If the file is missing, damaged, something else, of another version, or holds
+            values that are not finite.
     """
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"Expected a file of weights, found nothing at {str(path)!r}.")
-    if path.stat().st_size > LARGEST:
+    if path.stat().st_size > MAX_FILE:
         raise ValueError(f"{path.name!r} is too large for weights of a {kind}.")
     try:
         with safe_open(path, "pt") as file:
             header = _header(path, kind, (file.metadata() or {}).get(_key(kind)))
-            given = _built(config, header.get("config"), path.name)
-            if not sensible(given):
+            settings = _built(config, header.get("config"), path.name)
+            if not sensible(settings):
                 raise ValueError(f"{path.name!r} is damaged: its configuration contradicts itself.")
             with torch.device("meta"):
-                model = build(given)
-            wanted = {n: list(t.shape) for n, t in model.state_dict().items()}
+                model = build(settings)
+            expected = {n: list(t.shape) for n, t in model.state_dict().items()}
             stored = {n: file.get_slice(n).get_shape() for n in file.keys()}
-            if stored != wanted:
-                odd = sorted(n for n in {*stored, *wanted} if stored.get(n) != wanted.get(n))
-                if set(stored) != set(wanted):
+            if stored != expected:
+                odd = sorted(n for n in {*stored, *expected} if stored.get(n) != expected.get(n))
+                if set(stored) != set(expected):
                     raise ValueError(
-                        f"{path.name!r} is of another release: only one of the two knows of {odd[0]}. Update "
-                        "Image Dynamics, or train again."
+                        f"{path.name!r} is of another release: only one of the two knows of "
+                        f"{odd[0]}. Update Image Dynamics, or train again."
                     )
                 raise ValueError(
                     f"{path.name!r} is damaged: {odd[0]} has shape {stored.get(odd[0])}, expected "
-                    f"{wanted.get(odd[0])}. Get the file again."
+                    f"{expected.get(odd[0])}. Get the file again."
                 )
             tensors = {n: file.get_tensor(n).float() for n in stored}
     except (SafetensorError, OSError, RuntimeError) as error:
@@ -102,7 +107,7 @@ def holds_weights(path: str | Path, kind: str) -> bool:
     try:
         with open(path, "rb") as file:
             length = int.from_bytes(file.read(8), "little")
-            return length <= MOST_HEADER and b'"%s"' % _key(kind).encode() in file.read(length)
+            return length <= MAX_HEADER and b'"%s"' % _key(kind).encode() in file.read(length)
     except OSError:
         return False
 
@@ -123,14 +128,14 @@ def _header(path, kind, text) -> dict:
         )
     if header.get("version") != VERSION:
         raise ValueError(
-            f"{path.name!r} has format version {str(header.get('version'))[:20]}, this release reads "
-            f"version {VERSION}. Update Image Dynamics, or train again."
+            f"{path.name!r} has format version {str(header.get('version'))[:20]}, this release "
+            f"reads version {VERSION}. Update Image Dynamics, or train again."
         )
     return header
 
 
 def _built(kind, values, name):
-    """A dataclass of plain values from what a file says, every field of the type of its default."""
+    """A dataclass from the values in a file; every value must have the type of its default."""
     if not isinstance(values, dict) or set(values) != {f.name for f in fields(kind)}:
         raise ValueError(f"{name!r} is damaged: its configuration is not one of a {kind.__name__}.")
     given = {}
@@ -141,13 +146,15 @@ def _built(kind, values, name):
             continue
         if isinstance(default, tuple) and isinstance(value, list):
             value = tuple(value)
-            fits = 0 < len(value) <= 8 and all(type(v) is int and 0 < v <= WIDEST for v in value)
+            fits = 0 < len(value) <= 8 and all(
+                type(v) is int and 0 < v <= MAX_CHANNELS for v in value
+            )
         elif isinstance(default, str):
             fits = isinstance(value, str)
         elif isinstance(default, float):
             fits = type(value) in (int, float) and 0 < value < 1e4
         else:
-            fits = type(value) is int and 0 <= value <= WIDEST
+            fits = type(value) is int and 0 <= value <= MAX_CHANNELS
         if not fits:
             raise ValueError(f"{name!r} is damaged: its {known.name} is {str(value)[:40]}.")
         given[known.name] = value

@@ -1,7 +1,7 @@
-"""Writing a file whole or not at all, and keeping names inside a folder.
+"""Atomic writes, and file names that stay inside a folder.
 
-Law: a file is written beside its place and moved there when it is complete; an error leaves nothing
-behind, and what was there before stays.
+Law: a file is written under a temporary name in the same folder, and moved to its name when it is
+complete. An error leaves no temporary file, and the file that was there before stays.
 """
 
 import errno
@@ -12,8 +12,8 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-LONGEST_NAME = 200  # bytes, which leaves room for a number and an ending
-RESERVED = {
+MAX_NAME = 200  # bytes; leaves room for a number and an ending
+RESERVED = {  # device names of Windows
     "CON",
     "PRN",
     "AUX",
@@ -24,7 +24,7 @@ RESERVED = {
 
 @contextmanager
 def written_whole(path: Path, suffix: str = ""):
-    """Yield a temporary path in the same folder; move it to `path` if all went well, else remove it.
+    """Yield a temporary path in the same folder. Move it to `path` after success, else remove it.
 
     Raises:
         ValueError: If the folder is missing or cannot be written to, or the disk is full.
@@ -49,17 +49,16 @@ def written_whole(path: Path, suffix: str = ""):
             f"Could not write {str(path)!r}: {why}. Nothing was left behind."
         ) from error
     finally:
-        with suppress(
-            OSError
-        ):  # a failed encoder may still hold it open; the first error is the one
+        # A failed encoder may still have it open. That error would hide the first one.
+        with suppress(OSError):
             Path(name).unlink(missing_ok=True)
 
 
 def check_folder(path: Path) -> None:
-    """Refuse a path whose folder is missing, or which is a folder.
+    """Refuse an output path whose folder is missing, or which is a folder itself.
 
     Raises:
-        ValueError: With the reason.
+        ValueError: In both cases.
     """
     if not path.parent.is_dir():
         raise ValueError(
@@ -77,10 +76,10 @@ def _umask():
 
 
 def confined(folder: str | Path, name: str) -> Path:
-    """The place inside a folder that has a name which somebody typed, or sent.
+    """The path inside a folder for a name that a user typed, or a page sent.
 
-    Names are what every system can have: with / or \\ between folders, nothing hidden, nothing that
-    climbs out by itself or by a link.
+    Names must be valid on every system, with / or \\ between folders. No part may be hidden, and
+    neither .. nor a link may lead out of the folder.
 
     Raises:
         ValueError: For any other name.
@@ -95,7 +94,7 @@ def confined(folder: str | Path, name: str) -> Path:
         why = "a part of it is empty, or begins or ends with a dot or a space"
     elif any(part.split(".")[0].upper() in RESERVED for part in parts):
         why = "Windows has given it another meaning"
-    elif any(len(part.encode()) > LONGEST_NAME for part in parts):
+    elif any(len(part.encode()) > MAX_NAME for part in parts):
         why = "it is too long"
     elif not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
         why = "a link leads out of the folder"

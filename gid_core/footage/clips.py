@@ -1,10 +1,11 @@
-"""Clips in: upright, at one frame rate, one frame in memory at a time.
+"""Clips are read upright, at one frame rate, one frame in memory at a time.
 
-Law: a clip of constant rate comes out frame by frame as it is; any other gives at every tick the
-frame that is nearest in time. What breaks off is read as far as it goes, and that is said.
+Law: a clip of constant rate gives each of its frames once. Any other clip gives, at every tick of
+the rate, the frame that is nearest in time. A clip that breaks off is read up to there, with a
+note.
 
-Convention: frames are rgb in [0, 1]; size is (height, width) as shown, after turning the picture
-upright and making its pixels square.
+Convention: frames are rgb in [0, 1]. Sizes are (height, width) as shown, after the picture was
+turned upright and its pixels were made square.
 """
 
 from collections.abc import Iterator
@@ -20,15 +21,14 @@ import torch
 from ..shapes import Float, Tensor
 from ..still.grid import grid_size
 
-CLIP_SUFFIXES = (
-    ".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".gif", ".webp", ".mpg", ".mpeg", ".ts", ".wmv",
-    ".3gp", ".ogv", ".flv", ".mxf",
-)  # fmt: skip
-MOST_PIXELS = 2**26  # of a frame: 8K video has half as many
-MOST_FRAMES = 20_000
-LONGEST_PAUSE_S = 10.0  # between two frames; beyond it time stamps are broken
-RATES = (0.1, 1000.0)  # frames per second that can be meant
-PROBED = 120  # frames whose time stamps tell a rate that no header tells
+CLIP_SUFFIXES = tuple(
+    ".mp4 .m4v .mov .webm .mkv .avi .gif .webp .mpg .mpeg .ts .wmv .3gp .ogv .flv .mxf".split()
+)
+MAX_PIXELS = 2**26  # of a frame: 8K video has half as many
+MAX_FRAMES = 20_000
+MAX_PAUSE_S = 10.0  # between two frames; longer ones mean that time stamps are broken
+RATES = (0.1, 1000.0)  # plausible frames per second
+PROBED = 120  # frames whose time stamps give the rate where no header states one
 # Containers of pictures and sound that refer to no other file or address.
 FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,gif,ogg,mpegts,mpeg,mpegvideo,flv,asf,m4v,h264,hevc,"
@@ -41,8 +41,8 @@ HDR = {16: "PQ", 18: "HLG"}
 class Clip:
     """A clip that can be read any number of times.
 
-    size: (height, width) at full size; frame_size: of the frames it gives.
-    notes: what to know about it; some of it is known only when the frames have been read.
+    size: (height, width) of the file; frame_size: of the frames that `frames` gives.
+    notes: what a user should know; some notes are added only while frames are read.
     """
 
     source: Path | IOBase
@@ -55,10 +55,10 @@ class Clip:
 
     @property
     def frames(self) -> Iterator[Float[Tensor, "3 h w"]]:
-        """All frames from the start, decoded as they are asked for."""
+        """All frames from the start, decoded when they are asked for."""
         from av.video.reformatter import VideoReformatter
 
-        scaler = VideoReformatter()  # one for all: its tables cost more than a frame
+        scaler = VideoReformatter()  # one for all frames: its tables cost more than a frame
         return (_pixels(picture, self.frame_size, scaler) for picture in self._ticks())
 
     def still(self, number: int = 0) -> Float[Tensor, "3 h w"]:
@@ -76,38 +76,39 @@ class Clip:
 
     def _ticks(self):
         """At every tick of the frame rate the picture that is nearest in time."""
-        told: list[str] = []
+        notes: list[str] = []
         given = repeated = dropped = 0
-        held, at, origin = None, 0.0, None
-        with _opened(self.source, told) as (*_, pictures):
+        last, last_s, origin = None, 0.0, None
+        with _opened(self.source, notes) as (*_, pictures):
             for time, picture in pictures:
                 origin = time + self.start_s if origin is None else origin
-                if held is not None and time - at > LONGEST_PAUSE_S:
-                    told.append(f"Its time stamps jump by {time - at:.4g} s: read up to there.")
+                if last is not None and time - last_s > MAX_PAUSE_S:
+                    jump_s = time - last_s
+                    notes.append(f"Its time stamps jump by {jump_s:.4g} s: read up to there.")
                     break
-                if held is not None:
-                    shown = 0
-                    while given / self.fps < (at + time) / 2 - origin and given < self.most_frames:
-                        yield held
+                if last is not None:
+                    shown, until = 0, (last_s + time) / 2 - origin
+                    while given / self.fps < until and given < self.most_frames:
+                        yield last
                         given, shown = given + 1, shown + 1
                     repeated += max(0, shown - 1)
-                    dropped += shown == 0 and at >= origin
-                held, at = picture, time
+                    dropped += shown == 0 and last_s >= origin
+                last, last_s = picture, time
                 if given == self.most_frames:
-                    told.append(f"Only its first {given} frames were read.")
-                    held = None
+                    notes.append(f"Only its first {given} frames were read.")
+                    last = None
                     break
-            while held is not None and (given - 0.5) / self.fps < at - origin:
+            while last is not None and (given - 0.5) / self.fps < last_s - origin:
                 if given == self.most_frames:
                     break
-                yield held
+                yield last
                 given += 1
         if repeated + dropped > max(1, 0.01 * given):
-            told.append(
+            notes.append(
                 f"Resampled to {self.fps:.6g} fps by its time stamps: {repeated} frames repeated, "
                 f"{dropped} left out."
             )
-        self.notes.extend(note for note in told if note not in self.notes)
+        self.notes.extend(note for note in notes if note not in self.notes)
 
 
 def read_clip(
@@ -115,17 +116,18 @@ def read_clip(
     longest_side: int | None = None,
     fps: float | None = None,
     start_s: float = 0.0,
-    most_frames: int = MOST_FRAMES,
+    most_frames: int = MAX_FRAMES,
 ) -> Clip:
-    """Open a clip: video of any kind, an animated gif or webp.
+    """Open a clip: a video of any format, an animated gif or webp.
 
     Args:
-        longest_side: What frames are scaled down to while they are decoded.
-        fps: Frame rate to resample to; by default the clip's own, on average.
-        start_s: Where to begin.
+        longest_side: Longer side in px that frames are scaled down to while they are decoded.
+        fps: Frame rate to resample to; by default the clip's own average.
+        start_s: Where to begin, in seconds.
+        most_frames: How many frames are read at most.
 
     Raises:
-        ValueError: If it is no clip, has no picture, is absurdly large, or tells no frame rate.
+        ValueError: If it is no clip, has no picture, is too large, or has no plausible frame rate.
     """
     source = Path(source) if isinstance(source, str | Path) else source
     name = _name(source)
@@ -155,16 +157,16 @@ def read_clip(
 
 
 @contextmanager
-def _opened(source, told):
-    """(rate or None, width of a pixel over its height, iterator over (seconds, picture)) of a clip.
+def _opened(source, notes):
+    """(rate or None, pixel aspect ratio, iterator over (seconds, picture)) of a clip.
 
-    What happens on the way is told.
+    Notes on what happens while it is read are added to `notes`.
     """
     from av.error import FFmpegError
 
     name = _name(source)
     try:
-        with _webp(source, told) if _is_webp(source) else _video(source, told) as opened:
+        with _webp(source, notes) if _is_webp(source) else _video(source, notes) as opened:
             yield opened
     except FFmpegError as error:
         raise ValueError(
@@ -174,7 +176,7 @@ def _opened(source, told):
 
 
 @contextmanager
-def _video(source, told):
+def _video(source, notes):
     import av
 
     if not isinstance(source, Path):
@@ -182,23 +184,23 @@ def _video(source, told):
     file = str(source.resolve()) if isinstance(source, Path) else source
     options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
     with av.open(file, options=options) as container:
-        # A cover of a record is a picture, too.
+        # The cover picture of a record is a video stream, too.
         streams = [s for s in container.streams.video if "attached_pic" not in str(s.disposition)]
         if not streams:
             has = "sound but no picture" if container.streams.audio else "no picture"
             raise ValueError(f"{_name(source)!r} has {has}. Expected a video.")
         context = streams[0].codec_context
         _check_size(source, context.height, context.width)
-        context.options = {"max_pixels": str(MOST_PIXELS)}
+        context.options = {"max_pixels": str(MAX_PIXELS)}
         streams[0].thread_type = "AUTO"
         rate = float(streams[0].average_rate or 0)
         rate = rate if RATES[0] <= rate <= 240 else None
         aspect = float(streams[0].sample_aspect_ratio or 1)
-        yield rate, aspect, _decoded(container, streams[0], told)
+        yield rate, aspect, _decoded(container, streams[0], notes)
 
 
-def _decoded(container, stream, told):
-    """(seconds, frame), until the end or where the file breaks off."""
+def _decoded(container, stream, notes):
+    """(seconds, frame) of every frame, up to the end or to where the file breaks off."""
     from av.error import FFmpegError
 
     count, damaged, time = 0, 0, None
@@ -215,24 +217,22 @@ def _decoded(container, stream, told):
     except FFmpegError as error:
         if count == 0:
             raise
-        told.append(f"It breaks off after {count} frames: read up to there ({error.strerror}).")
+        notes.append(f"It breaks off after {count} frames: read up to there ({error.strerror}).")
         return
     if damaged:
-        told.append(f"{damaged} damaged frames were left out.")
+        notes.append(f"{damaged} damaged frames were left out.")
     if stream.frames - count - damaged > max(2, 0.02 * stream.frames):
-        told.append(f"It breaks off: read {count} of {stream.frames} frames.")
+        notes.append(f"It breaks off: read {count} of {stream.frames} frames.")
     elif not stream.frames and container.duration and not container.streams.audio and count:
-        seconds, reached = (
-            container.duration / 1e6,
-            time - (stream.start_time or 0) * stream.time_base,
-        )
+        seconds = container.duration / 1e6
+        reached = time - (stream.start_time or 0) * stream.time_base
         if seconds - reached > max(3 * step, 0.02 * seconds):
-            told.append(f"It breaks off: read {float(reached):.2f} of {seconds:.2f} s.")
+            notes.append(f"It breaks off: read {float(reached):.2f} of {seconds:.2f} s.")
 
 
 @contextmanager
-def _webp(source, told):
-    """Animated webp, which ffmpeg's decoder does not know."""
+def _webp(source, notes):
+    """An animated webp, which ffmpeg cannot decode."""
     from PIL import Image, UnidentifiedImageError
 
     if not isinstance(source, Path):
@@ -240,12 +240,12 @@ def _webp(source, told):
     try:
         with Image.open(source) as image:
             _check_size(source, *image.size[::-1])
-            yield None, 1.0, _webp_pictures(image, told)
+            yield None, 1.0, _webp_pictures(image, notes)
     except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
         raise ValueError(f"{_name(source)!r} is not a webp that can be read: {error}.") from error
 
 
-def _webp_pictures(image, told):
+def _webp_pictures(image, notes):
     import av
 
     time = 0.0
@@ -254,7 +254,7 @@ def _webp_pictures(image, told):
             image.seek(number)
             pixels = image.convert("RGB")
         except (OSError, EOFError, SyntaxError) as error:
-            told.append(f"It breaks off after {number} frames: read up to there ({error}).")
+            notes.append(f"It breaks off after {number} frames: read up to there ({error}).")
             return
         yield time, av.VideoFrame.from_image(pixels)
         time += max(1, image.info.get("duration", 100)) / 1000
@@ -271,15 +271,15 @@ def _is_webp(source):
 
 
 def _check_size(source, height, width):
-    if height * width > MOST_PIXELS:
+    if height * width > MAX_PIXELS:
         raise ValueError(
-            f"{_name(source)!r} says it is {width}x{height}, more than the {MOST_PIXELS // 10**6} "
+            f"{_name(source)!r} says it is {width}x{height}, more than the {MAX_PIXELS // 10**6} "
             "million pixels of any video. Scale it down first."
         )
 
 
 def _pixels(frame, size, scaler=None) -> Float[Tensor, "3 h w"]:
-    """A frame upright at a size, as deep as it came."""
+    """A frame upright at a size, with all its bits."""
     turned, left, up = _turn(frame)
     height, width = reversed(size) if turned else size
     deep = max(component.bits for component in frame.format.components) > 8
@@ -296,7 +296,7 @@ def _pixels(frame, size, scaler=None) -> Float[Tensor, "3 h w"]:
 
 
 def _turn(frame):
-    """Whether rows become columns, and then left and right, and top and bottom, change places."""
+    """Three booleans: transpose first, then flip left-right, then flip top-bottom."""
     matrix = frame.side_data.get("DISPLAYMATRIX")
     if matrix is None:
         return False, False, False
@@ -306,7 +306,7 @@ def _turn(frame):
 
 
 def _shown_size(frame, aspect):
-    """(height, width) upright, of square pixels."""
+    """(height, width) upright, with square pixels."""
     height, width = frame.height, frame.width
     if 0.1 < aspect < 10:
         width = max(1, round(width * aspect))

@@ -38,7 +38,8 @@ def extract(*options, clip="clip.mp4", out="m.safetensors"):
 
 
 def render(out, *options):
-    return main(["render", "s.png", "-o", out, "--spectrum", "m.safetensors", "--frames", str(T), "--fps", "10", "--quiet", *options])  # fmt: skip
+    command = ["render", "s.png", "-o", out, "--spectrum", "m.safetensors"]
+    return main([*command, "--frames", str(T), "--fps", "10", "--quiet", *options])
 
 
 def frames_of(name):

@@ -117,11 +117,19 @@ def test_options_reach_the_method(folder):
 
 
 @pytest.mark.parametrize(
-    "option", [["--seed", "1"], ["--sway-hz", "2"], ["--damping", "0.5"], ["--wind-direction", "90"],
-               ["--wind-speed", "2"], ["--gust-length", "2"], ["--anchor-rule", "none"],
-               ["--anchor", "anchor.png"]],
+    "option",
+    [
+        ["--seed", "1"],
+        ["--sway-hz", "2"],
+        ["--damping", "0.5"],
+        ["--wind-direction", "90"],
+        ["--wind-speed", "2"],
+        ["--gust-length", "2"],
+        ["--anchor-rule", "none"],
+        ["--anchor", "anchor.png"],
+    ],
     ids=lambda option: option[0],
-)  # fmt: skip
+)
 def test_every_option_of_the_model_changes_the_motion(folder, option):
     anchor = Image.new("L", (24, 16), 0)
     anchor.paste(255, (0, 0, 24, 6))
@@ -197,14 +205,19 @@ def test_an_unknown_ending_is_refused_before_anything_is_read(folder, capsys):
 
 @pytest.mark.parametrize(
     "arguments, sentence",
-    [(["animate", "nowhere.png", "-o", "a.mp4"], "no file at 'nowhere.png'"),
-     (["animate", "still.png", "--mask", "no.png", "-o", "a.mp4"], "no file at 'no.png'"),
-     (["animate", "still.png", "-o", "no/a.mp4"], "existing folder to write to, got 'no'"),
-     (["animate", "still.png", "-o", "a.mp4", "--save-spectrum", "no/s.safetensors"], "got 'no'"),
-     (["render", "still.png", "--spectrum", "no", "-o", "a.mp4"], "found nothing at 'no'"),
-     (["animate", "still.png", "-o", "a.mp4", "--bands", "4"], "4.00 Hz; 8 frames per second"),
-     (["animate", "still.png", "-o", "a.mp4", "--speed", "9", "--bands", "1"], r"frames|Hz")],
-)  # fmt: skip
+    [
+        (["animate", "nowhere.png", "-o", "a.mp4"], "no file at 'nowhere.png'"),
+        (["animate", "still.png", "--mask", "no.png", "-o", "a.mp4"], "no file at 'no.png'"),
+        (["animate", "still.png", "-o", "no/a.mp4"], "existing folder to write to, got 'no'"),
+        (
+            ["animate", "still.png", "-o", "a.mp4", "--save-spectrum", "no/s.safetensors"],
+            "got 'no'",
+        ),
+        (["render", "still.png", "--spectrum", "no", "-o", "a.mp4"], "found nothing at 'no'"),
+        (["animate", "still.png", "-o", "a.mp4", "--bands", "4"], "4.00 Hz; 8 frames per second"),
+        (["animate", "still.png", "-o", "a.mp4", "--speed", "9", "--bands", "1"], r"frames|Hz"),
+    ],
+)
 def test_what_cannot_be_done_is_said_in_a_sentence(folder, capsys, arguments, sentence):
     if "--speed" in arguments:
         arguments = [*arguments, "--duration", "1"]
@@ -223,9 +236,11 @@ def test_a_damaged_spectrum_or_still_is_refused(folder, capsys, content):
 
 @pytest.mark.parametrize(
     "writer, options, name",
-    [("files.video.to_bytes", [], "a.mp4"),
-     ("files.spectra.save_file", ["--save-spectrum", "s.safetensors"], "s.safetensors")],
-)  # fmt: skip
+    [
+        ("files.video.to_bytes", [], "a.mp4"),
+        ("files.spectra.save_file", ["--save-spectrum", "s.safetensors"], "s.safetensors"),
+    ],
+)
 def test_a_full_disk_is_said_in_a_sentence(folder, capsys, monkeypatch, writer, options, name):
     def full(*args):
         raise OSError(28, "No space left on device")
@@ -236,11 +251,25 @@ def test_a_full_disk_is_said_in_a_sentence(folder, capsys, monkeypatch, writer, 
 
 @pytest.mark.parametrize(
     "option, value",
-    [("--frames", "0"), ("--frames", "1.5"), ("--fps", "0"), ("--fps", "nan"), ("--fps", "fast"),
-     ("--amplitude", "-1"), ("--amplitude", "21"), ("--speed", "0"), ("--seed", "-1"),
-     ("--bands", "0"), ("--sway-hz", "inf"), ("--damping", "0"), ("--pose", "lotus"),
-     ("--anchor-rule", "rope"), ("--sampler", "magic"), ("--steps", "0")],
-)  # fmt: skip
+    [
+        ("--frames", "0"),
+        ("--frames", "1.5"),
+        ("--fps", "0"),
+        ("--fps", "nan"),
+        ("--fps", "fast"),
+        ("--amplitude", "-1"),
+        ("--amplitude", "21"),
+        ("--speed", "0"),
+        ("--seed", "-1"),
+        ("--bands", "0"),
+        ("--sway-hz", "inf"),
+        ("--damping", "0"),
+        ("--pose", "lotus"),
+        ("--anchor-rule", "rope"),
+        ("--sampler", "magic"),
+        ("--steps", "0"),
+    ],
+)
 def test_values_out_of_range_are_refused_by_name(folder, capsys, option, value):
     with pytest.raises(SystemExit) as stopped:
         animate("-o", "a.mp4", option, value)
@@ -249,7 +278,10 @@ def test_values_out_of_range_are_refused_by_name(folder, capsys, option, value):
     assert f"argument {option}: " in said and value in said and files() == []
 
 
-@pytest.mark.parametrize("arguments", [[], ["dance"], ["animate"], ["animate", "still.png"], ["render", "still.png", "-o", "a.mp4"]])  # fmt: skip
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["dance"], ["animate"], ["animate", "still.png"], ["render", "still.png", "-o", "a.mp4"]],
+)
 def test_incomplete_commands_show_their_usage(folder, capsys, arguments):
     with pytest.raises(SystemExit) as stopped:
         main(arguments)
@@ -322,7 +354,8 @@ def test_help_is_as_committed(capsys, monkeypatch, command):
 
 def test_a_renderer_is_trained_and_renders(folder, capsys):
     pytest.importorskip("accelerate", reason="training needs accelerate: image-dynamics[train]")
-    run = ["train", "renderer", "--preset", "tiny", "-o", "r", "--steps", "2", "--batch", "2", "--scenes", "1", "--rate", "1e-2", "--quiet"]  # fmt: skip
+    run = ["train", "renderer", "--preset", "tiny", "-o", "r", "--rate", "1e-2"]
+    run += ["--steps", "2", "--batch", "2", "--scenes", "1", "--quiet"]
     assert main([*run, "--cache", "kept"]) == 0
     assert len(list(Path("kept").iterdir())) == 1
     clips = {}

@@ -85,15 +85,34 @@ def test_names_inside_the_folder_are_taken(tmp_path, name):
 
 
 ODD = {
-    "absolute": "/etc/passwd", "of another drive": r"C:\oak", "of a share": r"\\host\oak",
-    "a stream": "oak:hidden", "climbing": "../oak", "climbing later": "a/../../oak",
-    "climbing the other way": r"a\..\..\oak", "the folder itself": ".", "nothing": "",
-    "a folder": "oak/", "an empty part": "a//oak", "hidden": ".oak", "hidden folder": ".git/oak",
-    "of dots": "...", "ending in a dot": "oak.", "ending in a space": "oak ", "a space": "a/ /oak",
-    "two lines": "oak\nfir", "NUL": "oak\0.txt", "invisible": "o\u202eak", "a question": "oak?",
-    "a pattern": "oak*", "markup": "<oak>", "a device": "nul", "a device with an ending": "a/COM1.txt",
-    "long": "n" * 201, "long in bytes": "樹" * 70,
-}  # fmt: skip
+    "absolute": "/etc/passwd",
+    "of another drive": r"C:\oak",
+    "of a share": r"\\host\oak",
+    "a stream": "oak:hidden",
+    "climbing": "../oak",
+    "climbing later": "a/../../oak",
+    "climbing the other way": r"a\..\..\oak",
+    "the folder itself": ".",
+    "nothing": "",
+    "a folder": "oak/",
+    "an empty part": "a//oak",
+    "hidden": ".oak",
+    "hidden folder": ".git/oak",
+    "of dots": "...",
+    "ending in a dot": "oak.",
+    "ending in a space": "oak ",
+    "a space": "a/ /oak",
+    "two lines": "oak\nfir",
+    "NUL": "oak\0.txt",
+    "invisible": "o\u202eak",
+    "a question": "oak?",
+    "a pattern": "oak*",
+    "markup": "<oak>",
+    "a device": "nul",
+    "a device with an ending": "a/COM1.txt",
+    "long": "n" * 201,
+    "long in bytes": "樹" * 70,
+}
 
 
 @pytest.mark.parametrize("name", ODD.values(), ids=ODD)

@@ -53,7 +53,9 @@ def test_loading_what_was_saved_returns_it(spectrum, tmp_path):
 
 def test_modes_and_bare_spectra_are_kept_too(spectrum, tmp_path):
     damping = torch.tensor([0.1, 0.2, 0.3])
-    modes = SpectralVolume(spectrum.coeffs, spectrum.frequencies_hz, (10, 14), damping_ratio=damping, kind="modes")  # fmt: skip
+    modes = SpectralVolume(
+        spectrum.coeffs, spectrum.frequencies_hz, (10, 14), damping_ratio=damping, kind="modes"
+    )
     save_spectrum(modes, tmp_path / "a.safetensors")
     read = load_spectrum(str(tmp_path / "a.safetensors"))
     assert read.kind == "modes" and torch.equal(read.damping_ratio, damping)
@@ -110,7 +112,8 @@ def test_a_file_has_the_documented_header_and_tensors(spectrum, tmp_path):
     save_spectrum(spectrum, tmp_path / "a.safetensors")
     with safe_open(tmp_path / "a.safetensors", "pt") as file:
         header = json.loads(file.metadata()["image_dynamics"])
-        shapes = {name: (str(file.get_tensor(name).dtype), tuple(file.get_tensor(name).shape)) for name in file.keys()}  # fmt: skip
+        tensors = {name: file.get_tensor(name) for name in file.keys()}
+    shapes = {name: (str(tensor.dtype), tuple(tensor.shape)) for name, tensor in tensors.items()}
     assert header == {"version": 1, "kind": "response", "grid": [5, 7], "reference_size": [10, 14]}
     assert shapes == {
         "coeffs": ("torch.float32", (2, 3, 2, 5, 7, 2)),
@@ -139,9 +142,13 @@ def test_what_fails_half_way_leaves_the_old_file_and_nothing_else(spectrum, tmp_
 
 @pytest.mark.parametrize(
     "error",
-    [OSError(28, "No space left on device"),
-     SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")],
-)  # fmt: skip
+    [
+        OSError(28, "No space left on device"),
+        SafetensorError(
+            "Error while serializing: I/O error: No space left on device (os error 28)"
+        ),
+    ],
+)
 def test_a_full_disk_is_said_in_a_sentence(spectrum, tmp_path, monkeypatch, error):
     def full(tensors, name, header):
         raise error
@@ -301,10 +308,12 @@ def test_tensors_that_are_not_ours_are_left_where_they_are(tmp_path):
 
 @pytest.mark.parametrize(
     "field, value, sentence",
-    [("coeffs", NAN[..., 0] + 0j, "coeffs holds values that are not finite"),
-     ("frequencies_hz", torch.tensor([1.0, 0.5]), "its frequencies do not rise"),
-     ("mask", torch.ones(1, 1, 5, 8), "mask is U8 with shape")],
-)  # fmt: skip
+    [
+        ("coeffs", NAN[..., 0] + 0j, "coeffs holds values that are not finite"),
+        ("frequencies_hz", torch.tensor([1.0, 0.5]), "its frequencies do not rise"),
+        ("mask", torch.ones(1, 1, 5, 8), "mask is U8 with shape"),
+    ],
+)
 def test_what_could_not_be_read_again_is_not_written(tmp_path, field, value, sentence):
     tensors, header = good()
     sound = SpectralVolume(

@@ -55,7 +55,8 @@ def test_grey_palette_and_transparency_become_colours(tmp_path):
     torch.testing.assert_close(read_still(rgba).flatten(), torch.tensor([1, 0, 0.2, 0.4]))
     both = Image.fromarray(np.array([[[51, 102]]], np.uint8), "LA")
     both.save(tmp_path / "la.png")
-    torch.testing.assert_close(read_still(tmp_path / "la.png").flatten(), torch.tensor([0.2, 0.2, 0.2, 0.4]))  # fmt: skip
+    read = read_still(tmp_path / "la.png").flatten()
+    torch.testing.assert_close(read, torch.tensor([0.2, 0.2, 0.2, 0.4]))
 
 
 @pytest.mark.parametrize("ending", [".png", ".tif"])

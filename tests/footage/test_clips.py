@@ -67,9 +67,18 @@ def test_what_is_written_comes_back(tmp_path, ending):
     assert clip.notes == []
 
 
-@pytest.mark.parametrize("ending, codec, pix_fmt", [("avi", "mpeg4", "yuv420p"), ("mov", "mjpeg", "yuvj420p"),
-    ("mkv", "ffv1", "gray"), ("mkv", "ffv1", "yuv444p16le"), ("avi", "rawvideo", "bgr24"),
-    ("mkv", "ffv1", "bgr0"), ("avi", "ffv1", "yuva420p")])  # fmt: skip
+@pytest.mark.parametrize(
+    "ending, codec, pix_fmt",
+    [
+        ("avi", "mpeg4", "yuv420p"),
+        ("mov", "mjpeg", "yuvj420p"),
+        ("mkv", "ffv1", "gray"),
+        ("mkv", "ffv1", "yuv444p16le"),
+        ("avi", "rawvideo", "bgr24"),
+        ("mkv", "ffv1", "bgr0"),
+        ("avi", "ffv1", "yuva420p"),
+    ],
+)
 def test_any_container_and_pixel_format_is_read(tmp_path, ending, codec, pix_fmt):
     path = encode(tmp_path / f"a.{ending}", greys(4), codec=codec, pix_fmt=pix_fmt)
     clip = read_clip(path)
@@ -102,7 +111,7 @@ def display_matrix(path, a, b, c, d):
     path.write_bytes(data)
 
 
-# x' = a x + c y, y' = b x + d y (ISO 14496-12, 6.2.2): the phone's four ways of being held, and mirrors.
+# x' = a x + c y, y' = b x + d y (ISO 14496-12, 6.2.2): the four ways to hold a phone, and mirrors.
 TURNS = {
     (1, 0, 0, 1): lambda x: x,
     (0, 1, -1, 0): lambda x: x.rot90(-1, (1, 2)),  # portrait: a quarter turn clockwise
@@ -272,11 +281,13 @@ def test_sound_alone_is_refused(tmp_path):
 
 @pytest.mark.parametrize(
     "name, size, sentence",
-    [("a.gif", 9000, "is 9000x9000, more than the 67 million pixels"),
-     ("a.gif", 60000, "not a video that can be read"),
-     ("a.webp", 9000, "is 9000x9000, more than the 67 million pixels"),
-     ("a.webp", 16000, "not a webp that can be read: .*bomb")],
-)  # fmt: skip
+    [
+        ("a.gif", 9000, "is 9000x9000, more than the 67 million pixels"),
+        ("a.gif", 60000, "not a video that can be read"),
+        ("a.webp", 9000, "is 9000x9000, more than the 67 million pixels"),
+        ("a.webp", 16000, "not a webp that can be read: .*bomb"),
+    ],
+)
 def test_an_absurd_size_is_refused_before_it_is_decoded(tmp_path, name, size, sentence):
     write_clip(tmp_path / name, greys(2), 10.0)
     data = bytearray((tmp_path / name).read_bytes())
@@ -292,7 +303,7 @@ def test_an_absurd_size_is_refused_before_it_is_decoded(tmp_path, name, size, se
 
 def test_a_size_that_only_the_frames_tell_is_refused_too(tmp_path, monkeypatch):
     path = encode(tmp_path / "a.mp4", greys(2, 48, 64))
-    monkeypatch.setattr(clips, "MOST_PIXELS", 48 * 64 - 1)
+    monkeypatch.setattr(clips, "MAX_PIXELS", 48 * 64 - 1)
     monkeypatch.setattr(clips, "_check_size", lambda *args: None)
     with pytest.raises(ValueError, match="'a.mp4' is not a video that can be read"):
         read_clip(path)
