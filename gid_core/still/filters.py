@@ -5,10 +5,14 @@ Law: a mean is that of the part of the window inside the picture; a constant sta
 Source: He, Sun & Tang, "Guided Image Filtering", ECCV 2010, Eq. 14-16.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 
 from ..shapes import Float, Tensor
+
+MOST_FITTED = 2**21  # pixels at which a guided filter is fitted, at most
 
 
 def dilated(values: Float[Tensor, "c h w"], radius: int) -> Float[Tensor, "c h w"]:
@@ -23,9 +27,26 @@ def guided_filter(
 ) -> Float[Tensor, "1 1 h w"]:
     """Fit `values` by a linear function of the guide's colours in every window (Eq. 14-16).
 
+    Pictures of more than `MOST_FITTED` pixels are fitted at a reduced size, and the functions, which
+    vary slowly, applied at full size (He & Sun, "Fast Guided Filter", 2015).
+
     Args:
         eps: Regularization in squared guide units: edges fainter than sqrt(eps) are smoothed over.
     """
+    height, width = guide.shape[-2:]
+    scale = math.sqrt(MOST_FITTED / (height * width))
+    if scale >= 1:
+        fitted = _linear_fit(guide, values, radius, eps)
+    else:
+        size = tuple(max(1, round(n * scale)) for n in (height, width))
+        small = (F.interpolate(x, size, mode="area") for x in (guide, values))
+        fitted = _linear_fit(*small, max(1, round(radius * scale)), eps)
+        fitted = F.interpolate(fitted, (height, width), mode="bilinear")
+    return (fitted[:, :3] * guide).sum(1, keepdim=True) + fitted[:, 3:]
+
+
+def _linear_fit(guide, values, radius, eps) -> Float[Tensor, "1 4 h w"]:
+    """Slopes and offset of the linear functions, averaged over the windows that hold a pixel."""
     mean_i, mean_p = box_mean(guide, radius), box_mean(values, radius)
     i, j = torch.triu_indices(3, 3)
     variance = box_mean(guide[:, i] * guide[:, j], radius) - mean_i[:, i] * mean_i[:, j]
@@ -45,8 +66,7 @@ def guided_filter(
         1,
     ) / determinant.unsqueeze(1)
     offset = mean_p - (slope * mean_i).sum(1, keepdim=True)
-    fitted = box_mean(torch.cat([slope, offset], 1), radius)
-    return (fitted[:, :3] * guide).sum(1, keepdim=True) + fitted[:, 3:]
+    return box_mean(torch.cat([slope, offset], 1), radius)
 
 
 def box_mean(x, radius):

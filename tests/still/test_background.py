@@ -2,6 +2,7 @@ import oracles
 import pytest
 import torch
 
+from gid_core.still import background
 from gid_core.still.background import fill_background, pull_push
 
 
@@ -115,3 +116,26 @@ def test_filled_where_nothing_is_known_is_near_the_mean(rng, size):
     assert (none - picture.mean((2, 3), keepdim=True)).abs().max() < 0.1 + 0.4 * (min(size) < 4)
     assert none.std((2, 3), correction=0).max() < 1e-3 + 0.3 * (min(size) < 4)
     assert torch.equal(pull_push(picture, torch.ones(1, 1, *size)), picture)
+
+
+@pytest.mark.parametrize("height, width", [(61, 83), (60, 80)])
+def test_large_pictures_are_searched_by_blocks_and_keep_the_laws(rng, monkeypatch, height, width):
+    still = torch.rand(3, height, width, generator=rng)
+    matte = torch.zeros(1, height, width)
+    matte[:, 20:45, 15:50] = 1
+    still[:, 20:45, 15:50] = 2.0  # no colour of anything else
+    monkeypatch.setattr(background, "MOST_SEARCHED", height * width // 9)
+    filled = fill_background(still, matte)
+    stays = matte[0] == 0
+    assert torch.equal(filled[:, stays], still[:, stays]) and filled.max() <= 1
+
+
+def test_blocks_that_all_hold_something_moving_are_searched_one_by_one(rng, monkeypatch):
+    still, matte = torch.rand(3, 30, 30, generator=rng), torch.ones(1, 30, 30)
+    matte[:, :, ::10] = 0
+    matte = 1 - torch.nn.functional.max_pool2d(1 - matte, (1, 7), 1, (0, 3))
+    monkeypatch.setattr(background, "MOST_SEARCHED", 9)
+    filled = fill_background(still, matte)
+    assert (
+        torch.equal(filled[:, matte[0] == 0], still[:, matte[0] == 0]) and filled.isfinite().all()
+    )

@@ -1,7 +1,8 @@
 import oracles
 import torch
 
-from gid_core.still.filters import guided_filter
+from gid_core.still import filters
+from gid_core.still.filters import dilated, guided_filter
 
 
 def test_the_guided_filter_equals_the_fit_in_every_window(rng):
@@ -34,3 +35,19 @@ def test_over_a_flat_guide_the_filter_is_two_box_means(rng):
     found = guided_filter(torch.full((1, 3, 9, 11), 0.5).double(), values, 2, 1e-3)
     expected = oracles.box(oracles.box(values[0], 2), 2)[None]
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+
+
+def test_large_pictures_are_fitted_at_a_reduced_size_to_the_same_linear_function(rng, monkeypatch):
+    guide = torch.rand(1, 3, 50, 70, generator=rng, dtype=torch.float64)
+    slope = torch.tensor([0.5, -0.2, 0.3], dtype=torch.float64).view(1, 3, 1, 1)
+    values = (slope * guide).sum(1, keepdim=True) + 0.1
+    monkeypatch.setattr(filters, "MOST_FITTED", 50 * 70 // 9)
+    torch.testing.assert_close(guided_filter(guide, values, 6, 1e-9), values, atol=1e-5, rtol=0)
+
+
+def test_a_dilated_mask_reaches_as_far_as_its_radius(rng):
+    mask = torch.zeros(2, 9, 13)
+    mask[0, 4, 5] = 1
+    expected = torch.zeros_like(mask)
+    expected[0, 2:7, 3:8] = 1
+    assert torch.equal(dilated(mask, 2), expected)
