@@ -2,17 +2,24 @@
 
 Law: a file is written under a temporary name in the same folder, and moved to its name when it is
 complete. An error leaves no temporary file, and the file that was there before stays.
+
+What a file system may refuse without harm is tried and no more: mode bits (SMB, GVFS, S3 and WSL
+mounts know none), flushing to the disk, and moving (some mounts only copy).
 """
 
 import errno
 import os
-import tempfile
+import secrets
+import shutil
+import stat
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from safetensors import SafetensorError
 
 MAX_NAME = 200  # bytes; leaves room for a number and an ending
+MAX_STEM = 32  # bytes of a name that its temporary name repeats
+MAX_SUFFIX = 16  # bytes of an ending that a temporary name keeps
 RESERVED = {  # device names of Windows
     "CON",
     "PRN",
@@ -20,28 +27,26 @@ RESERVED = {  # device names of Windows
     "NUL",
     *(f"{port}{i}" for port in ("COM", "LPT") for i in range(10)),
 }
+FATAL = {errno.ENOSPC, errno.EDQUOT, errno.EIO}  # what a flush may report and nobody may ignore
 
 
 @contextmanager
 def written_whole(path: Path, suffix: str = ""):
     """Yield a temporary path in the same folder. Move it to `path` after success, else remove it.
 
+    A link stays a link: the file it leads to is replaced. A file that is replaced keeps its mode.
+
     Raises:
         ValueError: If the folder is missing or cannot be written to, or the disk is full.
     """
     path = Path(path)
     check_folder(path)
+    target = Path(os.path.realpath(path))
+    temporary, mode = _created(path, target, suffix or path.suffix)
     try:
-        handle, name = tempfile.mkstemp(suffix or path.suffix, f".{path.stem[:64]}-", path.parent)
-        os.close(handle)
-    except OSError as error:
-        raise ValueError(
-            f"Cannot write in {str(path.parent)!r}: {error.strerror}. Write elsewhere."
-        ) from error
-    try:
-        yield Path(name)
-        os.chmod(name, 0o666 & ~_umask())  # mkstemp makes files for their owner alone
-        os.replace(name, path)
+        yield temporary
+        _complete(temporary, mode)
+        _moved(temporary, target)
     except (OSError, SafetensorError) as error:
         full = getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error)
         why = "the disk is full" if full else str(error)
@@ -51,28 +56,104 @@ def written_whole(path: Path, suffix: str = ""):
     finally:
         # A failed encoder may still have it open. That error would hide the first one.
         with suppress(OSError):
-            Path(name).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
+
+
+def check_output(path: Path) -> None:
+    """Refuse an output path before anything is computed, by making a file there for a moment.
+
+    Raises:
+        ValueError: As `written_whole`.
+    """
+    check_folder(path)
+    temporary, _ = _created(path, Path(os.path.realpath(path)), path.suffix)
+    with suppress(OSError):
+        temporary.unlink()
 
 
 def check_folder(path: Path) -> None:
-    """Refuse an output path whose folder is missing, or which is a folder itself.
+    """Refuse an output path whose folder is missing, or at which there is no ordinary file.
 
     Raises:
-        ValueError: In both cases.
+        ValueError: In these cases, and for a name that is too long or a file that is read-only.
     """
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
         raise ValueError(
             f"Expected an existing folder to write to, got {str(path.parent)!r}. "
             "Create it, or write elsewhere."
         )
-    if path.is_dir():
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise ValueError(f"Cannot write to {str(path)!r}: {why}. Use another name.") from error
+    if stat.S_ISDIR(mode):
         raise ValueError(f"Expected a file name to write to, got the folder {str(path)!r}.")
+    if not stat.S_ISREG(mode):
+        raise ValueError(f"Expected a file to write to, got the device or pipe {str(path)!r}.")
+    if not os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
+        raise ValueError(f"The file {str(path)!r} is read-only. Write to another.")
 
 
-def _umask():
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _created(path, target, suffix):
+    """A new empty file beside the target, and the mode that it should have at last.
+
+    The system applies the umask, which no thread of a program can read without changing it.
+    """
+    stem = target.stem.encode(errors="surrogateescape")[:MAX_STEM].decode(errors="ignore")
+    suffix = suffix if len(suffix.encode(errors="surrogateescape")) <= MAX_SUFFIX else ""
+    while True:
+        temporary = target.parent / f".{stem}-{secrets.token_hex(4)}{suffix}"
+        try:
+            handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise ValueError(
+                f"Cannot write in {str(path.parent)!r}: {error.strerror}. Write elsewhere."
+            ) from error
+        break
+    mode = stat.S_IMODE(os.fstat(handle).st_mode)
+    os.close(handle)
+    with suppress(OSError):
+        mode = stat.S_IMODE(os.stat(target).st_mode)
+    return temporary, mode
+
+
+def _complete(temporary, mode):
+    """Bring a written file to the disk, with its mode, as far as the file system can."""
+    with suppress(OSError):  # some writers put a new file, of their own mode, in its place
+        if stat.S_IMODE(os.stat(temporary).st_mode) != mode:
+            os.chmod(temporary, mode)
+    try:
+        handle = os.open(temporary, os.O_RDWR)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        if error.errno in FATAL:
+            raise
+
+
+def _moved(temporary, target):
+    """Give a file its name. Where it cannot be moved (EXDEV, EBUSY, ENOSYS) it is copied."""
+    try:
+        os.replace(temporary, target)
+        return
+    except OSError as error:
+        if error.errno in FATAL or not temporary.exists():
+            raise
+    existed = target.exists()
+    try:
+        shutil.copyfile(temporary, target)
+    except OSError:
+        if not existed:
+            with suppress(OSError):
+                target.unlink()
+        raise
 
 
 def confined(folder: str | Path, name: str) -> Path:

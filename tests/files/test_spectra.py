@@ -172,7 +172,7 @@ def test_a_folder_that_cannot_be_written_to_is_refused(spectrum, tmp_path, monke
     def denied(*args):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("tempfile.mkstemp", denied)
+    monkeypatch.setattr("os.open", denied)
     with pytest.raises(ValueError, match="Cannot write in .*Permission denied. Write elsewhere"):
         save_spectrum(spectrum, tmp_path / "a.safetensors")
 
