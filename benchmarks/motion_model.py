@@ -27,6 +27,8 @@ from PIL import Image, ImageDraw
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from texture_guess import flexibility
+
 from gid_core.config import PRESETS, ExtractionConfig, SamplingConfig
 from gid_core.diffusion.encoding import Encoding, as_channels, of_unit_size, unit_size
 from gid_core.diffusion.guidance import gaps, project
@@ -39,7 +41,6 @@ from gid_core.footage.clips import read_clip
 from gid_core.footage.extraction import extract
 from gid_core.footage.flow import estimator
 from gid_core.scenes.synthetic import make_scene
-from gid_core.still.matte import flexibility
 from gid_core.training.objectives import STAGES, Objective
 
 HELD_BACK = 2_000_000_000  # seeds of scenes that nothing was tuned or trained on

@@ -18,13 +18,13 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from texture_guess import flexibility
 
 from gid_core.evaluation.motion_metrics import area_under_curve
 from gid_core.evaluation.viz import resized, tiles
 from gid_core.files.stills import read_still, write_picture
 from gid_core.recognition.kinds import KINDS
 from gid_core.recognition.model import load_recognizer, recognize
-from gid_core.still.matte import flexibility
 from gid_core.training.outlines import labels, names, read_outlines
 
 CUT = 0.5  # share from which a place is marked

@@ -7,7 +7,7 @@ finds what moves, if it can, and else the recognizer says what sways.
 from dataclasses import dataclass
 
 from ..shapes import Float, Tensor
-from ..still.matte import refine_mask
+from ..still.matte import Refinement, refine_and_report
 from .model import Recognizer, load_recognizer, recognize, shipped
 
 LIKELY = 0.5  # chance from which a place counts as swaying, or flowing
@@ -20,23 +20,23 @@ class MovingArea:
 
     matte: 1 = moves, 0 = stays; None where the motion prior finds it while it samples.
     source: "painted", "recognized", or "found by the motion model".
-    refined: Whether the mask was fitted to the picture.
+    refinement: What fitting the mask to the picture did to it; None if it is used as it is.
     """
 
     matte: Float[Tensor, "1 1 h w"] | None
     source: str
-    refined: bool
+    refinement: Refinement | None = None
 
     def __str__(self) -> str:
         if self.matte is None:
             return "No mask: the motion model finds what moves."
-        how = "fitted to the picture" if self.refined else "used as it is"
         if self.source == "painted":
-            return f"The painted mask is {how}."
+            used = self.refinement or "It is used as it is."
+            return f"The mask is the painted one. {used}"
         if not self.matte.any():
             return "No mask, and nothing here looks as if it could sway: paint what may move."
         share = 100 * float(self.matte.mean())
-        return f"No mask: what sways was recognized, {share:.0f} % of the picture, and {how}."
+        return f"No mask: what sways was recognized, {share:.0f} % of the picture."
 
 
 def moving_area(
@@ -55,11 +55,17 @@ def moving_area(
         recognizer: Who says what sways where nobody painted; the shipped one by default.
     """
     if painted is None and prior_finds_it:
-        return MovingArea(None, "found by the motion model", False)
-    if painted is not None:
-        return MovingArea(refine_mask(still, painted) if refine else painted, "painted", refine)
-    mask = what_sways(still, recognizer)
-    return MovingArea(refine_mask(still, mask) if refine else mask, "recognized", refine)
+        return MovingArea(None, "found by the motion model")
+    mask = what_sways(still, recognizer) if painted is None else painted
+    source = "recognized" if painted is None else "painted"
+    return MovingArea(*_fitted(still, mask, source, refine))
+
+
+def _fitted(still, mask, source, refine):
+    if not refine:
+        return mask, source
+    matte, refinement = refine_and_report(still, mask)
+    return matte, source, refinement
 
 
 def what_sways(

@@ -31,10 +31,10 @@ from ..elastic.prior import ElasticPrior
 from ..files.spectra import load_spectrum
 from ..files.stills import read_still
 from ..files.whole import written_whole
+from ..recognition.moving_area import moving_area
 from ..scenes.synthetic import make_scene
 from ..shapes import Float, Tensor
 from ..still.grid import normalized, pixel_grid
-from ..still.matte import flexibility, refine_mask
 from . import augmentation
 
 GENERATION = 3  # of scenes: raised when `make_scene` gives another scene for the same seed
@@ -117,7 +117,7 @@ class Photographs:
         still = covering(read_still(self.paths[number % len(self.paths)])[None, :3], self.size)[0]
         config = SpectrumConfig(self.bands, self.duration_s)
         generator = torch.Generator().manual_seed(number)
-        matte = refine_mask(still[None], flexibility(still[None]))
+        matte = moving_area(still[None], None).matte
         coeffs = ElasticPrior().sample(still[None], matte, generator, config).coeffs
         return still, covering(as_channels(of_unit_size(coeffs))[0], self.size)
 

@@ -63,7 +63,7 @@ def test_alpha_that_is_nearly_opaque_is_no_mask(host, tmp_path):
     one = np.zeros_like(MASK)[None]
     one[0, 3, 5] = 1  # 1 of 6144 pixels: paint, if little
     _, report = coeffs(host, tmp_path, picture, one)
-    assert "painted mask" in report
+    assert "The mask is the painted one." in report
 
 
 def test_a_mask_of_another_shape_than_the_picture_is_said_to_be_stretched(host, tmp_path):

@@ -1,5 +1,7 @@
 import math
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +14,7 @@ from gid_core.still.grid import pixel_grid
 from gid_core.training import data
 from gid_core.training.data import Clips, Mixture, Photographs, Scenes, augment_geometry, statistics
 
+DEMO = Path(__file__).parents[2] / "docs/demo/still.png"
 SIZE = (24, 40)
 
 
@@ -43,9 +46,7 @@ def test_scenes_are_the_same_from_memory_and_from_the_cache(tmp_path):
 
 
 def test_photographs_have_a_motion_of_their_own_for_every_number(tmp_path):
-    x, y = pixel_grid(60, 90, like=torch.zeros(()))
-    picture = (torch.stack([x / 90, (x // 7 + y // 5) % 2, y / 60]) * 255).byte()
-    Image.fromarray(picture.permute(1, 2, 0).numpy()).save(tmp_path / "p.png")
+    shutil.copy(DEMO, tmp_path / "p.png")
     source = Photographs(SIZE, tmp_path, bands=3)
     still, channels = source.sample(5)
     assert still.shape == (3, *SIZE) and channels.shape == (3, 4, *SIZE)
