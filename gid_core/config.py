@@ -19,25 +19,37 @@ class WindConfig:
     speed: float = 0.5  # widths per second, at which gusts travel
     gust_length: float = 0.5  # widths; longer gusts are slower
     gustiness: float = 0.5  # across-wind share of turbulence, 0 ... 1 (sigma_v / sigma_u)
-    coherence_decay: float = 10.0  # c of Davenport's exp(-c f d / U)
+    coherence_decay: float = 10.0  # c of exp(-c f d / U) across the wind (Davenport 1961)
+    travel_decay: float = 1.0  # c along the wind, where gusts are nearly frozen (Taylor 1938)
+    lull: float = 0.5  # how much of the wind comes and goes in gusts of 10 s and longer, 0 ... 1
 
 
 @dataclass(frozen=True)
 class ElasticConfig:
     """The training-free motion prior. Frequencies hold for the largest part; smaller ones are faster."""
 
-    sway_hz: float = 1.0  # lowest natural frequency of the largest part
+    sway_hz: float = 1.0  # dominant frequency of the largest part
     damping_ratio: float = 0.09  # 0.086 measured on trees in leaf, 0.039 bare
     anchor: str = "auto"  # "auto", "ground", "hanging", "border", "none"
     modes: int = 64  # of the largest part
     longest_side: int = 160  # of the grid of elements
     edge_contrast: float = 0.1  # sigma of exp(-|grad I|^2 / sigma^2), in image units per cell
-    edge_stiffness: float = 0.02  # what an edge leaves of the stiffness
-    hold: float = 1.0  # stiffness of the outline where the picture shows no edge
-    rooting: float = 5e-4  # springs to the ground under every cell, relative to the material
+    edge_stiffness: float = 0.1  # what an edge leaves of the stiffness
+    hold: float = 0.4  # stiffness of the outline where the picture shows no edge
+    rooting: str = "auto"  # "one root", "each its own", "field", or "auto"
+    rooted: float = 0.1  # share of a part's stiffness that is its roots', not its bending
+    reach: float = 0.06  # in a field: what stands so far apart moves apart; of the longer side
+    across: float = 1.0  # stiffness from side to side, relative to that from top to bottom
+    parting: float = 0.08  # step of colour that makes two parts of what is painted as one; 0: none
+    smallest: float = 0.002  # part that an edge can set apart, of the picture
+    flutter: float = 0.2  # motion of leaves beside that of the whole (rms)
+    flutter_hz: float = 2.5  # natural frequency of leaves
+    flutter_damping: float = 0.15
+    leaf: float = 0.05  # size of a leaf, of the longer side
 
 
 ANCHORS = ("auto", "ground", "hanging", "border", "none")
+ROOTINGS = ("auto", "one root", "each its own", "field")
 
 
 @dataclass(frozen=True)

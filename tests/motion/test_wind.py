@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from gid_core.config import WindConfig
+from gid_core.motion.coords import harmonic_coords
 from gid_core.motion.wind import coherent_noise, von_karman, wind
 
 DRAWS = 6000  # bands of one frequency are independent draws
@@ -51,15 +52,62 @@ def test_the_variance_of_a_band_is_the_turbulence_in_it(frequency):
         assert power[axis].item() == pytest.approx(expected, rel=4 / math.sqrt(DRAWS))
 
 
-@pytest.mark.parametrize("decay, frequency", [(10.0, 0.4), (3.0, 1.0)])
-def test_noise_is_as_alike_as_davenport_says(decay, frequency):
-    config, (height, width) = WindConfig(speed=0.8, coherence_decay=decay), (5, 7)
-    noise = coherent_noise(repeated(frequency), (height, width), config, generator(2))
+@pytest.mark.parametrize("direction", [0.0, 90.0, -30.0])
+@pytest.mark.parametrize("frequency", [0.4, 1.0])
+def test_the_wind_is_as_alike_as_davenport_and_taylor_say(direction, frequency):
+    """Coherence and phase between points, at the default decays, along the wind and across it."""
+    config, (height, width) = WindConfig(direction, gustiness=0.0), (5, 7)
+    velocity = wind(repeated(frequency), (height, width), 0.2, config, generator(2))
+    along = math.cos(math.radians(direction)), -math.sin(math.radians(direction))
+    speed = velocity[:, 0] * along[0] + velocity[:, 1] * along[1]
+    power = speed.abs().square().mean()
     for y, x in ((0, 1), (1, 0), (0, 6), (4, 0), (3, 4)):
-        alike = (noise[:, y, x] * noise[:, 0, 0].conj()).mean()
-        distance = math.hypot(x, y) / width
-        expected = math.exp(-decay * frequency * distance / 0.8)
-        assert abs(complex(alike) - expected) < 4 / math.sqrt(DRAWS)
+        alike = complex((speed[:, y, x] * speed[:, 0, 0].conj()).mean() / power)
+        away = (x * along[0] + y * along[1]) / width
+        aside = (y * along[0] - x * along[1]) / width
+        decay = math.hypot(config.travel_decay * away, config.coherence_decay * aside)
+        coherence = math.exp(-frequency * decay / config.speed)
+        lag = 2 * math.pi * frequency * away / config.speed
+        assert abs(alike - cmath.rect(coherence, -lag)) < 4 / math.sqrt(DRAWS)
+
+
+def test_gusts_live_longer_along_the_wind_than_across():
+    config = WindConfig()
+    noise = coherent_noise(repeated(1.0), (9, 20), config, generator(2))
+    wavelength = round(config.speed / 1.0 * 20)  # grid points that a gust travels in a period
+    along = (noise[:, 0, wavelength] * noise[:, 0, 0].conj()).mean().abs()
+    across = (noise[:, 8, 0] * noise[:, 0, 0].conj()).mean().abs()  # at less of a distance
+    assert along > 0.3 and across < 0.06
+
+
+@pytest.mark.parametrize("lull", [0.0, 0.8])
+def test_a_long_loop_has_gusts_and_lulls(lull):
+    """How unlike the seconds of a loop of 20 s are in power, the mean of many winds."""
+    frequencies, config = torch.arange(1, 65) / 20, WindConfig(lull=lull, gustiness=0.0)
+    coords = harmonic_coords(frequencies, torch.arange(200) / 10)
+    uneven = []
+    for seed in range(60):
+        at = wind(frequencies, (1, 2), 1 / 20, config, generator(seed))[:, 0, 0, 1]
+        seconds = (at @ coords).abs().square().view(20, 10).mean(1)
+        uneven.append(float(seconds.std() / seconds.mean()))
+    assert sum(uneven) / len(uneven) == pytest.approx(0.69 if lull == 0 else 1.07, abs=0.1)
+
+
+def test_gust_and_lull_are_a_product_in_time():
+    """The wind at a point is the flat wind times one slow wave, whose bands are all still in the loop."""
+    frequencies = torch.arange(1, 25) / 10
+    flat, gusty = (
+        wind(frequencies, (2, 3), 0.1, WindConfig(lull=lull), generator(8)) for lull in (0.0, 0.6)
+    )
+    coords = harmonic_coords(frequencies, torch.arange(100) / 10)
+    flat, gusty = (torch.einsum("kxhw,kt->txhw", v, coords).real for v in (flat, gusty))
+    calm = flat.abs() < 0.05 * flat.abs().max()
+    envelope = torch.where(calm, torch.nan, gusty / flat)
+    # The highest band would need one above it: where the wind is strong that is little.
+    series = envelope[:, 0, 1, 2]
+    assert 0.3 < series.nanmedian() < 1.3
+    low, high = (float(series.nan_to_num(1.0).quantile(q)) for q in (0.05, 0.95))
+    assert 0.2 < low < 0.6 and 1.2 < high < 1.7  # (1 -+ 0.6) / sqrt(1.18)
 
 
 def test_noise_has_unit_power_in_every_band():
@@ -72,7 +120,7 @@ def test_noise_has_unit_power_in_every_band():
 @pytest.mark.parametrize("direction", [0.0, 90.0, 180.0, -30.0])
 def test_gusts_travel_with_the_wind(direction):
     # All points of the noise are one, so that only the way is left.
-    config = WindConfig(direction, speed=0.6, coherence_decay=0.0, gustiness=0.0)
+    config = WindConfig(direction, 0.6, gustiness=0.0, coherence_decay=0.0, travel_decay=0.0)
     frequencies = torch.tensor([0.2, 1.4])
     velocity = wind(frequencies, (4, 6), 0.2, config, generator(4))
     along = np.array([math.cos(math.radians(direction)), -math.sin(math.radians(direction))])
