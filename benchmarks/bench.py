@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from gid_core import pipeline
-from gid_core.elastic import modes, prior
+from gid_core.elastic import modes, parts, sheet
 from gid_core.files import stills, video
 from gid_core.motion import playback
 from gid_core.render import layers, renderer, splat
@@ -75,10 +75,11 @@ def part_elastic() -> None:
     rows = []
     for height, width in ((50, 101), (90, 168)):
         covered = np.ones((height, width))
-        (cells, nodes), *_ = prior._connected(covered > 0)
+        cells, *_ = parts.connected(covered > 0)
         grid = height + 1, width + 1
+        nodes = np.unique(modes.corners_of(cells, grid))
         fixed = nodes[nodes >= height * grid[1]]
-        mass = prior._to_nodes(covered)
+        mass = sheet.to_nodes(covered)
         rooting = 5e-4 * mass
         (ms,) = median_ms(
             lambda: modes.modes_of(cells, nodes, grid, covered, mass, rooting, fixed, 64),

@@ -4,7 +4,7 @@
 
 The folder holds NAME.png and NAME_mask.png. Columns:
   slope     log-log slope of the moving area's median amplitude spectrum, 0.2 ... 3.2 Hz
-  fold      least Jacobian determinant of any cell of material in any frame (0 or less would fold)
+  fold      least Jacobian determinant of any cell inside a part in any frame (0 or less would fold)
   amp       amplitude, % of the longer side (asked for: 1)
   parts     connected parts, and the peak of the one that moves least, px of the picture
   seam D    |D(T) - D(0)| and the same of velocity (x one frame), px
@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from gid_core import pipeline
 from gid_core.config import ElasticConfig
-from gid_core.elastic import prior
+from gid_core.elastic import sheet, unfolding
 from gid_core.files import stills, video
 from gid_core.motion import playback
 from gid_core.motion.displacement import peaks
@@ -52,12 +52,11 @@ def measure(path: Path, seed: int) -> list[str]:
     slope = np.polyfit(spectrum.frequencies_hz.log(), amplitude.log(), 1)[0]
 
     refined = spectrum.mask
-    sheet = prior.solve(still[None], refined, config=ElasticConfig())
-    material = torch.from_numpy(sheet.material).float()[None, None]
-    cells = F.avg_pool2d(material, 2, 1)[0, 0] == 1
-    fold = prior.least_jacobian(motion.at(0)).amin(0)[cells].min()
+    solved = sheet.solve(still[None], refined, config=ElasticConfig())
+    cells = torch.from_numpy(solved.inside)
+    fold = unfolding.least_jacobian(motion.at(0)).amin(0)[cells].min()
     peak = peaks(motion, 0).flatten() * size / max(spectrum.grid)
-    least = min(float(peak[torch.from_numpy(part.nodes)].max()) for part in sheet.parts)
+    least = min(float(peak[torch.from_numpy(part.nodes)].max()) for part in solved.parts)
 
     period = FRAMES / FPS
     h = 1 / FPS / 10
@@ -84,7 +83,7 @@ def measure(path: Path, seed: int) -> list[str]:
         f"{slope:.2f}",
         f"{fold:.2f}",
         f"{float(amplitude_pct(motion, moving)):.3f}",
-        f"{len(sheet.parts)}, {least:.2f}",
+        f"{len(solved.parts)}, {least:.2f}",
         f"{position:.0e}, {velocity:.0e}",
         f"{wrap / inside.max():.2f}",
         f"{grown[0]:.5f} / {grown[1]:.5f}",

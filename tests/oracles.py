@@ -10,6 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gid_core.config import ElasticConfig
+from gid_core.elastic.sheet import Body, Sheet
+
 
 def bilinear(u: float, v: float) -> float:
     """b(u) = max(0, 1 - |u_x|) max(0, 1 - |u_y|), Niklaus & Liu 2020, Eq. 3."""
@@ -98,6 +101,14 @@ def stiffness_matrix(cells, grid, stiffness, springs, element) -> np.ndarray:
                 a, b = 2 * nodes[i], 2 * nodes[j]
                 stiff[a : a + 2, b : b + 2] += block
     return stiff
+
+
+def sheet_of_one_part(part, grid, coverage=None, elastic=ElasticConfig()):
+    """A sheet of one part without leaves."""
+    cells = tuple(n - 1 for n in grid)
+    body = Body(part, np.ones(len(part.nodes)), elastic, 1.0)
+    coverage = np.ones(grid) if coverage is None else coverage
+    return Sheet(grid, coverage, np.ones(grid, bool), (body,), np.ones(cells, bool))
 
 
 def two_blobs(height: int, width: int) -> tuple[Tensor, Tensor]:

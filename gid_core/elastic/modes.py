@@ -10,10 +10,11 @@ when one element is the whole width of a stem.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
-from ..shapes import Float, Int
+from ..shapes import Complex, Float, Int
 
 POISSON_RATIO = 0.3
 DENSE_UNKNOWNS = 400  # parts up to here are solved by a dense solver: faster, and all modes at once
@@ -21,15 +22,17 @@ DENSE_UNKNOWNS = 400  # parts up to here are solved by a dense solver: faster, a
 
 @dataclass(frozen=True)
 class Part:
-    """One connected part and its lowest modes.
+    """One part and its lowest modes.
 
     shapes: mass-normalized, phi^T M phi = 1, (x, y) per node.
     omega: natural frequencies in rad/s.
+    mass: of every node, as far as it is this part's.
     """
 
     nodes: Int[np.ndarray, " n"]
     shapes: Float[np.ndarray, "n 2 j"]
     omega: Float[np.ndarray, " j"]
+    mass: Float[np.ndarray, " n"]
 
 
 def modes_of(
@@ -42,6 +45,7 @@ def modes_of(
     fixed: Int[np.ndarray, " f"],
     count: int,
     poll: Callable[[], None] = lambda: None,
+    across: float = 1.0,
 ) -> Part | None:
     """The lowest modes of one part, in units of cell = 1, modulus = 1, density = 1.
 
@@ -49,6 +53,7 @@ def modes_of(
         cells: Flat indices of its elements; nodes: of its nodes; fixed: of those that hold still.
         stiffness: Of every element of the grid; springs: to the ground, at every node.
         poll: Called at every step of the solver; may raise to cancel.
+        across: Modulus from side to side; that from top to bottom is 1.
 
     Returns:
         None if every node is fixed.
@@ -65,7 +70,7 @@ def modes_of(
     number[free] = np.arange(len(free))
     corners = corners_of(cells, grid)
     dof = np.stack([2 * number[corners], 2 * number[corners] + 1], 2).reshape(-1, 8)
-    values = stiffness.flatten()[cells][:, None, None] * ELEMENT
+    values = stiffness.flatten()[cells][:, None, None] * element(across)
     rows, columns = np.broadcast_arrays(dof[:, :, None], dof[:, None, :])
     inside = (rows >= 0) & (columns >= 0)
     n = 2 * len(free)
@@ -101,23 +106,35 @@ def modes_of(
         squared, y = 1 / inverted[order], y[:, order]
     omega = np.sqrt(np.maximum(squared - lift, 0.0))
     shapes = (y / root[:, None]).reshape(len(free), 2, -1)
-    return Part(free, shapes, omega)
+    return Part(free, shapes, omega, m[::2])
+
+
+def receptance(
+    omega: Float[np.ndarray, " j"], Omega: Float[np.ndarray, " k"], damping_ratio: float
+) -> Complex[np.ndarray, "k j"]:
+    """Receptance of every mode j in every band k, (k, j): motion by force."""
+    Omega = Omega[:, None]
+    return 1 / (omega**2 - Omega**2 + 2j * damping_ratio * omega * Omega)
 
 
 def corners_of(cells: Int[np.ndarray, " c"], grid: tuple[int, int]) -> Int[np.ndarray, "c 4"]:
-    """Flat indices of every element's nodes, in the order of `_element_stiffness`."""
+    """Flat indices of every element's nodes, in the order of `element`."""
     width = grid[1]
     first = cells // (width - 1) * width + cells % (width - 1)
     return np.stack([first, first + 1, first + width + 1, first + width], 1)
 
 
-def _element_stiffness() -> np.ndarray:
-    """Stiffness of a unit square in plane stress, modulus 1, with Wilson's incompatible modes.
+@cache
+def element(across: float = 1.0) -> np.ndarray:
+    """Stiffness of a unit square in plane stress, with Wilson's incompatible modes.
 
-    Corners in order (0,0) (1,0) (1,1) (0,1), unknowns (x, y) per corner.
+    The modulus is 1 from top to bottom and `across` from side to side, and the shear modulus falls
+    with it, as in fibres beside each other. Corners in order (0,0) (1,0) (1,1) (0,1), unknowns
+    (x, y) per corner.
     """
     nu = POISSON_RATIO
-    law = np.array([[1, nu, 0], [nu, 1, 0], [0, 0, (1 - nu) / 2]]) / (1 - nu**2)
+    compliance = [[1 / across, -nu, 0], [-nu, 1, 0], [0, 0, 2 * (1 + nu) / across]]
+    law = np.linalg.inv(np.array(compliance))
     corner = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]])
     total = np.zeros((12, 12))
     for xi in (-1 / math.sqrt(3), 1 / math.sqrt(3)):
@@ -131,6 +148,3 @@ def _element_stiffness() -> np.ndarray:
             total += strain.T @ law @ strain / 4
     coupled = total[:8, 8:]
     return total[:8, :8] - coupled @ np.linalg.solve(total[8:, 8:], coupled.T)
-
-
-ELEMENT = _element_stiffness()
