@@ -23,6 +23,7 @@ from .config import (
     WindConfig,
 )
 from .diffusion import motion_model
+from .elastic import kinds
 from .elastic.prior import ElasticPrior
 from .evaluation import feature_distances, report, sets
 from .files import spectra, stills, video, whole
@@ -73,7 +74,8 @@ def animate(args) -> None:
         args.duration or own or min(MAX_PERIOD_S, max(3, args.frames) / args.fps * args.speed)
     )
     below = math.ceil(args.fps / args.speed / 2 * duration) - 1  # bands below half the frame rate
-    bands = args.bands or max(1, min(MOST_BANDS, below, round(MAX_HZ * duration)))
+    highest = max(MAX_HZ, kinds.highest_hz(args.kind))
+    bands = args.bands or max(1, min(MOST_BANDS, below, round(highest * duration)))
     bands = SpectrumConfig(bands, duration, args.amplitude)
     spectrum, _ = pipeline.sample_motion(
         still[None], mask, anchor, args.seed, model, bands, refine=not args.exact_mask
@@ -94,12 +96,11 @@ def animate(args) -> None:
 def _model(args):
     """The motion prior: elastic, or a learned model."""
     if args.model == "elastic":
-        return ElasticPrior(
-            ElasticConfig(
-                sway_hz=args.sway_hz, damping_ratio=args.damping, anchor=args.anchor_rule
-            ),
-            WindConfig(args.wind_direction, args.wind_speed, args.gust_length),
+        elastic = ElasticConfig(
+            sway_hz=args.sway_hz, damping_ratio=args.damping, anchor=args.anchor_rule
         )
+        blows = WindConfig(args.wind_direction, args.wind_speed, args.gust_length)
+        return kinds.prior(args.kind, args.weather, ElasticPrior(elastic, blows))
     if args.save_modes is not None:
         raise ValueError(
             "Expected the elastic model for --save-modes: a learned model knows no modes of "

@@ -22,6 +22,7 @@ from .config import (
 )
 from .diffusion.encoding import NORMALIZATIONS
 from .diffusion.sampling import SAMPLERS
+from .elastic.kinds import CUSTOM, KINDS, WEATHER
 from .evaluation import feature_distances
 from .footage import flow
 from .motion import playback
@@ -110,6 +111,18 @@ def _animate(command):
         "--save-modes F",
         PATH,
         "also write how the still rings when it is poked, .safetensors, for the command page",
+    )
+    add(
+        "--kind",
+        one_of([CUSTOM, *KINDS], CUSTOM),
+        "what it is: sets how it sways, is held and flutters, in place of --sway-hz, --damping and "
+        "--anchor-rule (default: %(default)s, as those say)",
+    )
+    add(
+        "--weather",
+        one_of([CUSTOM, *WEATHER], CUSTOM),
+        "how the wind blows: sets its speed and gusts, and how far things move beside --amplitude, "
+        "which is that of a breeze (default: %(default)s, as --wind-speed and --gust-length say)",
     )
 
 

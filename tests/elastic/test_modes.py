@@ -178,5 +178,8 @@ def test_the_element_bends_without_locking():
 
 def test_corners_go_round_each_element():
     assert corners_of(np.array([0, 2, 3, 5]), (3, 4)).tolist() == [
-        [0, 1, 5, 4], [2, 3, 7, 6], [4, 5, 9, 8], [6, 7, 11, 10],
-    ]  # fmt: skip
+        [0, 1, 5, 4],
+        [2, 3, 7, 6],
+        [4, 5, 9, 8],
+        [6, 7, 11, 10],
+    ]

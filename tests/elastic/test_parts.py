@@ -104,7 +104,9 @@ def test_a_field_is_clamped_nowhere_and_a_painted_anchor_clamps_it():
     assert np.array_equal(piece.fixed, np.flatnonzero(held))
 
 
-@pytest.mark.parametrize("wide, low, is_field", [(40, True, True), (12, True, False), (40, False, False)])  # fmt: skip
+@pytest.mark.parametrize(
+    "wide, low, is_field", [(40, True, True), (12, True, False), (40, False, False)]
+)
 def test_what_the_lower_border_cuts_off_and_is_wide_is_a_field(wide, low, is_field):
     covered = np.zeros(SHAPE, bool)
     covered[12 : 30 if low else 26, 2 : 2 + wide] = True

@@ -106,9 +106,18 @@ def test_a_seed_is_a_motion():
 
 @pytest.mark.parametrize(
     "height, width, painted",
-    [(1, 1, ":"), (7, 5, ":"), (1, 40, ":"), (40, 1, ":"), (30, 40, "pixel"), (30, 40, ":"),
-     (64, 88, "dots"), (30, 40, "nothing"), (3, 500, ":")],
-)  # fmt: skip
+    [
+        (1, 1, ":"),
+        (7, 5, ":"),
+        (1, 40, ":"),
+        (40, 1, ":"),
+        (30, 40, "pixel"),
+        (30, 40, ":"),
+        (64, 88, "dots"),
+        (30, 40, "nothing"),
+        (3, 500, ":"),
+    ],
+)
 def test_odd_masks_move_finitely_and_as_far_as_asked(height, width, painted):
     matte = torch.ones(1, 1, height, width)
     if painted == "dots":
@@ -213,7 +222,9 @@ def test_an_anchor_for_one_object_leaves_the_others_to_the_rule():
 
 def test_an_object_that_covers_all_is_one_like_others():
     image = torch.full((1, 3, 40, 60), 0.5)
-    whole = ElasticPrior().sample(image, None, generator(), BANDS, things=things(torch.ones(1, 1, 40, 60)))  # fmt: skip
+    whole = ElasticPrior().sample(
+        image, None, generator(), BANDS, things=things(torch.ones(1, 1, 40, 60))
+    )
     same = ElasticPrior().sample(image, torch.ones(1, 1, 40, 60), generator(), BANDS)
     assert torch.equal(whole.coeffs, same.coeffs)
 

@@ -120,9 +120,17 @@ def held_by(rule, top, bottom):
 
 @pytest.mark.parametrize(
     "rule, top, bottom, row",
-    [("ground", 5, 25, 25), ("hanging", 5, 25, 4), ("auto", 5, 25, 25), ("auto", 0, 25, 0),
-     ("auto", 0, 30, 29), ("auto", 5, 30, 29), ("border", 0, 25, 0), ("border", 5, 30, 29)],
-)  # fmt: skip
+    [
+        ("ground", 5, 25, 25),
+        ("hanging", 5, 25, 4),
+        ("auto", 5, 25, 25),
+        ("auto", 0, 25, 0),
+        ("auto", 0, 30, 29),
+        ("auto", 5, 30, 29),
+        ("border", 0, 25, 0),
+        ("border", 5, 30, 29),
+    ],
+)
 def test_rules_hold_the_foot_the_top_or_the_border(rule, top, bottom, row):
     y, x = held_by(rule, top, bottom)
     assert np.abs(y - row).max() <= 1 and set(range(10, 30)) <= set(x)
