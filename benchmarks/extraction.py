@@ -275,7 +275,7 @@ def speed(args):
         "moving_area",
         "analyze",
         "longest_shot",
-        "_returns",
+        "_consistent",
     )
     for name in steps:
         setattr(extraction, name, timed(name, getattr(extraction, name)))

@@ -1,10 +1,12 @@
-"""What the camera did: one similarity a frame, fitted to what does not move by itself.
+"""Camera motion of a clip: one similarity transform per frame, fitted to the static background.
 
-Law: a clip that only shakes comes out still; a clip on a tripod comes out as it went in.
+Law: a static scene filmed by a shaking camera becomes still; a clip from a tripod is unchanged.
 
-Convention: a similarity is (a, b, x, y): what is at p in the first frame is at
-c + [[a, -b], [b, a]] (p - c) + (x, y) in the other, c the picture's middle.
-Source: least squares, reweighted by Geman & McClure's function; the choice of background is ours.
+Convention: a similarity is (a, b, x, y). A point p of the first frame lies at
+c + [[a, -b], [b, a]] (p - c) + (x, y) in the other frame; c is the centre of the picture.
+
+Source: iteratively reweighted least squares with the function of Geman & McClure; the choice of
+background pixels is ours.
 """
 
 import math
@@ -17,32 +19,33 @@ import torch.nn.functional as F
 from ..shapes import Bool, Float, Shaped, Tensor
 from ..still.grid import backward_warp, pixel_grid
 
-NEAR = 0.3  # px: what strays no farther from the camera's motion, RMS over time, may be background
-TRIPOD_SHARE = 0.15  # of the textured pixels must stand still to believe in a tripod
-SHAKE_SHARE = 0.3  # of them must follow one motion to believe that the camera makes it
-CELLS = 4  # by which the picture is cut along each side
-OUTER_WITH = 6  # of the outer 12 parts must show background
-SURE = 0.05  # px: what strays farther counts ever less in the fit
-UNSEEN = 0.1  # px: a camera that moves the corners by less stands still
-LEFT = 0.5  # of the background's motion: a camera that leaves more of it is swaying leaves, fitted
-LOOKED_AT = 25  # frames, evenly spread, in which what is out of focus is looked at
-SMOOTH_SHARE = 0.02  # of the picture must be out of focus for it to have a say
-BELIED = 1.2  # a camera is, by a background that fits so many times better as it is
-TEXTURE = 2e-5  # least eigenvalue of the structure tensor from which a pixel's flow is believed
+INLIER_PX = 0.3  # largest residual of a background pixel against the camera motion, RMS over time
+TRIPOD_SHARE = 0.15  # least share of textured pixels that stand still in a clip from a tripod
+SHAKE_SHARE = 0.3  # least share of textured pixels that follow the motion of a shaking camera
+CELLS = 4  # cells along each side of the picture
+OUTER_CELLS = 6  # of the 12 cells at the border: so many must contain background pixels
+ROBUST_PX = 0.05  # residual above which the weight of a pixel in the fit falls fast
+STATIC_PX = 0.1  # a camera that moves the corners by less stands still
+RESIDUAL_SHARE = 0.5  # of the background's flow: a larger residual means fitted foliage, no camera
+SAMPLED_FRAMES = 25  # frames, evenly spread, in which the defocused background is compared
+DEFOCUSED_SHARE = 0.02  # least share of defocused pixels that allows a decision
+STATIC_RATIO = 1.2  # error with over error without camera motion, above which there is no camera
+TEXTURE = 2e-5  # least eigenvalue of the structure tensor for which flow is reliable
 
 
 @dataclass(frozen=True)
 class Camera:
-    """similarity: of every frame; None where no background was found.
+    """The estimated motion of the camera.
 
-    share: of the textured pixels that are background.
+    similarity: one per frame; None if no background was found.
+    share: share of the textured pixels that belong to the background, 0 ... 1.
     """
 
     similarity: Float[Tensor, "t 4"] | None
     share: float
 
     def peaks(self) -> tuple[float, float, float]:
-        """The farthest from the first frame: shift in px, turn in degrees, zoom in %."""
+        """Largest deviation from the first frame: shift in px, rotation in degrees, zoom in %."""
         if self.similarity is None:
             return 0.0, 0.0, 0.0
         a, b, x, y = self.similarity.double().T
@@ -56,58 +59,63 @@ def find_camera(
     first: Float[Tensor, "3 h w"],
     poll: Callable[[], None] = lambda: None,
 ) -> Camera:
-    """Fit the camera's motion to the flow from a clip's first frame.
+    """Fit the camera motion to the flow from a clip's first frame.
 
-    First a tripod is tried: pixels that stand still. Only if there are too few of them, the motion
-    that most pixels agree on. Either must be seen around the picture, so that a large flower is not
-    taken for the world. `poll` is called many times a second, and may raise to cancel.
+    The first hypothesis is a tripod: the background is the pixels that stand still. If there are
+    too few of them, the second hypothesis is the motion that most pixels share. In both cases the
+    background must reach around the border of the picture, so that a large flower is not taken for
+    the background.
+
+    Args:
+        flow: px, from the first frame to every frame.
+        first: The first frame, in [0, 1].
+        poll: Called many times a second; may raise to cancel.
     """
     height, width = first.shape[-2:]
     y, x = textured(first).nonzero(as_tuple=True)
     if len(y) < 16:
         return Camera(None, 0.0)
-    places = torch.stack([x, y]).to(flow) - _middle(height, width).to(flow)
-    seen = flow[:, :, y, x]
+    points = torch.stack([x, y]).to(flow) - _centre(height, width).to(flow)
+    observed = flow[:, :, y, x]
     row, column = y * CELLS // height, x * CELLS // width
-    outer = ((row % (CELLS - 1) == 0) | (column % (CELLS - 1) == 0)).long() * (
-        1 + row * CELLS + column
-    )
-    still = flow.new_tensor([1, 0, 0, 0]).expand(len(flow), 4)
-    shaken = lambda: _agreed(seen, places, poll)
-    for start, least in ((lambda: still, TRIPOD_SHARE), (shaken, SHAKE_SHARE)):
+    at_border = (row % (CELLS - 1) == 0) | (column % (CELLS - 1) == 0)
+    cell = at_border.long() * (1 + row * CELLS + column)  # 0 for every cell inside
+    identity = flow.new_tensor([1, 0, 0, 0]).expand(len(flow), 4)
+    shaking = lambda: _dominant_motion(observed, points, poll)
+    for start, least_share in ((lambda: identity, TRIPOD_SHARE), (shaking, SHAKE_SHARE)):
         similarity = start()
         for _ in range(4):
             poll()
-            stray = (seen - _shift(similarity, places)).square().sum(1).mean(0).sqrt()
-            near = stray < NEAR
-            enough = near.sum() >= least * len(near)
-            if not enough or int((outer[near].bincount()[1:] > 2).sum()) < OUTER_WITH:
+            residual = (observed - _shift(similarity, points)).square().sum(1).mean(0).sqrt()
+            inlier = residual < INLIER_PX
+            enough = inlier.sum() >= least_share * len(inlier)
+            if not enough or int((cell[inlier].bincount()[1:] > 2).sum()) < OUTER_CELLS:
                 break
-            # What sways a little is near as well, and would drag the camera along.
-            sure = SURE + stray[near].quantile(0.25)
-            weight = 1 / (1 + (stray[near] / sure).square()).square()
-            similarity = _fit(seen[..., near], places[:, near], weight[None])
+            # Pixels that sway a little are inliers as well. Full weight would bias the fit.
+            scale = ROBUST_PX + residual[inlier].quantile(0.25)
+            weight = 1 / (1 + (residual[inlier] / scale).square()).square()
+            similarity = _fit(observed[..., inlier], points[:, inlier], weight[None])
         else:
             corners = pixel_grid(2, 2, like=flow).flatten(1) * 2 - 1
-            moved = _shift(similarity, corners * _middle(height, width).to(flow))
-            unseen = moved.square().sum(1).max() < UNSEEN**2
-            gone = seen[..., near].square().sum(1).mean(0).sqrt()
-            if unseen or stray[near].median() > LEFT * gone.median():
-                similarity = still
-            return Camera(similarity, float(near.float().mean()))
+            corner_shift = _shift(similarity, corners * _centre(height, width).to(flow))
+            static = corner_shift.square().sum(1).max() < STATIC_PX**2
+            length = observed[..., inlier].square().sum(1).mean(0).sqrt()
+            if static or residual[inlier].median() > RESIDUAL_SHARE * length.median():
+                similarity = identity
+            return Camera(similarity, float(inlier.float().mean()))
     return Camera(None, 0.0)
 
 
-def belied(
+def background_stands_still(
     frames: Shaped[Tensor, "t 3 h w"],
     similarity: Float[Tensor, "t 4"],
     poll: Callable[[], None] = lambda: None,
 ) -> bool:
-    """Whether what is out of focus stands still while the camera is said to move.
+    """Whether the defocused background stands still although a camera motion was estimated.
 
-    A plant may fill all that is sharp, and sway as one: it is then what everything agrees on. Where
-    there is no texture flow says nothing; but the pictures do, whether they fit better as they are
-    or moved along.
+    A plant may fill everything in focus and sway as a whole; the dominant motion is then the
+    plant's. Flow is unreliable where there is no texture. There the frames decide by themselves:
+    they are compared with the first frame as they are, and after the camera motion is undone.
 
     Args:
         frames: Bytes.
@@ -118,21 +126,24 @@ def belied(
     margin = math.ceil(float(shift.abs().max())) + 1
     if 2 * margin >= min(height, width):
         return False
-    standing = moved = count = 0.0
-    smooth = ~_near_texture(first)
-    for t in range(1, len(frames), max(1, len(frames) // LOOKED_AT)):
+
+    def squared_error(frame, compared):
+        error = (frame - first).square().mean(0)[margin:-margin, margin:-margin]
+        return float((error * compared).sum())
+
+    static_error = moved_error = count = 0.0
+    defocused = ~_near_texture(first)
+    for t in range(1, len(frames), max(1, len(frames) // SAMPLED_FRAMES)):
         poll()
         frame = frames[t].float() / 255
-        seen = smooth & ~_near_texture(frame)
-        seen = seen[margin:-margin, margin:-margin]
-        for along in (False, True):
-            there = backward_warp(frame[None], shift[t : t + 1])[0] if along else frame
-            miss = (there - first).square().mean(0)[margin:-margin, margin:-margin]
-            total = float((miss * seen).sum())
-            standing, moved = (standing, moved + total) if along else (standing + total, moved)
-        count += float(seen.sum())
-    enough = count > SMOOTH_SHARE * LOOKED_AT * height * width
-    return enough and moved > BELIED * standing
+        compared = defocused & ~_near_texture(frame)
+        compared = compared[margin:-margin, margin:-margin]
+        warped = backward_warp(frame[None], shift[t : t + 1])[0]
+        static_error += squared_error(frame, compared)
+        moved_error += squared_error(warped, compared)
+        count += float(compared.sum())
+    enough = count > DEFOCUSED_SHARE * SAMPLED_FRAMES * height * width
+    return enough and moved_error > STATIC_RATIO * static_error
 
 
 def _near_texture(frame):
@@ -142,27 +153,26 @@ def _near_texture(frame):
 def camera_shift(
     similarity: Float[Tensor, "t 4"], height: int, width: int
 ) -> Float[Tensor, "t 2 h w"]:
-    """Where the camera's motion alone would carry every pixel of the first frame."""
-    points = pixel_grid(height, width, like=similarity).flatten(1)
-    return _shift(similarity, points - _middle(height, width).to(similarity)).unflatten(
-        2, (height, width)
-    )
+    """Displacement of every pixel of the first frame by the camera motion alone, px."""
+    pixels = pixel_grid(height, width, like=similarity).flatten(1)
+    shift = _shift(similarity, pixels - _centre(height, width).to(similarity))
+    return shift.unflatten(2, (height, width))
 
 
 def stabilized(
     flow: Float[Tensor, "t 2 h w"], similarity: Float[Tensor, "t 4"]
 ) -> Float[Tensor, "t 2 h w"]:
-    """Where things would have gone had the camera stood still: its motion undone after theirs."""
+    """The flow of the scene for a camera that stands still: the inverse similarity is applied."""
     height, width = flow.shape[-2:]
-    places = pixel_grid(height, width, like=flow) - _middle(height, width).to(flow)[..., None]
+    points = pixel_grid(height, width, like=flow) - _centre(height, width).to(flow)[..., None]
     a, b, x, y = similarity.to(flow).T.reshape(4, -1, 1, 1)
-    gone = places + flow
-    u, v = gone[:, 0] - x, gone[:, 1] - y
-    return torch.stack([a * u + b * v, a * v - b * u], 1) / (a * a + b * b)[:, None] - places
+    target = points + flow
+    u, v = target[:, 0] - x, target[:, 1] - y
+    return torch.stack([a * u + b * v, a * v - b * u], 1) / (a * a + b * b)[:, None] - points
 
 
 def textured(first: Float[Tensor, "3 h w"]) -> Bool[Tensor, "h w"]:
-    """Pixels with texture in two directions, whose flow can be believed (Shi & Tomasi 1994)."""
+    """Pixels with texture in two directions, where flow is reliable (Shi & Tomasi 1994)."""
     grey = first.mean(0)
     dx = F.pad((grey[:, 2:] - grey[:, :-2]) / 2, (1, 1))
     dy = F.pad((grey[2:] - grey[:-2]) / 2, (0, 0, 1, 1))
@@ -171,37 +181,38 @@ def textured(first: Float[Tensor, "3 h w"]) -> Bool[Tensor, "h w"]:
     return least > TEXTURE
 
 
-def _middle(height, width):
+def _centre(height, width):
     return torch.tensor([[(width - 1) / 2], [(height - 1) / 2]])
 
 
-def _shift(similarity, places):
-    a, b, x, y = similarity.to(places).T[..., None]
-    px, py = places
+def _shift(similarity, points):
+    """Displacement of points, given relative to the centre, by every similarity."""
+    a, b, x, y = similarity.to(points).T[..., None]
+    px, py = points
     return torch.stack([(a - 1) * px - b * py + x, b * px + (a - 1) * py + y], 1)
 
 
-def _agreed(seen, places, poll):
-    """What most points agree on, from the median shift on, with a narrowing eye."""
-    similarity = seen.new_tensor([1, 0, 0, 0]).repeat(len(seen), 1)
-    similarity[:, 2:] = seen.median(2).values
+def _dominant_motion(observed, points, poll):
+    """The motion that most points share: from the median shift, with a shrinking robust scale."""
+    similarity = observed.new_tensor([1, 0, 0, 0]).repeat(len(observed), 1)
+    similarity[:, 2:] = observed.median(2).values
     for scale in (4.0, 2.0, 1.0, 0.5, 0.5):
         poll()
-        stray = (seen - _shift(similarity, places)).square().sum(1)
-        similarity = _fit(seen, places, 1 / (1 + stray / scale**2).square())
+        squared = (observed - _shift(similarity, points)).square().sum(1)
+        similarity = _fit(observed, points, 1 / (1 + squared / scale**2).square())
     return similarity
 
 
-def _fit(seen, places, weight):
-    """Least squares for (a, b, x, y), a frame at a time. In closed form about the weighted middle."""
+def _fit(observed, points, weight):
+    """Weighted least squares for (a, b, x, y) of every frame, in closed form about the means."""
     weight = weight / weight.sum(1, keepdim=True)
-    mean_p = (weight[:, None] * places).sum(2, keepdim=True)
-    mean_s = (weight[:, None] * seen).sum(2, keepdim=True)
-    p, s = places - mean_p, seen - mean_s
-    size = (weight[:, None] * p * p).sum((1, 2)).clamp(min=1e-9)
-    grow = (weight[:, None] * p * s).sum((1, 2)) / size
-    turn = (weight * (p[:, 0] * s[:, 1] - p[:, 1] * s[:, 0])).sum(1) / size
+    mean_p = (weight[:, None] * points).sum(2, keepdim=True)
+    mean_s = (weight[:, None] * observed).sum(2, keepdim=True)
+    p, s = points - mean_p, observed - mean_s
+    spread = (weight[:, None] * p * p).sum((1, 2)).clamp(min=1e-9)
+    zoom = (weight[:, None] * p * s).sum((1, 2)) / spread
+    turn = (weight * (p[:, 0] * s[:, 1] - p[:, 1] * s[:, 0])).sum(1) / spread
     mean_p = mean_p[..., 0]
-    x = mean_s[:, 0, 0] - grow * mean_p[:, 0] + turn * mean_p[:, 1]
-    y = mean_s[:, 1, 0] - turn * mean_p[:, 0] - grow * mean_p[:, 1]
-    return torch.stack([1 + grow, turn, x, y], 1)
+    x = mean_s[:, 0, 0] - zoom * mean_p[:, 0] + turn * mean_p[:, 1]
+    y = mean_s[:, 1, 0] - turn * mean_p[:, 0] - zoom * mean_p[:, 1]
+    return torch.stack([1 + zoom, turn, x, y], 1)

@@ -2,7 +2,7 @@ import oracles
 import pytest
 import torch
 
-from gid_core.footage.camera import belied, camera_shift, find_camera, stabilized
+from gid_core.footage.camera import background_stands_still, camera_shift, find_camera, stabilized
 
 H, W = 48, 72
 
@@ -19,25 +19,25 @@ def still_of(seed=3):
     return oracles.plane_waves(x, y, seed)
 
 
-def test_convention_a_similarity_turns_about_the_middle_and_then_shifts():
+def test_convention_a_similarity_rotates_about_the_centre_and_then_shifts():
     shift = camera_shift(torch.tensor([[1.0, 0, 2, -1], [0.0, 1, 0, 0]]), 3, 5)
     assert (shift[0] == torch.tensor([2.0, -1.0]).view(2, 1, 1)).all()
-    # A quarter turn with x right and y down: right of the middle goes below it.
+    # A quarter turn with x right and y down: the point right of the centre moves below it.
     assert (shift[1, :, 1, 2] == 0).all()
     assert shift[1, :, 1, 3].tolist() == [-1, 1]
 
 
-def test_undoing_the_camera_inverts_it(rng):
+def test_stabilizing_inverts_the_camera_motion(rng):
     similarity = shake(5, rng)
     gone = camera_shift(similarity, H, W)
     assert stabilized(gone, similarity).abs().max() < 1e-4
 
 
-def test_what_moves_before_a_shaking_camera_keeps_its_own_motion(rng):
+def test_motion_in_front_of_a_shaking_camera_is_recovered(rng):
     similarity = shake(4, rng)
     own = torch.zeros(4, 2, H, W)
     own[:, 0, 10:20, 30:40] = torch.tensor([0.0, 3, -2, 1]).view(4, 1, 1)
-    # The camera's law: a world point at p + own is seen at G(p + own).
+    # The camera maps a scene point at p + own to G(p + own).
     a, b = similarity[:, 0].view(4, 1, 1), similarity[:, 1].view(4, 1, 1)
     seen = own + camera_shift(similarity, H, W)
     seen[:, 0] += (a - 1) * own[:, 0]
@@ -47,7 +47,7 @@ def test_what_moves_before_a_shaking_camera_keeps_its_own_motion(rng):
     torch.testing.assert_close(stabilized(seen, camera.similarity), own, atol=0.02, rtol=0)
 
 
-def test_a_tripod_is_a_tripod_however_much_moves(rng):
+def test_a_tripod_is_found_although_most_of_the_picture_moves(rng):
     moving = torch.zeros(6, 2, H, W)
     moving[:, :, :, : int(0.7 * W)] = 3 * torch.randn(6, 2, 1, 1, generator=rng)
     camera = find_camera(moving, still_of())
@@ -55,7 +55,7 @@ def test_a_tripod_is_a_tripod_however_much_moves(rng):
     assert camera.peaks() == (0, 0, 0)
 
 
-def test_a_large_flower_is_not_the_world(rng):
+def test_a_large_flower_is_not_taken_for_the_background(rng):
     # Texture on the flower alone, which sways; the sky is flat.
     still = still_of()
     sky = torch.ones(H, W, dtype=torch.bool)
@@ -65,12 +65,12 @@ def test_a_large_flower_is_not_the_world(rng):
     assert camera.similarity is None and camera.share == 0
 
 
-def test_where_nothing_agrees_there_is_no_background(rng):
+def test_flow_of_noise_has_no_background(rng):
     camera = find_camera(3 * torch.randn(5, 2, H, W, generator=rng), still_of())
     assert camera.similarity is None
 
 
-def test_without_texture_there_is_no_background():
+def test_a_picture_without_texture_has_no_background():
     assert find_camera(torch.zeros(5, 2, H, W), torch.full((3, H, W), 0.5)).similarity is None
 
 
@@ -89,7 +89,7 @@ def test_peaks_are_in_pixels_degrees_and_per_cent(name, value):
 
 
 def plant_before_haze(frames, plant, haze):
-    """Bytes: sharp stripes that have shifted by so much, before a soft slope that has by so much."""
+    """Bytes: sharp stripes that shift by `plant` px, before a defocused gradient, by `haze` px."""
     y, x = torch.meshgrid(torch.arange(float(H)), torch.arange(float(W)), indexing="ij")
     sharp = (torch.arange(W) // 28 % 2 == 0).expand(H, W)
     pictures = []
@@ -101,22 +101,24 @@ def plant_before_haze(frames, plant, haze):
 
 
 @pytest.mark.parametrize("haze, expected", [(0.0, True), (4.0, False)])
-def test_a_soft_background_tells_a_camera_from_a_plant_that_fills_what_is_sharp(haze, expected):
+def test_a_defocused_background_distinguishes_camera_motion_from_a_swaying_plant(haze, expected):
     frames = plant_before_haze(8, 4.0, haze)
     similarity = torch.tensor([1.0, 0, 0, 0]).repeat(8, 1)
     similarity[:, 2] = 4.0 * torch.arange(8) / 8
-    assert belied(frames, similarity) == expected
+    assert background_stands_still(frames, similarity) == expected
 
 
-def test_without_anything_soft_the_background_has_no_say():
+def test_without_a_defocused_background_nothing_is_decided():
     frames = plant_before_haze(4, 2.0, 2.0)
     sharp = torch.where(frames > 0, still_of(5).mul(255).to(torch.uint8), frames)
     similarity = torch.tensor([1.0, 0, 0, 0]).repeat(4, 1)
     similarity[:, 2] = torch.arange(4.0)
-    assert not belied(sharp, similarity)
+    assert not background_stands_still(sharp, similarity)
 
 
-@pytest.mark.parametrize("last", [1, 4])  # looking for a tripod, and for a shaking camera
+@pytest.mark.parametrize(
+    "last", [1, 4]
+)  # while a tripod is tested; while a shaking camera is fitted
 def test_finding_the_camera_can_be_cancelled(rng, last):
     class Cancelled(Exception):
         pass

@@ -25,8 +25,8 @@ def read(frames, config=SHORT, **options):
     return extract(frames, FPS, config, estimator("torch"), **options)
 
 
-def test_a_known_cosine_comes_back():
-    # Seen from the first frame: what it was there is taken off.
+def test_a_known_cosine_is_recovered():
+    # Displacement is relative to the first frame: its value there is subtracted.
     sway = course((2, 3.0, -1.0))
     frames, truth, mask = oracles.swaying(H, W, sway - sway[0])
     found = read(frames)
@@ -35,13 +35,13 @@ def test_a_known_cosine_comes_back():
     assert spectrum.frequencies_hz.tolist() == pytest.approx([k / 3 for k in (1, 2, 3, 4)])
     top = spectrum.coeffs[0, :, 0, 2:8, 30:42].flatten(1)
     where = (truth[1, 0] / (sway[1] - sway[0]))[2:8, 30:42].flatten()
-    wanted = 3.0 * torch.polar(where, torch.full_like(where, -1.0))
-    assert ((top[1] - wanted).abs() / wanted.abs()).median() < 0.05
+    expected = 3.0 * torch.polar(where, torch.full_like(where, -1.0))
+    assert ((top[1] - expected).abs() / expected.abs()).median() < 0.05
     assert top[[0, 2, 3]].abs().median() < 0.05 * 3
     assert spectrum.coeffs[0, :, 1].abs().median() < 0.05
 
 
-def test_what_does_not_move_is_exactly_still():
+def test_static_pixels_are_exactly_zero():
     frames, _, mask = oracles.swaying(H, W, course((1, 3.0, 1.57)))
     found = read(frames).spectrum
     far = torch.nn.functional.max_pool2d(mask[None].float(), 15, 1, 7)[0] == 0
@@ -50,7 +50,7 @@ def test_what_does_not_move_is_exactly_still():
     assert (found.mask[0, 0][far] == 0).all()
 
 
-def test_hidden_motion_follows_the_line_between_two_sightings():
+def test_motion_of_an_occlusion_is_the_line_between_the_visible_frames():
     motion = torch.arange(6.0).view(6, 1, 1, 1).expand(6, 2, 1, 1).clone()
     visible = torch.tensor([1, 0, 0, 1, 1, 1]).bool().view(6, 1, 1)
     motion[1:3] = 100
@@ -61,21 +61,22 @@ def strip(sway, **options):
     return oracles.swaying(H, W, sway, **options)[0]
 
 
-def test_a_shaking_camera_is_taken_off(rng):
+def test_the_motion_of_a_shaking_camera_is_removed(rng):
     sway = course((2, 3.0, -1.0))
     away = torch.randn(T, 4, generator=rng) * torch.tensor([0.001, 0.002, 0.3, 0.3])
     away[0] = 0
     camera = away + torch.tensor([1.0, 0, 0, 0])
     found = read(strip(sway - sway[0], camera=camera))
     assert found.report.accepted, found.report.reasons
-    assert found.report.camera_shift_px == pytest.approx(float(away[:, 2:].norm(dim=1).max()), abs=0.15)  # fmt: skip
+    largest = float(away[:, 2:].norm(dim=1).max())
+    assert found.report.camera_shift_px == pytest.approx(largest, abs=0.15)
     still = read(strip(sway - sway[0])).spectrum.coeffs[0, 1, 0, 2:8, 30:42]
     shaken = found.spectrum.coeffs[0, 1, 0, 2:8, 30:42]
     assert ((shaken - still).abs() / still.abs()).median() < 0.1
 
 
 @pytest.mark.parametrize("name", ["zoom", "turn"])
-def test_a_camera_that_goes_away_is_refused(name):
+def test_a_camera_that_drifts_away_is_refused(name):
     t = torch.arange(float(T)) / T
     camera = torch.tensor([1.0, 0, 0, 0]).repeat(T, 1)
     camera[:, 0 if name == "zoom" else 1] += 0.08 * t
@@ -83,13 +84,13 @@ def test_a_camera_that_goes_away_is_refused(name):
     assert not report.accepted and "The camera moves" in str(report)
 
 
-def test_nothing_that_moves_is_refused():
+def test_a_clip_without_motion_is_refused():
     for frames in (strip(torch.zeros(1)).expand(T, -1, -1, -1), torch.zeros(T, 3, H, W)):
         report = read(frames).report
         assert not report.accepted and "Nothing moves in the clip" in str(report)
 
 
-def test_grain_is_no_motion(rng):
+def test_film_grain_is_not_motion(rng):
     still = strip(torch.zeros(1))
     report = read((still + 0.02 * torch.randn(T, 3, H, W, generator=rng)).clamp(0, 1)).report
     assert not report.accepted and report.moving_share == 0
@@ -99,7 +100,8 @@ def test_grain_is_no_motion(rng):
 def test_a_clip_shorter_than_the_lowest_period_says_what_it_needs(count):
     found = read(strip(course((1, 3.0, 1.57)))[:count])
     assert found.spectrum is None
-    assert re.search(rf"has {count} frames?; one period of 0.333 Hz at 10 fps needs 30", str(found.report))  # fmt: skip
+    sentence = rf"has {count} frames?; one period of 0.333 Hz at 10 fps needs 30"
+    assert re.search(sentence, str(found.report))
 
 
 def test_the_shot_after_a_cut_is_read():
@@ -111,7 +113,7 @@ def test_the_shot_after_a_cut_is_read():
     assert "from frame 7 on" in str(report)
 
 
-def test_a_fade_ends_what_can_be_read():
+def test_a_fade_ends_the_shot():
     frames = strip(course((2, 3.0, -1.57)))
     dark = torch.linspace(0, 1, 8).view(8, 1, 1, 1)
     frames = torch.cat([frames[:22], frames[22:] * (1 - dark)])
@@ -119,14 +121,14 @@ def test_a_fade_ends_what_can_be_read():
     assert not report.accepted and "without a cut or fade has" in str(report)
 
 
-def test_the_rules_for_training_sets_judge_only_training_sets():
+def test_criteria_of_training_sets_apply_only_to_training_sets():
     frames = strip(course((2, 3.0, -1.57)))
     assert not [w for w in read(frames).report.warnings if "training" in w]
     strict = read(frames, replace(SHORT, training=True)).report
     assert not strict.accepted and "too little for a training set" in str(strict)
 
 
-def test_raw_is_the_papers_way():
+def test_without_detrending_drift_leaks_into_the_bands():
     creeping = 2 * torch.arange(float(T)) / T
     frames = strip(course((2, 2.0, -1.57)) + creeping)
     found, raw = read(frames), read(frames, replace(SHORT, detrend=False))
