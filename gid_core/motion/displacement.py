@@ -1,6 +1,6 @@
-"""The displacement D(p, t) = Re sum_k S_k(p) q_k(t): the one formula, evaluated a few frames at a time.
+"""The displacement D(p, t) = Re sum_k S_k(p) q_k(t), evaluated a few frames at a time.
 
-Law: linear in S and in q; the size in memory does not grow with the number of frames.
+Law: linear in S and in q; the memory does not grow with the number of frames.
 
 Convention: forward, from the still to frame t, in pixels of its own grid, (x, y).
 
@@ -17,22 +17,23 @@ from einops import rearrange
 from ..shapes import Complex, Float, Tensor
 from .coords import coords_between
 
-PEAK_FRAMES = 600  # of a clip, at most, that a peak is looked for in
-FRAMES_AT_A_TIME = 32  # of a displacement that are held at once
-
-MOST_MOMENTS = 16  # of a frame, while a shutter is open
+PEAK_FRAMES = 600  # most frames of a clip over which a peak is taken
+FRAMES_AT_A_TIME = 32  # frames of a displacement that are evaluated at once
+MOST_MOMENTS = 16  # most samples of a frame's exposure
 
 
 @dataclass(frozen=True)
 class Displacement:
-    """Motion of `b` stills over `t` frames, on the coarse grid it was computed on.
+    """Motion of `b` stills over `t` frames, on the coarse grid of its spectral volume.
 
-    Kept as what it is a product of, D_t = Re sum_k S_k q_k(t), and evaluated a few frames at a time:
-    its size does not grow with the clip's.
+    It stores the two factors of D_t = Re sum_k S_k q_k(t), not the frames. The product is evaluated
+    a few frames at a time.
 
     coeffs: S_k(p), px of this grid, (x, y), forward from the still.
     modal_coords: q_k(t) at every frame.
-    loop: True where frame t would equal frame 0 exactly.
+    reference_size: (height, width) of the stills.
+    mask: What moves, at the stills' size; None means everywhere.
+    loop: True if the frame after the last would equal frame 0 exactly.
     """
 
     coeffs: Complex[Tensor, "b k 2 h w"]
@@ -51,9 +52,9 @@ class Displacement:
         mask: Float[Tensor, "b 1 hr wr"] | None = None,
         loop: bool = False,
     ) -> "Displacement":
-        """Motion given frame by frame: every frame is a band of its own, on for that frame."""
-        once = torch.eye(displacement.shape[1], dtype=torch.complex64)
-        return cls(displacement.to(torch.complex64), once, fps, reference_size, mask, loop)
+        """Motion given frame by frame: every frame is a band that is 1 in that frame, else 0."""
+        identity = torch.eye(displacement.shape[1], dtype=torch.complex64)
+        return cls(displacement.to(torch.complex64), identity, fps, reference_size, mask, loop)
 
     @property
     def frames(self) -> int:
@@ -68,13 +69,13 @@ class Displacement:
         return displacement(self.coeffs[item : item + 1], self.modal_coords[:, frames])[0]
 
     def in_parts(self, item: int, step: int = 1) -> Iterator[Float[Tensor, "t 2 h w"]]:
-        """All frames of one still, or every so many, a few at a time."""
+        """All frames of one still, or every `step`-th, a few at a time."""
         ahead = FRAMES_AT_A_TIME * step
         for first in range(0, self.frames, ahead):
             yield self.at(item, slice(first, first + ahead, step))
 
     def scaled_to(self, size: tuple[int, int]) -> Float[Tensor, "2 1 1"]:
-        """Factor per axis from pixels of this grid to pixels of a picture of that size."""
+        """Factor per axis from pixels of this grid to pixels of a picture of `size` (h, w)."""
         height, width = self.grid
         return torch.tensor([size[1] / width, size[0] / height]).view(2, 1, 1)
 
@@ -82,7 +83,7 @@ class Displacement:
 def displacement(
     coeffs: Complex[Tensor, "b k 2 h w"], modal_coords: Complex[Tensor, "k t"]
 ) -> Float[Tensor, "b t 2 h w"]:
-    """Re sum_k S_k(p) q_k(t): the one formula, as one real matrix product in the precision of S."""
+    """Re sum_k S_k(p) q_k(t), as one real matrix product in the precision of S."""
     height, width = coeffs.shape[-2:]
     modal_coords = modal_coords.to(coeffs.dtype)
     bands = rearrange(coeffs, "b k xy h w -> b (xy h w) k")
@@ -94,10 +95,17 @@ def displacement(
 def exposed(
     motion: Displacement, item: int, shutter: float, size: tuple[int, int]
 ) -> tuple[Displacement, int]:
-    """The same motion at moments while a shutter is open around every frame's time, and how many.
+    """Sample the motion during the exposure of every frame, for motion blur.
 
-    As many as it takes for nothing to move by more than a pixel of the picture from one to the next, up to
-    `MOST_MOMENTS`.
+    The number of samples is chosen so that no pixel of the picture moves by more than 1 px from one
+    sample to the next, up to `MOST_MOMENTS`.
+
+    Args:
+        shutter: Exposure time in frames, centred on the frame's time.
+        size: (height, width) of the picture.
+
+    Returns:
+        The motion at all samples, and the number of samples per frame.
     """
     scale, fastest, last = motion.scaled_to(size), 0.0, None
     for part in motion.in_parts(item):
@@ -114,9 +122,9 @@ def exposed(
 
 
 def peaks(motion: Displacement, item: int) -> Float[Tensor, "h w"]:
-    """The farthest every point gets from where it is in the still, px of the grid.
+    """Largest displacement of every point from the still, px of the grid.
 
-    Of long clips only so many frames are looked at, spread evenly.
+    At most `PEAK_FRAMES` frames are evaluated, spread evenly over the clip.
     """
     step = math.ceil(motion.frames / PEAK_FRAMES)
     parts = [part.square().sum(1).amax(0) for part in motion.in_parts(item, step)]

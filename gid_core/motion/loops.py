@@ -1,9 +1,10 @@
-"""Loops: periodic by construction, and closed by blending where a clip comes from elsewhere.
+"""Loops: periodic by construction, or closed by a crossfade if a clip is given as frames.
 
-Law: bands on harmonics of 1 / T make D(t + T) = D(t), position and velocity, with nothing to hide.
-A loop of N frames is half open: frame N would be frame 0 again and is not among them.
+Law: if all bands are harmonics of 1 / T, then D(t + T) = D(t), in position and velocity.
 
-Source: ours; the paper guides sampling towards a small seam instead (Li et al. 2024, Sec. 6, Eq. 5).
+Convention: a loop of N frames is half open. Frame N would equal frame 0 and is not in it.
+
+Source: ours; the paper guides sampling towards a small gap instead (Li et al. 2024, Sec. 6, Eq. 5).
 """
 
 import math
@@ -16,17 +17,17 @@ from ..shapes import Float, Shaped, Tensor
 from .displacement import Displacement
 from .spectrum import SpectralVolume
 
-NOTICEABLE_SHIFT = 0.1  # a band moved by more than this share of its frequency is worth saying
-
-MOST_HARMONICS = 256  # of a closed loop: bands are spread over no more
+NOTICEABLE_SHIFT = 0.1  # a larger shift, as a share of the band's frequency, is reported
+MOST_HARMONICS = 256  # most harmonics over which the bands of a loop are spread
 
 
 @dataclass(frozen=True)
 class LoopReport:
-    """What closing a loop did: the largest move of a band, in Hz and as a share of its frequency.
+    """Changes made to close a loop: the largest shift of a band.
 
-    changed: Whether any band moved, met another or was spread.
-    dropped: Whether there was a mean or a drift, which a loop has not.
+    shift_hz: in Hz; shift_share: as a share of the band's frequency.
+    changed: Whether any band was shifted, merged with another or spread.
+    dropped: Whether a mean or a drift was removed; a loop has neither.
     """
 
     shift_hz: float
@@ -38,8 +39,8 @@ class LoopReport:
         text = self._of_bands()
         if self.dropped:
             text += (
-                " The clip's mean and drift are left out: the still is the middle of the motion, and "
-                "nothing wanders off."
+                " The clip's mean and drift are left out: the still is the middle of the motion, "
+                "and nothing wanders off."
             )
         return text
 
@@ -59,7 +60,7 @@ class LoopReport:
 
 @dataclass(frozen=True)
 class Seam:
-    """The step from the last frame to the first, against those inside the clip."""
+    """The RMS step from the last frame to the first, and those between frames of the clip."""
 
     wrap: float
     largest_inside: float
@@ -76,32 +77,35 @@ class Seam:
 def close_loop(
     spectrum: SpectralVolume, duration_s: float, seed: int = 0
 ) -> tuple[SpectralVolume, LoopReport]:
-    """Move every band to a harmonic of 1 / duration; mean and drift are dropped.
+    """Shift every band to a harmonic of 1 / duration; mean and drift are dropped.
 
-    Bands that meet become one whose energy is the sum of theirs. When the loop is longer than the
-    spectrum's own period, a band spreads over the harmonics around it with seeded phases, so that
-    a long loop does not repeat inside itself.
+    Bands that share a harmonic are merged; their energies add. If the loop is longer than the
+    period of the spectrum, every band is spread over the harmonics around it with random phases, so
+    that a long loop does not repeat within itself.
+
+    Args:
+        seed: Of the random phases.
     """
     frequencies = spectrum.frequencies_hz.double().tolist()
     spacing = min((b - a for a, b in zip(frequencies, frequencies[1:])), default=frequencies[0])
-    longer = duration_s * spacing > 1 + 1e-6
+    spread = duration_s * spacing > 1 + 1e-6  # longer than the period of the spectrum
     generator = torch.Generator().manual_seed(seed)
     members: dict[int, list[tuple[int, complex]]] = {}
     shifts = []
     for k, f in enumerate(frequencies):
-        if longer:
+        if spread:
             most = max(1, MOST_HARMONICS // len(frequencies))
-            shares = _drawn(_shares(f, spacing, duration_s), most, generator)
+            shares = _subsampled(_energy_shares(f, spacing, duration_s), most, generator)
         else:
             shares = {max(1, round(f * duration_s)): 1.0}
         shifts.append(abs(sum(n * share for n, share in shares.items()) / duration_s - f))
         for n, share in shares.items():
-            phase = 2 * math.pi * torch.rand((), generator=generator).item() if longer else 0.0
-            turn = complex(math.cos(phase), math.sin(phase))
-            members.setdefault(n, []).append((k, turn * math.sqrt(share)))
+            phase = 2 * math.pi * torch.rand((), generator=generator).item() if spread else 0.0
+            rotation = complex(math.cos(phase), math.sin(phase))
+            members.setdefault(n, []).append((k, rotation * math.sqrt(share)))
 
     harmonics = sorted(members)
-    coeffs = torch.stack([_meet(spectrum.coeffs, members[n]) for n in harmonics], 1)
+    coeffs = torch.stack([_merged(spectrum.coeffs, members[n]) for n in harmonics], 1)
     closed = replace(
         spectrum,
         coeffs=coeffs,
@@ -117,8 +121,8 @@ def close_loop(
     return closed, LoopReport(shift * moved, share * moved, changed, dropped)
 
 
-def _shares(f, spacing, duration_s) -> dict[int, float]:
-    """How much of a band's energy each harmonic takes: as much as their widths overlap."""
+def _energy_shares(f, spacing, duration_s) -> dict[int, float]:
+    """Share of a band's energy for every harmonic: the overlap of their widths."""
     low, high = (f - spacing / 2) * duration_s, (f + spacing / 2) * duration_s
     near = range(max(1, math.floor(low + 0.5)), math.ceil(high + 0.5))
     overlap = {n: min(high, n + 0.5) - max(low, n - 0.5) for n in near}
@@ -126,31 +130,31 @@ def _shares(f, spacing, duration_s) -> dict[int, float]:
     return {n: width / sum(overlap.values()) for n, width in overlap.items()}
 
 
-def _drawn(shares, most, generator) -> dict[int, float]:
-    """At most so many of the harmonics, drawn evenly; a very long loop needs no more not to repeat."""
+def _subsampled(shares, most, generator) -> dict[int, float]:
+    """At most `most` harmonics, by stratified sampling: enough for a very long loop."""
     harmonics = list(shares)
     if len(harmonics) <= most:
         return shares
     step = len(harmonics) / most
     offsets = torch.rand(most, generator=generator)
-    drawn = {harmonics[int((i + u) * step)] for i, u in enumerate(offsets.tolist())}
-    return {n: 1 / len(drawn) for n in sorted(drawn)}
+    chosen = {harmonics[int((i + u) * step)] for i, u in enumerate(offsets.tolist())}
+    return {n: 1 / len(chosen) for n in sorted(chosen)}
 
 
-def _meet(coeffs, parts):
-    """The sum of bands, scaled so that energies add whatever their phases."""
-    turned = [coeffs[:, k] * turn for k, turn in parts]
-    if len(turned) == 1:
-        return turned[0]
-    total = sum(turned)
-    energy = sum(t.abs().square().sum((1, 2, 3)) for t in turned)
-    of_sum = total.abs().square().sum((1, 2, 3))
-    gain = (energy / of_sum.clamp(min=1e-20)).sqrt()
+def _merged(coeffs, members):
+    """The sum of bands, scaled so that energies add whatever the phases are."""
+    rotated = [coeffs[:, k] * rotation for k, rotation in members]
+    if len(rotated) == 1:
+        return rotated[0]
+    total = sum(rotated)
+    energy = sum(x.abs().square().sum((1, 2, 3)) for x in rotated)
+    energy_of_sum = total.abs().square().sum((1, 2, 3))
+    gain = (energy / energy_of_sum.clamp(min=1e-20)).sqrt()
     return total * gain.view(-1, 1, 1, 1)
 
 
 def seam(frames: Float[Tensor, "t ..."]) -> Seam:
-    """Root-mean-square steps between neighbouring frames, of pictures or of displacement."""
+    """RMS differences of consecutive frames, of pictures or of displacement."""
     steps = torch.stack([_step(a, b) for a, b in zip(frames, frames[1:])] or [frames.new_zeros(())])
     return Seam(float(_step(frames[-1], frames[0])), float(steps.max()), float(steps.median()))
 
@@ -160,10 +164,10 @@ def _step(a, b):
 
 
 def crossfade(frames: Shaped[Tensor, "t ..."], overlap: int) -> Iterator[Shaped[Tensor, "..."]]:
-    """Close a clip by fading its end into its beginning: t - overlap frames.
+    """Close a clip by a crossfade of its end into its beginning: t - overlap frames.
 
-    The first `overlap` frames become a fade from the clip's last ones, along half a cosine, so
-    that what follows the new last frame is what followed it in the clip.
+    The first `overlap` frames are blended with the last ones, with weights of half a cosine. The
+    frame after the new last frame is then close to the one that followed it in the clip.
 
     Raises:
         ValueError: Unless 1 <= overlap <= t / 2.
@@ -184,20 +188,20 @@ def crossfade(frames: Shaped[Tensor, "t ..."], overlap: int) -> Iterator[Shaped[
 
 
 def split_clips(frames: Shaped[Tensor, "t ..."], clips: int) -> list[Shaped[Tensor, "t1 ..."]]:
-    """Clips of one length that lie one after the other.
+    """Split a batch into consecutive clips of equal length.
 
     Raises:
-        ValueError: If the frames are no multiple of the clips.
+        ValueError: If the number of frames is not a multiple of the number of clips.
     """
     if clips < 1 or len(frames) % clips:
         raise ValueError(
-            f"Expected {clips} clips of one length, got {len(frames)} frames in all. Set the number "
-            "of clips to what the frames hold, 1 for a single clip."
+            f"Expected {clips} clips of one length, got {len(frames)} frames in all. Set the "
+            "number of clips to what the frames hold, 1 for a single clip."
         )
     return list(frames.split(len(frames) // clips))
 
 
 def blend_trajectories(motion: Displacement, overlap: int) -> Displacement:
-    """The same for motion: paths are faded instead of pixels, so nothing doubles."""
+    """A crossfade of displacements instead of pixels, which leaves no double contours."""
     faded = torch.stack(list(crossfade(motion.modal_coords.T, overlap)), 1)
     return replace(motion, modal_coords=faded, loop=True)

@@ -1,6 +1,6 @@
-"""Playing a spectral volume: so many frames at a rate, as a loop or not, faster, slower, larger.
+"""Playback of a spectral volume: frames at a rate, with speed, gain and pose, as a loop or a clip.
 
-Law: a loop is exactly periodic; frames are samples of one continuous motion at the times asked for.
+Law: a loop is exactly periodic; frames are samples of one continuous motion at the frames' times.
 """
 
 from dataclasses import replace
@@ -25,25 +25,25 @@ def play(
     pose: str = "rest pose",
     seed: int = 0,
 ) -> tuple[Displacement, LoopReport | None]:
-    """Let a spectrum move for so many frames.
+    """The displacement of a spectrum over a number of frames, and the report of a closed loop.
 
-    A loop, and a clip anchored at its first frame, keep the size the motion has over the
-    spectrum's own period; otherwise, and always where mean or drift tell of a recording, the motion
-    is exactly what was recorded, mean and drift too.
+    A loop, and a clip in the pose "first frame", are scaled to the amplitude that the motion has
+    over the period of the spectrum. Any other clip, and every recording (a spectrum with mean or
+    drift) that is not a loop, is played without that scale, with mean and drift.
 
     Args:
-        speed: 2 is twice as fast. The series is evaluated at the times asked for: exact.
-        gain: 2 is twice as far.
-        pose: "rest pose": the still is the middle of the motion; "first frame": frame 0 is the
-            still.
-        seed: For the phases of a loop longer than the spectrum's period.
+        speed: 2 is twice as fast. The Fourier series is evaluated at the scaled times, without
+            interpolation.
+        gain: Factor of the displacement.
+        pose: "rest pose": the still is the mean position; "first frame": the still is frame 0.
+        seed: Of the phases of a loop that is longer than the period of the spectrum.
 
     Raises:
-        ValueError: For values out of range, or bands above half the frame rate.
+        ValueError: For values out of range, or bands at or above half the frame rate.
     """
     _check_playback(spectrum, frames, fps, speed, pose)
     duration_s = frames / fps
-    faster = replace(
+    at_speed = replace(
         spectrum,
         frequencies_hz=spectrum.frequencies_hz * speed,
         drift=None if spectrum.drift is None else spectrum.drift * speed,
@@ -51,26 +51,25 @@ def play(
     times = torch.arange(frames, dtype=torch.float64) / fps
     report = None
     if loop:
-        closed, report = close_loop(faster, duration_s, seed)
-        cycles = (
-            closed.frequencies_hz.double() * duration_s
-        ).round()  # whole, so that q is periodic
+        closed, report = close_loop(at_speed, duration_s, seed)
+        # Rounded to whole cycles, so that q is exactly periodic.
+        cycles = (closed.frequencies_hz.double() * duration_s).round()
         coeffs, coords = closed.coeffs, harmonic_coords(cycles, times / duration_s)
     else:
-        coeffs, coords = with_trend(faster, times)
+        coeffs, coords = with_trend(at_speed, times)
     if pose == "first frame":
         coords = coords - coords[:, :1]
     motion = Displacement(
         coeffs, coords.to(coeffs.dtype), fps, spectrum.reference_size, spectrum.mask, loop
     )
-    keep = torch.full((len(coeffs),), float(gain))
+    factor = torch.full((len(coeffs),), float(gain))
     recorded = not loop and (spectrum.mean is not None or spectrum.drift is not None)
-    resized = (pose == "first frame" and not recorded) or (report is not None and report.changed)
-    if resized:
+    rescale = (pose == "first frame" and not recorded) or (report is not None and report.changed)
+    if rescale:
         moving = moving_points(spectrum)
-        was, now = amplitude_pct(one_period(spectrum), moving), amplitude_pct(motion, moving)
-        keep = keep * torch.where(now > 0, was / now.clamp(min=1e-12), 1.0)
-    return replace(motion, coeffs=coeffs * keep.view(-1, 1, 1, 1, 1)), report
+        before, after = amplitude_pct(one_period(spectrum), moving), amplitude_pct(motion, moving)
+        factor = factor * torch.where(after > 0, before / after.clamp(min=1e-12), 1.0)
+    return replace(motion, coeffs=coeffs * factor.view(-1, 1, 1, 1, 1)), report
 
 
 def _check_playback(spectrum, frames, fps, speed, pose):
@@ -90,7 +89,7 @@ def _check_playback(spectrum, frames, fps, speed, pose):
     highest = float(spectrum.frequencies_hz.max()) * speed
     if highest >= fps / 2:
         raise ValueError(
-            f"The motion has frequencies up to {highest:.2f} Hz; {fps:g} frames per second show less "
-            f"than {fps / 2:.2f} Hz. Use more than {2 * highest:.2f} frames per second, a lower "
-            "speed, or fewer bands."
+            f"The motion has frequencies up to {highest:.2f} Hz; {fps:g} frames per second show "
+            f"less than {fps / 2:.2f} Hz. Use more than {2 * highest:.2f} frames per second, a "
+            "lower speed, or fewer bands."
         )

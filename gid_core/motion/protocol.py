@@ -1,6 +1,6 @@
-"""What a motion prior is: anything that can sample a spectral volume for a still.
+"""The interface of motion priors: an object that samples a spectral volume for a still.
 
-Law: one generator in the same state gives the same sample.
+Law: generators in equal states give equal samples.
 """
 
 from collections.abc import Callable
@@ -30,4 +30,14 @@ class MotionPrior(Protocol):
         spectrum: SpectrumConfig,
         anchor: Float[Tensor, "1 1 h w"] | None,
         poll: Callable[[], None],
-    ) -> SpectralVolume: ...
+    ) -> SpectralVolume:
+        """Sample the motion of one still.
+
+        Args:
+            image: In [0, 1].
+            matte: What may move, 0 ... 1; ones if nothing is known.
+            generator: On the CPU; all random numbers come from it.
+            anchor: What stands still, 0 ... 1.
+            poll: Called many times a second; may raise to cancel.
+        """
+        ...

@@ -1,4 +1,4 @@
-"""The spectral volume: every pixel's motion as a few complex Fourier amplitudes.
+"""The spectral volume: the motion of every pixel as a few complex Fourier amplitudes.
 
 Law: analyze(play(S)) = S for fewer bands than half the frames; Parseval: the mean of D^2 over time
 is |S_0|^2 + 1/2 sum_k |S_k|^2.
@@ -21,7 +21,7 @@ from .displacement import Displacement, displacement, peaks
 KINDS = ("response", "modes")
 FORMAT_VERSION = 1
 AMPLITUDE_PERCENTILE = 0.95
-MEASURE_FRAMES = 100  # of one period, at least, over which an amplitude is measured
+MEASURE_FRAMES = 100  # least number of frames of one period over which an amplitude is measured
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,13 @@ class SpectralVolume:
     coeffs: S_k(p), px of this grid, (x, y), peak amplitudes.
     frequencies_hz: of the bands ("response"), or natural frequencies ("modes").
     reference_size: (height, width) of the stills.
-    mask: what moves, refined, at the stills' own size; None means everywhere.
-    mean, drift: px and px/s that a clip had besides; a loop has none.
-    kind: "response" are bands of a forced motion, "modes" shapes of free vibration, mass-normalized
-        but for one common factor.
-    damping_ratio: of the modes, for kind "modes" alone.
-    ambient: what wind does to the modes, in bands at ambient_hz: Re sum_m ambient_km exp(i 2 pi f_m t).
+    mask: what moves, refined, at the stills' own size; None means everywhere. mean, drift: mean
+    displacement and linear drift of a recorded clip, px and px/s; None for a loop.
+    kind: "response": bands of a forced motion; "modes": mode shapes of free vibration,
+        mass-normalized up to one common factor.
+    damping_ratio: of the modes; None for kind "response".
+    ambient: modal coordinates of the modes under wind, as bands at `ambient_hz`:
+        q_k(t) = Re sum_m ambient_km exp(i 2 pi f_m t).
     """
 
     coeffs: Complex[Tensor, "b k 2 h w"]
@@ -58,14 +59,14 @@ class SpectralVolume:
 def displacement_at(
     spectrum: SpectralVolume, times_s: Float[Tensor, " t"]
 ) -> Float[Tensor, "b t 2 h w"]:
-    """Play at any times, fractional or not, with mean and drift where there are any."""
+    """The displacement at any times, with mean and drift if there are any."""
     return displacement(*with_trend(spectrum, times_s))
 
 
 def with_trend(
     spectrum: SpectralVolume, times_s: Float[Tensor, " t"]
 ) -> tuple[Complex[Tensor, "b k1 2 h w"], Complex[Tensor, "k1 t"]]:
-    """Bands and their playback, the mean as a band that is always on, the drift as one that grows."""
+    """Bands and modal coordinates. The mean is a band with q = 1, the drift a band with q = t."""
     coeffs, coords = [spectrum.coeffs], [harmonic_coords(spectrum.frequencies_hz, times_s)]
     times = times_s.to(coords[0].dtype)
     for trend, course in ((spectrum.mean, torch.ones_like(times)), (spectrum.drift, times)):
@@ -83,12 +84,12 @@ def analyze(
     mask: Float[Tensor, "b 1 hr wr"] | None = None,
     reference_size: tuple[int, int] | None = None,
 ) -> SpectralVolume:
-    """Read the lowest bands of a recorded motion (Sec. 4.1).
+    """The lowest bands of a recorded motion (Sec. 4.1).
 
     Args:
-        detrend: Remove the straight line from the first frame's position to where the frame after
-            the last would be, kept as `drift`. A jump J between the ends leaks J / (pi k) into
-            every band.
+        displacement: px, from the still to every frame.
+        detrend: Subtract the straight line from the first frame to the frame after the last, and
+            store it as `drift`. Without it, a jump J between the ends leaks J / (pi k) into band k.
 
     Raises:
         ValueError: Unless 0 < bands < t / 2.
@@ -102,10 +103,10 @@ def analyze(
     times = torch.arange(frames, dtype=displacement.dtype, device=displacement.device) / fps
     drift = None
     if detrend:
-        # Where the frame after the last would be: on by the mean of the steps on both sides of the seam.
-        # The line through the first and last frame alone would tilt what is periodic, by a step.
-        ends = displacement[:, -1] - displacement[:, -2] + displacement[:, 1] - displacement[:, 0]
-        drift = (displacement[:, -1] + ends / 2 - displacement[:, 0]) * (fps / frames)
+        # The frame after the last is extrapolated by the mean of the first and the last step. A
+        # line through the first and the last frame alone would tilt a periodic motion by one step.
+        steps = displacement[:, -1] - displacement[:, -2] + displacement[:, 1] - displacement[:, 0]
+        drift = (displacement[:, -1] + steps / 2 - displacement[:, 0]) * (fps / frames)
         displacement = displacement - drift[:, None] * times.view(-1, 1, 1, 1)
     coeffs = torch.fft.rfft(displacement, dim=1)[:, : bands + 1] / frames
     return SpectralVolume(
@@ -121,40 +122,44 @@ def analyze(
 def amplitude_pct(
     motion: Displacement, moving: Float[Tensor, "b 1 h w"] | None = None
 ) -> Float[Tensor, " b"]:
-    """Size of a motion: each point's peak over the clip, 95th percentile, in % of the longer side.
+    """Amplitude of a motion: 95th percentile of the points' peaks, in % of the longer side.
 
     Args:
-        moving: Share of every point that moves; those with half the largest or more count.
+        moving: Coverage of every point by the moving mask. Points with at least half of the largest
+            coverage count. None counts all points.
     """
-    sizes = []
+    amplitudes = []
     for i in range(len(motion.coeffs)):
         peak = peaks(motion, i)
         share = torch.ones_like(peak) if moving is None else moving[i, 0]
-        sizes.append(torch.quantile(peak[share >= 0.5 * share.max()], AMPLITUDE_PERCENTILE))
-    return 100 * torch.stack(sizes) / max(motion.grid)
+        counted = peak[share >= 0.5 * share.max()]
+        amplitudes.append(torch.quantile(counted, AMPLITUDE_PERCENTILE))
+    return 100 * torch.stack(amplitudes) / max(motion.grid)
 
 
 def moving_points(spectrum: SpectralVolume) -> Float[Tensor, "b 1 h w"] | None:
-    """The share of every grid point that the mask lets move."""
+    """Coverage of every grid point by the mask, 0 ... 1; None without a mask."""
     if spectrum.mask is None:
         return None
     return F.interpolate(spectrum.mask, spectrum.grid, mode="area")
 
 
 def one_period(spectrum: SpectralVolume) -> Displacement:
-    """The bands over their own period, in as many frames as an amplitude is measured on.
+    """The motion over one period, in as many frames as a measurement of the amplitude needs.
 
-    Modes by themselves have no period: they move as the wind blows.
+    Modes have no common period. With `ambient` they are driven by the bands of wind, whose period
+    is used.
     """
-    blown = spectrum.ambient is not None
-    frequencies = spectrum.ambient_hz if blown else spectrum.frequencies_hz
+    driven = spectrum.ambient is not None
+    frequencies = spectrum.ambient_hz if driven else spectrum.frequencies_hz
     base = float(frequencies.diff().min() if len(frequencies) > 1 else frequencies[0])
-    # Eight frames to a cycle of the highest band miss 7 % of its peak at most, and little of the sum's.
+    # With 8 frames per cycle of the highest band its peak is missed by 7 % at most; the peak of the
+    # sum of all bands is missed by less.
     count = max(MEASURE_FRAMES, 8 * round(float(frequencies.max()) / base))
     fps = count * base
     coords = harmonic_coords(frequencies, torch.arange(count, dtype=torch.float64) / fps)
     coords = coords.to(spectrum.coeffs.dtype)
-    if blown:
+    if driven:
         coords = spectrum.ambient.to(coords) @ coords
     return Displacement(
         spectrum.coeffs, coords, fps, spectrum.reference_size, spectrum.mask, loop=True
@@ -162,7 +167,7 @@ def one_period(spectrum: SpectralVolume) -> Displacement:
 
 
 def scale(spectrum: SpectralVolume, gain: Float[Tensor, " b"]) -> SpectralVolume:
-    """The same motion, larger or smaller."""
+    """The motion multiplied by a factor per still; mean and drift included."""
     gain = gain.to(spectrum.coeffs.real.dtype)
     field = gain.view(-1, 1, 1, 1)
     return replace(
@@ -174,18 +179,18 @@ def scale(spectrum: SpectralVolume, gain: Float[Tensor, " b"]) -> SpectralVolume
 
 
 def summary(spectrum: SpectralVolume) -> str:
-    """What a spectrum is, in a sentence or two."""
+    """A description in one or two sentences: bands, grid, amplitude."""
     low, high = (float(spectrum.frequencies_hz[i]) for i in (0, -1))
-    count, what = len(spectrum.frequencies_hz), "bands" if spectrum.kind == "response" else "modes"
+    count, noun = len(spectrum.frequencies_hz), "bands" if spectrum.kind == "response" else "modes"
     stills = f"{len(spectrum.coeffs)} stills" if len(spectrum.coeffs) > 1 else "a still"
     (height, width), (rows, columns) = spectrum.reference_size, spectrum.grid
     text = (
-        f"{count} {what} from {low:.2f} to {high:.2f} Hz, of {stills} of {width}x{height}, on a grid "
-        f"of {columns}x{rows}."
+        f"{count} {noun} from {low:.2f} to {high:.2f} Hz, of {stills} of {width}x{height}, on a "
+        f"grid of {columns}x{rows}."
     )
     if spectrum.kind == "response":
-        sizes = amplitude_pct(one_period(spectrum), moving_points(spectrum)).tolist()
-        text += f" Amplitude {', '.join(f'{a:.2f}' for a in sizes)} % of the longer side."
+        amplitudes = amplitude_pct(one_period(spectrum), moving_points(spectrum)).tolist()
+        text += f" Amplitude {', '.join(f'{a:.2f}' for a in amplitudes)} % of the longer side."
     if spectrum.mean is not None or spectrum.drift is not None:
         text += " Recorded: mean and drift are kept, and play without a loop."
     return text

@@ -30,7 +30,7 @@ def test_coordinates_are_periodic_after_a_day():
 
 
 def test_long_clips_stay_exact_in_single_precision():
-    # 2^-6 s and eighths of a hertz are exact in float32, so nothing but the phase could err.
+    # 2^-6 s and eighths of a hertz are exact in float32, so the phase is the only source of error.
     times, frequencies = 4096 + torch.arange(64) / 64, torch.tensor([0.125, 3.125])
     late = harmonic_coords(frequencies, times)
     early = harmonic_coords(frequencies, times - 4096)
@@ -48,7 +48,7 @@ def test_coordinates_between_frames_of_a_loop_are_exact(frames):
     torch.testing.assert_close(coords_between(coords, between, True), exact, atol=1e-12, rtol=0)
 
 
-def test_coordinates_between_frames_of_a_clip_err_by_the_cube_of_the_step():
+def test_coordinates_between_frames_of_a_clip_have_an_error_of_third_order():
     errors = []
     for frames in (40, 80, 160):
         times = torch.arange(frames, dtype=torch.float64) / frames
@@ -63,7 +63,7 @@ def test_coordinates_between_frames_of_a_clip_err_by_the_cube_of_the_step():
     line = torch.arange(4.0, dtype=torch.float64).to(torch.complex128).view(1, 4)
     at = torch.tensor([-0.5, 0.5, 2.75, 3.5])
     torch.testing.assert_close(coords_between(line, at, False).real, at[None].double())
-    # Past its ends a curve goes on straight.
+    # Beyond its ends a curve is extrapolated linearly.
     bent = torch.tensor([[0.0, 1.0, 0.0, -1.0, 3.0]]).to(torch.complex128)
     past = torch.tensor([-1.0, -0.75, -0.5, 4.5, 5.0])
     found = coords_between(bent, past, False).real[0]

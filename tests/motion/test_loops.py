@@ -39,11 +39,18 @@ def velocity(spectrum, times):
     return position(replace(spectrum, coeffs=spectrum.coeffs * turn), times)
 
 
-CLIPS = [(150, 30.0, 1.0), (100, 24.0, 1.0), (48, 25.0, 0.5), (61, 29.97, 2.0), (450, 30.0, 1.0), (7, 12.0, 1.0)]  # fmt: skip
+CLIPS = [  # frames, frames per second, speed
+    (150, 30.0, 1.0),
+    (100, 24.0, 1.0),
+    (48, 25.0, 0.5),
+    (61, 29.97, 2.0),
+    (450, 30.0, 1.0),
+    (7, 12.0, 1.0),
+]
 
 
 @pytest.mark.parametrize("frames, fps, speed", CLIPS)
-def test_a_closed_loop_returns_in_position_and_velocity(rng, frames, fps, speed):
+def test_a_closed_loop_is_periodic_in_position_and_velocity(rng, frames, fps, speed):
     spectrum = volume(rng, [0.2 * k * speed for k in range(1, 17)])
     period_s = frames / fps
     closed, _ = close_loop(spectrum, period_s, seed=5)
@@ -60,7 +67,7 @@ def test_a_closed_loop_returns_in_position_and_velocity(rng, frames, fps, speed)
 
 
 @pytest.mark.parametrize("period_s", [0.5, 2.0, 4.0, 8.0, 16.0])
-def test_a_loop_of_exact_frequencies_returns_exactly(rng, period_s):
+def test_a_loop_of_frequencies_exact_in_float32_is_exactly_periodic(rng, period_s):
     # Such periods, and their harmonics, are exact in float32: nothing is left to round.
     closed, _ = close_loop(volume(rng, [0.25 * k for k in range(1, 13)]), period_s, seed=5)
     times = torch.tensor([0.0, 0.31, 1.7], dtype=torch.float64)
@@ -70,7 +77,7 @@ def test_a_loop_of_exact_frequencies_returns_exactly(rng, period_s):
 
 
 @pytest.mark.parametrize("period_s", [5.0, 2.5])
-def test_bands_that_are_harmonics_stay_untouched(rng, period_s):
+def test_bands_that_are_harmonics_are_unchanged(rng, period_s):
     spectrum = volume(rng, [k / period_s for k in range(1, 9)])
     closed, report = close_loop(spectrum, period_s)
     assert torch.equal(closed.coeffs, spectrum.coeffs)
@@ -88,14 +95,14 @@ def test_a_band_moves_to_the_nearest_harmonic_that_is_not_zero(rng):
     assert report.shift_share == pytest.approx(1.5) and report.changed
 
 
-def test_energies_add_where_bands_meet(rng):
+def test_energies_add_where_bands_are_merged(rng):
     spectrum = volume(rng, [0.2 * k for k in range(1, 17)])
     closed, _ = close_loop(spectrum, 1.0)
     assert closed.frequencies_hz.tolist() == [1.0, 2.0, 3.0]
     torch.testing.assert_close(energy(closed), energy(spectrum), rtol=1e-5, atol=0)
 
 
-def test_energies_add_even_where_bands_cancel(rng):
+def test_energies_add_although_the_bands_cancel(rng):
     spectrum = volume(rng, [0.9, 1.1])
     opposed = spectrum.coeffs.clone()
     opposed[:, 1] = -0.9 * opposed[:, 0]
@@ -114,13 +121,13 @@ def test_a_long_loop_spreads_its_bands_and_keeps_their_energy(rng):
 
 
 @pytest.mark.parametrize("period_s", [5.1, 7.0, 12.5])
-def test_a_loop_a_little_longer_spreads_without_gaps(rng, period_s):
+def test_a_slightly_longer_loop_has_no_gaps_between_its_harmonics(rng, period_s):
     spectrum = volume(rng, [0.2 * k for k in range(1, 9)])
     closed, report = close_loop(spectrum, period_s)
     torch.testing.assert_close(energy(closed), energy(spectrum), rtol=1e-5, atol=0)
     assert (closed.frequencies_hz * period_s).round().diff().max() == 1
     assert report.changed and report.shift_hz < 0.1
-    # What a band has goes to the harmonics within half its spacing and half of theirs.
+    # The energy of a band goes to harmonics within half its spacing and half of theirs.
     alone = replace(spectrum, coeffs=torch.zeros_like(spectrum.coeffs))
     alone.coeffs[:, 3] = 1
     spread, _ = close_loop(alone, period_s)
@@ -129,8 +136,8 @@ def test_a_loop_a_little_longer_spreads_without_gaps(rng, period_s):
 
 
 @pytest.mark.parametrize("period_s", [80.0, 100.0, 137.0, 900.0])
-def test_a_very_long_loop_keeps_the_energy_too(rng, period_s):
-    # Bands are spread over no more harmonics than would be stored.
+def test_a_very_long_loop_keeps_the_energy(rng, period_s):
+    # The number of harmonics is limited.
     spectrum = volume(rng, [0.2 * k for k in range(1, 17)], grid=(2, 3))
     for seed in range(3):
         closed, report = close_loop(spectrum, period_s, seed)
@@ -138,7 +145,7 @@ def test_a_very_long_loop_keeps_the_energy_too(rng, period_s):
         assert len(closed.frequencies_hz) <= 16 * 16 + 16 and report.shift_hz < 0.2
 
 
-def test_a_long_loop_does_not_repeat_inside_itself(rng):
+def test_a_long_loop_does_not_repeat_within_itself(rng):
     spectrum = volume(rng, [0.2 * k for k in range(1, 9)])
     closed, _ = close_loop(spectrum, 15.0, seed=3)
     times = torch.arange(0, 5, 0.1)
@@ -149,7 +156,7 @@ def test_a_long_loop_does_not_repeat_inside_itself(rng):
     torch.testing.assert_close(after, first, rtol=0, atol=1e-4)
 
 
-def test_the_seed_chooses_how_a_long_loop_spreads(rng):
+def test_the_seed_determines_the_phases_of_a_long_loop(rng):
     spectrum = volume(rng, [0.2, 0.4, 0.6])
     one, same, other = (close_loop(spectrum, 15.0, seed)[0].coeffs for seed in (1, 1, 2))
     assert torch.equal(one, same) and not torch.allclose(one, other)
@@ -170,7 +177,7 @@ def test_the_report_warns_of_shifts_above_a_tenth():
     assert "11 %" in large and "a multiple of it" in large
 
 
-def test_the_seam_of_a_sampled_circle_is_a_step_like_any_other():
+def test_the_seam_of_a_sampled_circle_equals_every_other_step():
     angle = 2 * math.pi * torch.arange(12) / 12
     frames = torch.stack([angle.cos(), angle.sin()], 1)
     measured = seam(frames)
@@ -186,7 +193,7 @@ def test_the_seam_of_a_ramp_is_its_jump():
     assert (measured.wrap, measured.largest_inside, measured.median_inside) == (4, 1, 1)
 
 
-def test_the_seam_of_a_single_frame_is_nothing():
+def test_the_seam_of_a_single_frame_is_zero():
     measured = seam(torch.ones(1, 2, 3))
     assert (measured.wrap, measured.largest_inside, measured.median_inside) == (0, 0, 0)
     assert "(0.00 times)" in str(measured)
@@ -206,8 +213,8 @@ def test_crossfading_shortens_by_the_overlap_and_keeps_the_rest(rng, count, over
         assert torch.equal(closed[t], frames[t])
 
 
-def test_after_a_crossfade_the_first_frame_follows_the_last():
-    # A clip whose frames are their own numbers: what is faded can be read off.
+def test_after_a_crossfade_the_first_frame_continues_the_last():
+    # Every frame holds its own number, so that the result shows the weights of the fade.
     count, overlap = 40, 16
     closed = torch.stack(list(crossfade(torch.arange(float(count)).view(-1, 1), overlap)))[:, 0]
     shares = [0.5 - 0.5 * math.cos(math.pi * (t + 0.5) / overlap) for t in range(overlap)]
@@ -219,7 +226,7 @@ def test_after_a_crossfade_the_first_frame_follows_the_last():
     assert abs(closed[overlap] - closed[overlap - 1] - 1) < 0.003 * kept
 
 
-def test_crossfading_a_loop_played_on_gives_the_loop():
+def test_a_crossfade_of_more_than_one_period_of_a_loop_gives_the_loop():
     angle = 2 * math.pi * torch.arange(26) / 20
     frames = torch.stack([angle.cos(), angle.sin()], 1)
     closed = torch.stack(list(crossfade(frames, 6)))
@@ -227,12 +234,12 @@ def test_crossfading_a_loop_played_on_gives_the_loop():
 
 
 @pytest.mark.parametrize("count, overlap", [(9, 5), (9, 0), (9, -1), (1, 1), (0, 1)])
-def test_a_fade_longer_than_half_the_clip_is_refused(count, overlap):
+def test_an_overlap_longer_than_half_the_clip_is_refused(count, overlap):
     with pytest.raises(ValueError, match=rf"half the clip's {count} frames, got {overlap}"):
         list(crossfade(torch.zeros(count, 2, 3), overlap))
 
 
-def test_paths_fade_and_become_a_loop(rng):
+def test_blended_trajectories_are_a_loop(rng):
     coeffs = torch.randn(2, 3, 2, 5, 7, generator=rng, dtype=torch.complex64)
     coords = torch.randn(3, 9, generator=rng, dtype=torch.complex64)
     motion = Displacement(coeffs, coords, 8.0, (20, 28))
@@ -243,7 +250,7 @@ def test_paths_fade_and_become_a_loop(rng):
         torch.testing.assert_close(blended.at(item), expected)
 
 
-def test_clips_are_split_one_after_the_other(rng):
+def test_frames_are_split_into_consecutive_clips(rng):
     frames = torch.randn(6, 2, 3, generator=rng)
     for clips in (1, 2, 3, 6):
         assert torch.equal(torch.stack(split_clips(frames, clips)).flatten(0, 1), frames)

@@ -25,21 +25,28 @@ def frames_of(motion, item=0):
     return motion.at(item)
 
 
-def size_of(motion, spectrum):
+def amplitude_of(motion, spectrum):
     return amplitude_pct(motion, moving_points(spectrum))
 
 
 @pytest.mark.parametrize(
     "change, sentence",
-    [({"frames": 0}, "at least 1 frame, got 0"), ({"frames": -3}, "got -3"),
-     ({"fps": 0.0}, "frame rate above 0"), ({"fps": -8.0}, "frame rate above 0, got -8"),
-     ({"fps": float("nan")}, "frame rate above 0"), ({"fps": float("inf")}, "frame rate above 0"),
-     ({"speed": 0.0}, "speed above 0"), ({"speed": -1.0}, "speed above 0, got -1"),
-     ({"speed": float("nan")}, "speed above 0"), ({"pose": "lotus"}, "rest pose, first frame, got"),
-     ({"fps": 3.0}, r"up to 1\.50 Hz; 3 frames per second.*less than 1\.50.*more than 3\.00"),
-     ({"speed": 4.0}, r"up to 6\.00 Hz; 8 frames per second.*a lower speed")],
-)  # fmt: skip
-def test_playing_out_of_range_is_refused(rng, change, sentence):
+    [
+        ({"frames": 0}, "at least 1 frame, got 0"),
+        ({"frames": -3}, "got -3"),
+        ({"fps": 0.0}, "frame rate above 0"),
+        ({"fps": -8.0}, "frame rate above 0, got -8"),
+        ({"fps": float("nan")}, "frame rate above 0"),
+        ({"fps": float("inf")}, "frame rate above 0"),
+        ({"speed": 0.0}, "speed above 0"),
+        ({"speed": -1.0}, "speed above 0, got -1"),
+        ({"speed": float("nan")}, "speed above 0"),
+        ({"pose": "lotus"}, "rest pose, first frame, got"),
+        ({"fps": 3.0}, r"up to 1\.50 Hz; 3 frames per second.*less than 1\.50.*more than 3\.00"),
+        ({"speed": 4.0}, r"up to 6\.00 Hz; 8 frames per second.*a lower speed"),
+    ],
+)
+def test_values_out_of_range_are_refused(rng, change, sentence):
     with pytest.raises(ValueError, match=sentence):
         play(volume(rng), **{"frames": 16, "fps": 8.0} | change)
 
@@ -50,7 +57,7 @@ def test_modes_cannot_be_played(rng):
         play(modes, 16, 8.0)
 
 
-def test_playing_a_loop_of_the_own_period_changes_nothing(rng):
+def test_a_loop_of_the_spectrums_period_is_the_spectrum(rng):
     spectrum = volume(rng)
     motion, report = play(spectrum, 16, 8.0)
     expected = displacement_at(spectrum, torch.arange(16) / 8)
@@ -64,13 +71,13 @@ def test_the_frame_after_a_loops_last_is_its_first(rng, frames, fps, speed):
     motion, _ = play(spectrum, frames, fps, speed=speed)
     path = frames_of(motion, 1)
     ahead = path.roll(-1, 0)
-    for _ in ("position", "velocity", "acceleration"):  # all go on over the seam as inside
+    for _ in ("position", "velocity", "acceleration"):  # each continues across the seam
         step = (ahead - path).square().mean((1, 2, 3)).sqrt()
         assert step[-1] <= 1.5 * step[:-1].max()
         path, ahead = ahead - path, ahead.roll(-1, 0) - ahead
 
 
-def test_without_a_loop_it_plays_as_recorded(rng):
+def test_a_clip_is_played_as_recorded(rng):
     spectrum = trended(rng)
     motion, report = play(spectrum, 21, 8.0, loop=False)
     expected = displacement_at(spectrum, torch.arange(21, dtype=torch.float64) / 8)
@@ -87,23 +94,24 @@ def test_twice_the_speed_is_every_second_frame(rng, loop):
 
 
 @pytest.mark.parametrize("loop", [False, True])
-def test_the_gain_multiplies(rng, loop):
+def test_the_gain_is_a_factor(rng, loop):
     spectrum = trended(rng)
     once, _ = play(spectrum, 16, 8.0, loop)
     for gain in (0.0, 2.5):
-        torch.testing.assert_close(frames_of(play(spectrum, 16, 8.0, loop, gain=gain)[0]), gain * frames_of(once))  # fmt: skip
+        scaled, _ = play(spectrum, 16, 8.0, loop, gain=gain)
+        torch.testing.assert_close(frames_of(scaled), gain * frames_of(once))
 
 
 @pytest.mark.parametrize("loop", [False, True])
 @pytest.mark.parametrize("frames", [1, 16, 23])
-def test_anchored_at_the_first_frame_it_starts_with_the_still(rng, loop, frames):
+def test_in_the_pose_first_frame_a_clip_starts_with_the_still(rng, loop, frames):
     motion, _ = play(trended(rng), frames, 8.0, loop, pose="first frame")
     for item in range(2):
         assert not frames_of(motion, item)[0].any()
         assert frames == 1 or frames_of(motion, item)[1:].any()
 
 
-def test_anchoring_keeps_the_course_up_to_size(rng):
+def test_the_pose_first_frame_keeps_the_motion_up_to_a_factor(rng):
     spectrum = volume(rng)
     rest, first = (play(spectrum, 16, 8.0, pose=p)[0] for p in ("rest pose", "first frame"))
     for item in range(2):
@@ -113,7 +121,7 @@ def test_anchoring_keeps_the_course_up_to_size(rng):
         assert ratio > 0
 
 
-def test_what_was_recorded_is_not_scaled_by_anchoring_it(rng):
+def test_a_recording_in_the_pose_first_frame_is_not_scaled(rng):
     spectrum = trended(rng)
     rest, first = (play(spectrum, 21, 8.0, False, pose=p)[0] for p in ("rest pose", "first frame"))
     course = frames_of(rest, 1) - frames_of(rest, 1)[:1]
@@ -122,18 +130,18 @@ def test_what_was_recorded_is_not_scaled_by_anchoring_it(rng):
 
 @pytest.mark.parametrize("frames", [16, 9, 32, 75])
 @pytest.mark.parametrize("pose", ["rest pose", "first frame"])
-def test_a_loop_has_the_size_of_the_own_period(rng, frames, pose):
+def test_a_loop_has_the_amplitude_of_the_spectrums_period(rng, frames, pose):
     mask = torch.zeros(2, 1, 20, 28)
     mask[..., 4:16, 6:20] = 1
     spectrum = volume(rng, mask=mask)
     motion, _ = play(spectrum, frames, 8.0, pose=pose)
-    own = size_of(one_period(spectrum), spectrum)
-    # 16 frames from the rest pose are the own period, untouched: peaks fall between its frames.
+    own = amplitude_of(one_period(spectrum), spectrum)
+    # 16 frames in the rest pose are one period without a scale: peaks lie between its frames.
     tolerance = 0.08 if (frames, pose) == (16, "rest pose") else 1e-4
-    torch.testing.assert_close(size_of(motion, spectrum), own, rtol=tolerance, atol=0)
+    torch.testing.assert_close(amplitude_of(motion, spectrum), own, rtol=tolerance, atol=0)
 
 
-def test_the_seed_spreads_a_long_loop(rng):
+def test_the_seed_determines_a_long_loop(rng):
     spectrum = volume(rng)
     one, same, other = (frames_of(play(spectrum, 80, 8.0, seed=s)[0]) for s in (1, 1, 2))
     assert torch.equal(one, same) and not torch.allclose(one, other)

@@ -8,12 +8,12 @@ from gid_core.motion.protocol import MotionPrior
 
 
 @pytest.mark.parametrize("kind", [ElasticPrior, LearnedPrior])
-def test_every_prior_is_one_and_is_asked_in_the_same_way(kind):
+def test_every_prior_has_the_signature_of_the_protocol(kind):
     assert hasattr(kind, "finds_what_moves")
-    asked = list(signature(MotionPrior.sample).parameters)
-    assert list(signature(kind.sample).parameters) == asked
+    expected = list(signature(MotionPrior.sample).parameters)
+    assert list(signature(kind.sample).parameters) == expected
 
 
-def test_what_cannot_be_sampled_is_no_prior():
+def test_an_object_without_sample_is_not_a_prior():
     assert isinstance(ElasticPrior(), MotionPrior)
     assert not isinstance(object(), MotionPrior)

@@ -39,7 +39,7 @@ def recorded(motion):
 
 
 @given(seed=st.integers(0, 2**32), frames=st.integers(9, 40), data=st.data())
-def test_analyzing_what_was_played_returns_the_bands(seed, frames, data):
+def test_analysis_inverts_playback(seed, frames, data):
     rng = torch.Generator().manual_seed(seed)
     bands = data.draw(st.integers(1, (frames - 1) // 2))
     frequencies = torch.arange(1, bands + 1, dtype=torch.float64) * (FPS / frames)
@@ -51,7 +51,7 @@ def test_analyzing_what_was_played_returns_the_bands(seed, frames, data):
     assert read.mean.abs().max() < 1e-12
 
 
-def test_analyzing_what_was_played_returns_the_bands_in_single_precision(rng):
+def test_analysis_inverts_playback_in_single_precision(rng):
     spectrum = volume(rng, bands=15, dtype=torch.complex64)
     played = displacement_at(spectrum, torch.arange(FRAMES) / FPS)
     read = analyze(played, FPS, 15, detrend=False)
@@ -66,7 +66,7 @@ def test_parseval(rng):
     torch.testing.assert_close(motion.square().mean(1), energy, rtol=1e-12, atol=1e-13)
 
 
-def test_playing_equals_the_sum_of_cosines(rng):
+def test_playback_equals_the_sum_of_cosines(rng):
     spectrum = volume(rng)
     times = torch.tensor([0.0, 0.3, 1 / 3, 2.71828, 7.5], dtype=torch.float64)
     expected = oracles.displacement_at(spectrum.coeffs, spectrum.frequencies_hz, times)
@@ -81,7 +81,8 @@ def test_fractional_times_in_single_precision_equal_the_closed_form(rng):
     expected = oracles.displacement_at(
         spectrum.coeffs.to(torch.complex128), spectrum.frequencies_hz, times.double()
     )
-    torch.testing.assert_close(displacement_at(spectrum, times).double(), expected, atol=5e-6, rtol=0)  # fmt: skip
+    played = displacement_at(spectrum, times).double()
+    torch.testing.assert_close(played, expected, atol=5e-6, rtol=0)
 
 
 @pytest.mark.parametrize("band", [1, 2, 5])
@@ -99,7 +100,7 @@ def test_convention_a_cosine_of_amplitude_a_has_the_coefficient_a(band, phase):
 
 
 def test_convention_a_positive_phase_is_ahead_of_time():
-    # S = i: the motion is -sin, a quarter period ahead of the cosine.
+    # S = i gives -sin, which leads the cosine by a quarter period.
     coeffs = torch.full((1, 1, 2, 1, 1), 1j, dtype=torch.complex64)
     spectrum = SpectralVolume(coeffs, torch.tensor([1.0]), (1, 1))
     played = displacement_at(spectrum, torch.tensor([0.0, 0.25, 0.5, 0.75]))
@@ -107,13 +108,13 @@ def test_convention_a_positive_phase_is_ahead_of_time():
     torch.testing.assert_close(played[0, :, 0, 0, 0], expected, rtol=0, atol=1e-6)
 
 
-def test_playing_is_linear_in_the_spectrum(rng):
+def test_playback_is_linear_in_the_spectrum(rng):
     one, two = volume(rng), volume(rng)
     both = SpectralVolume(2 * one.coeffs - 3 * two.coeffs, one.frequencies_hz, (20, 28))
     torch.testing.assert_close(play(both), 2 * play(one) - 3 * play(two), rtol=0, atol=1e-12)
 
 
-def test_mean_and_drift_are_played_along(rng):
+def test_playback_includes_mean_and_drift(rng):
     mean, drift = torch.randn(2, 2, 2, 5, 7, generator=rng, dtype=torch.float64)
     spectrum = volume(rng, mean=mean, drift=drift)
     times = torch.tensor([0.0, 0.3, 11.0], dtype=torch.float64)
@@ -122,14 +123,14 @@ def test_mean_and_drift_are_played_along(rng):
     torch.testing.assert_close(displacement_at(spectrum, times), expected, rtol=0, atol=1e-12)
 
 
-def test_recorded_frames_come_back_bit_for_bit(rng):
+def test_frames_given_are_returned_bit_for_bit(rng):
     frames = torch.randn(2, 9, 2, 5, 7, generator=rng)
     motion = recorded(frames)
     for item in range(2):
         assert torch.equal(motion.at(item), frames[item])
 
 
-def test_a_pure_ramp_is_drift_and_nothing_else(rng):
+def test_a_ramp_is_drift_alone(rng):
     start, speed = torch.randn(2, 2, 2, 5, 7, generator=rng)
     times = torch.arange(FRAMES) / FPS
     motion = start[:, None] + speed[:, None] * times.view(1, -1, 1, 1, 1)
@@ -140,7 +141,7 @@ def test_a_pure_ramp_is_drift_and_nothing_else(rng):
     torch.testing.assert_close(displacement_at(read, times), motion, rtol=0, atol=1e-5)
 
 
-def test_what_is_periodic_has_no_drift_to_speak_of():
+def test_a_periodic_motion_has_almost_no_drift():
     cosine = 3 * torch.cos(2 * math.pi * torch.arange(60) / 30 - 1)
     read = analyze(cosine.view(1, -1, 1, 1, 1).expand(1, 60, 2, 1, 1), 30.0, 4)
     last_step = float((cosine[0] - cosine[-1]).abs())
@@ -148,7 +149,7 @@ def test_what_is_periodic_has_no_drift_to_speak_of():
     assert (read.coeffs[0, :, 0, 0, 0].abs() - torch.tensor([0, 3.0, 0, 0])).abs().max() < 0.005
 
 
-def test_detrending_cuts_the_truncation_error_of_what_drifts():
+def test_detrending_reduces_the_truncation_error_of_a_drifting_motion():
     times = torch.arange(60) / 30
     path = 2 * times + torch.sin(2 * math.pi * 1.5 * times)
     motion = path.view(1, -1, 1, 1, 1).expand(1, 60, 2, 1, 1)
@@ -166,7 +167,7 @@ def test_bands_at_or_above_half_the_frames_are_refused(bands, frames):
         analyze(torch.zeros(1, frames, 2, 3, 4), FPS, bands)
 
 
-def test_the_size_of_a_motion_is_its_peak_in_percent_of_the_longer_side():
+def test_the_amplitude_is_the_peak_in_percent_of_the_longer_side():
     times = torch.arange(100) / 100
     motion = torch.zeros(2, 100, 2, 5, 8)
     motion[0, :, 0] = 0.4 * torch.cos(2 * math.pi * times).view(-1, 1, 1)
@@ -178,7 +179,7 @@ def test_the_size_of_a_motion_is_its_peak_in_percent_of_the_longer_side():
     torch.testing.assert_close(amplitude_pct(recorded(motion.transpose(3, 4))), size)
 
 
-def test_the_size_of_a_motion_is_that_of_what_moves():
+def test_the_amplitude_is_that_of_the_moving_points():
     motion = torch.zeros(1, 4, 2, 5, 8)
     motion[..., 2:4] = 2.0
     motion[..., 0], motion[..., 7] = 100.0, 5.0
@@ -188,7 +189,7 @@ def test_the_size_of_a_motion_is_that_of_what_moves():
     torch.testing.assert_close(size, torch.tensor([100 * 50**0.5 / 8]))
 
 
-def test_the_size_of_a_motion_is_its_95th_percentile():
+def test_the_amplitude_is_the_95th_percentile_of_the_points():
     motion = torch.arange(1.0, 101.0).view(1, 1, 1, 10, 10) * torch.tensor([1.0, 0]).view(2, 1, 1)
     size = amplitude_pct(recorded(motion)).item()
     assert size == pytest.approx(10 * (1 + 0.95 * 99), rel=1e-6)
@@ -217,7 +218,7 @@ def test_a_single_band_has_the_period_of_its_frequency(rng):
     assert motion.frames / motion.fps == pytest.approx(2.5)
 
 
-def test_scaling_scales_everything_that_moves(rng):
+def test_scaling_includes_mean_and_drift(rng):
     fields = {name: torch.randn(2, 2, 5, 7, generator=rng) for name in ("mean", "drift")}
     spectrum = volume(rng, dtype=torch.complex64, **fields)
     times, gain = torch.tensor([0.0, 0.4, 5.0]), torch.tensor([2.0, -0.5])
@@ -225,7 +226,7 @@ def test_scaling_scales_everything_that_moves(rng):
     torch.testing.assert_close(displacement_at(scale(spectrum, gain), times), expected)
 
 
-def test_moving_points_are_the_masks_mean_over_each_point(rng):
+def test_moving_points_are_the_mean_of_the_mask_over_each_point(rng):
     mask = torch.rand(2, 1, 10, 14, generator=rng)
     spectrum = volume(rng, mask=mask)
     expected = mask.view(2, 1, 5, 2, 7, 2).mean((3, 5))
@@ -233,18 +234,18 @@ def test_moving_points_are_the_masks_mean_over_each_point(rng):
     assert moving_points(volume(rng)) is None
 
 
-def test_a_field_is_scaled_to_a_picture_axis_by_axis():
+def test_the_scale_to_a_picture_is_per_axis():
     motion = recorded(torch.zeros(1, 4, 2, 5, 7))
     assert motion.scaled_to((15, 14)).flatten().tolist() == [2.0, 3.0]
 
 
-def test_fields_that_contradict_each_other_are_no_volume(rng):
+def test_fields_of_inconsistent_shapes_are_refused(rng):
     coeffs = torch.randn(2, 3, 2, 5, 7, generator=rng, dtype=torch.complex64)
     with pytest.raises(TypeError, match="frequencies_hz"):
         SpectralVolume(coeffs, torch.arange(1.0, 5.0), (5, 7))
 
 
-def test_a_summary_says_what_a_spectrum_is(rng):
+def test_a_summary_names_bands_grid_and_amplitude(rng):
     coeffs = torch.randn(1, 3, 2, 5, 7, generator=rng, dtype=torch.complex64)
     bare = SpectralVolume(coeffs, torch.tensor([0.2, 0.4, 0.6]), (20, 28))
     size = float(amplitude_pct(one_period(bare))[0])
