@@ -1,10 +1,10 @@
-"""One candidate against one reference: two clips, or two spectra, as numbers, curves and pictures.
+"""Comparison of one candidate with one reference: two clips or two spectra.
 
-Law: what is compared with itself has no error. What differs otherwise, in size, length, rate or
-bands, is said in the notes.
+Law: a reference compared with itself has no error. Differences in size, length, frame rate or bands
+are listed in the notes.
 
-Convention: values are floats, nan where there is nothing to measure; a value of the reference alone
-has `_reference` at its end.
+Convention: values are floats, nan if a value is undefined. The name of a value of the reference
+alone ends in `_reference`.
 """
 
 import math
@@ -20,9 +20,9 @@ from ..motion.spectrum import SpectralVolume, moving_points
 from ..shapes import Complex, Float, Tensor
 from ..still.grid import resize_displacement
 
-HIGHEST_HZ = 3.2  # of the brightness spectra that are compared: the paper's 16 bands
-BRIGHTNESS_FLOOR = 1e-4
-SAME_HZ = 1e-3
+HIGHEST_HZ = 3.2  # brightness spectra are compared up to here: the paper's 16 bands
+BRIGHTNESS_FLOOR = 1e-4  # smaller amplitudes of brightness are equal
+SAME_HZ = 1e-3  # bands whose frequencies differ by less are the same
 SSIM_BATCH = 16
 
 # name: (label, 1 if more is better, -1 if less is, 0 if neither)
@@ -44,7 +44,7 @@ MEASURES = {
 
 @dataclass(frozen=True)
 class Curve:
-    """One quantity of both sides over the same axis."""
+    """One quantity of candidate and reference over a common axis."""
 
     x: list[float]
     reference: list[float] | None
@@ -53,7 +53,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Pair:
-    """What was measured of one reference and one candidate. kind is "clip" or "spectrum"."""
+    """Measurements of one reference and one candidate; kind is "clip" or "spectrum"."""
 
     name: str
     kind: str
@@ -70,11 +70,15 @@ def compare_clips(
     candidate_fps: float,
     notes: list[str],
 ) -> Pair:
-    """Frame by frame, as many as both have; how each goes on in time; one row of both over time."""
+    """Compare two clips frame by frame, up to the shorter length, and in their temporal behaviour.
+
+    Args:
+        notes: Differences in size, length and frame rate are appended.
+    """
     count, size = min(len(reference), len(candidate)), tuple(reference.shape[-2:])
     if tuple(candidate.shape[-2:]) != size:
-        have = "x".join(str(n) for n in candidate.shape[:1:-1])
-        notes.append(f"{name}: the candidate is {have}, resized to {size[1]}x{size[0]}")
+        given = "x".join(str(n) for n in candidate.shape[:1:-1])
+        notes.append(f"{name}: the candidate is {given}, resized to {size[1]}x{size[0]}")
         candidate = F.interpolate(candidate, size, mode="bilinear", antialias=True).clamp(0, 1)
     if len(reference) != len(candidate):
         notes.append(f"{name}: {len(reference)} and {len(candidate)} frames, {count} compared")
@@ -84,12 +88,12 @@ def compare_clips(
         "psnr_db": picture_metrics.psnr(candidate, reference),
         "ssim": _ssim(candidate, reference),
     }
-    still = picture_metrics.luma(reference).var(0, correction=0)
-    still = (still <= still.flatten().median())[None]
+    variance = picture_metrics.luma(reference).var(0, correction=0)
+    static = (variance <= variance.flatten().median())[None]
     for side, frames in (("", candidate), ("_reference", reference)):
         steps = seam(frames)
         values["seam" + side] = steps.wrap / steps.largest_inside if steps.largest_inside else 0.0
-        values["flicker" + side] = 1000 * picture_metrics.flicker(frames, still)
+        values["flicker" + side] = 1000 * picture_metrics.flicker(frames, static)
         values["pulse" + side] = 1000 * picture_metrics.flicker(frames.mean((2, 3), keepdim=True))
     curves = {"psnr": Curve([t / fps for t in range(count)], None, by_frame)}
     if abs(fps - candidate_fps) > 0.01 * fps:
@@ -126,7 +130,13 @@ def _curve(x, reference, candidate):
 def compare_spectra(
     name: str, reference: SpectralVolume, candidate: SpectralVolume, notes: list[str]
 ) -> Pair:
-    """Band by band where both have the same, on the reference's grid; where and how much moves."""
+    """Compare two spectra on the reference's grid: moving region, amplitude, coherence.
+
+    If both have the same bands, they are compared band by band, with phase.
+
+    Args:
+        notes: Differences in bands are appended.
+    """
     if max(len(reference.coeffs), len(candidate.coeffs)) > 1:
         notes.append(f"{name}: holds several motions, the first is compared")
     expected = reference.coeffs[0]
@@ -146,26 +156,26 @@ def compare_spectra(
     spectra = [motion_metrics.amplitude_spectrum(s, counted) for s in (expected, coeffs)]
     spectra[1] = at_frequencies(spectra[1], candidate.frequencies_hz, frequencies)
     values["amplitude_factor"] = math.exp(motion_metrics.temporal_spectrum_distance(*spectra[::-1]))
-    for side, one, energy in zip(("", "_reference"), (coeffs, expected), energies):
-        values["coherence" + side] = motion_metrics.local_coherence(
-            motion_metrics.as_motion(one), counted
-        )
-        kept = energy if counted is None else energy[counted[0]]
-        values["energy_px" + side] = float(kept.square().mean().sqrt())
+    for side, bands, energy in zip(("", "_reference"), (coeffs, expected), energies):
+        motion = motion_metrics.as_motion(bands)
+        values["coherence" + side] = motion_metrics.local_coherence(motion, counted)
+        region = energy if counted is None else energy[counted[0]]
+        values["energy_px" + side] = float(region.square().mean().sqrt())
     top = float(torch.stack(energies).max()) or 1.0
     pictures = dict(zip(("candidate", "reference"), (viz.heat(e / top) for e in energies)))
     return Pair(name, "spectrum", values, {"amplitude": _curve(frequencies, *spectra)}, pictures)
 
 
 def on_grid(coeffs: Complex[Tensor, "k 2 h w"], grid: tuple[int, int]):
-    """Bands on another grid, in its pixels."""
+    """Bands resized to another grid, in pixels of that grid."""
     if tuple(coeffs.shape[-2:]) == grid:
         return coeffs
     return torch.complex(*(resize_displacement(part, grid) for part in (coeffs.real, coeffs.imag)))
 
 
 def at_frequencies(
-    amplitudes: Float[Tensor, " k"], have: Float[Tensor, " k"], want: Float[Tensor, " k2"]
+    amplitudes: Float[Tensor, " k"], given_hz: Float[Tensor, " k"], new_hz: Float[Tensor, " k2"]
 ) -> Float[Tensor, " k2"]:
-    """An amplitude spectrum at other frequencies, between its own along straight lines."""
-    return torch.from_numpy(np.interp(want.numpy(), have.numpy(), amplitudes.numpy())).float()
+    """An amplitude spectrum at other frequencies, by linear interpolation."""
+    interpolated = np.interp(new_hz.numpy(), given_hz.numpy(), amplitudes.numpy())
+    return torch.from_numpy(interpolated).float()

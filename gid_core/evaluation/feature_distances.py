@@ -1,12 +1,13 @@
-"""FID, KID, FVD and DTFVD, through the implementations the field compares its numbers with.
+"""FID, KID, FVD and DTFVD, by the implementations that publications use.
 
-Law: weights come from the path that was given, or the measure is refused with a sentence. Nothing
-is downloaded, nothing takes their place, and no file is unpickled beyond plain tensors.
+Law: weights come from the path that is given; without them the metric is refused with a sentence.
+Nothing is downloaded, there is no substitute, and files are unpickled as plain tensors only.
 
-Convention: a clip's features are n d, over the clip in order: one row for every frame (pictures), or
-for every whole window of frames (clips). Distances compare the rows of many clips at once.
+Convention: features of a clip are n d, in the order of the clip: one row per frame for metrics of
+pictures, one row per complete window of frames for metrics of clips. A distance compares the rows
+of two sets of clips.
 
-Sources: Heusel et al. 2017 (FID) and Binkowski et al. 2018 (KID), by torch-fidelity; Unterthiner et
+Source: Heusel et al. 2017 (FID) and Binkowski et al. 2018 (KID), by torch-fidelity; Unterthiner et
 al. 2018 (FVD, logits of I3D at 224 x 224), by cd-fvd; Dorkenwald et al., "Stochastic Image-to-Video
 Synthesis using cINNs", CVPR 2021 (DTFVD, pooled activations of an I3D trained on dynamic textures).
 """
@@ -25,7 +26,7 @@ from .frechet import frechet_distance_of, gaussian, windows
 Features = Callable[[Float[Tensor, "t 3 h w"]], Float[Tensor, "n d"]]
 Distance = Callable[[Float[Tensor, "n d"], Float[Tensor, "m d"]], float]
 INCEPTION_LAYER = "2048"  # of pooled features, which FID and KID are defined on
-WINDOWS = (16, 32)  # frames that FVD and FVD32 look at; an I3D needs nine at least
+WINDOWS = (16, 32)  # frames per window of FVD and FVD32; I3D needs at least nine
 KID_SUBSET, KID_SUBSETS = 1000, 100
 BATCH = 16
 INCEPTION = "the Inception weights of torch-fidelity (weights-inception-2015-12-05-6726825d.pth)"
@@ -35,9 +36,9 @@ TEXTURES = "the I3D weights trained on dynamic textures (I3D_16.pth.tar, I3D_32.
 
 @dataclass(frozen=True)
 class Network:
-    """A measure of sets of clips: features of each, and distances between rows of them, by name.
+    """A feature extractor of clips, and distances between sets of its features, by name.
 
-    frames: of a clip that one row is about.
+    frames: Number of frames of a clip per row of features.
     """
 
     features: Features
@@ -52,10 +53,10 @@ def networks(
     window: int = WINDOWS[0],
     device: str = "cpu",
 ) -> list[Network]:
-    """What there are weights for: FID and KID, FVD, DTFVD.
+    """The metrics whose weights are given: FID and KID, FVD, DTFVD.
 
     Raises:
-        ValueError: If a package or a file is missing or wrong.
+        ValueError: If a package is missing, or a file is missing or does not hold the weights.
     """
     found = []
     if inception is not None:
@@ -74,13 +75,14 @@ def inception_features(
     """Features of single frames, for FID and KID.
 
     Raises:
-        ValueError: If torch-fidelity is missing, or the weights are missing or others.
+        ValueError: If torch-fidelity is missing, or the file is missing or does not hold the
+        weights.
     """
-    _checked(weights, INCEPTION)
+    _loaded(weights, INCEPTION)
     try:
         from torch_fidelity.utils import create_feature_extractor
     except (ImportError, RuntimeError) as error:
-        raise _missing("FID and KID need", "torch-fidelity", error) from error
+        raise _import_error("FID and KID need", "torch-fidelity", error) from error
     try:
         network = create_feature_extractor(
             "inception-v3-compat",
@@ -90,7 +92,7 @@ def inception_features(
             verbose=False,
         ).to(device)
     except (RuntimeError, TypeError, AttributeError) as error:
-        raise _others(weights, INCEPTION, error) from error
+        raise _not_these(weights, INCEPTION, error) from error
 
     @torch.no_grad()
     def features(frames):
@@ -101,19 +103,19 @@ def inception_features(
 
 
 def fid(features: Float[Tensor, "n d"], others: Float[Tensor, "m d"]) -> float:
-    """Frechet inception distance, as torch-fidelity computes it. Needs two rows at least."""
+    """Frechet inception distance, by torch-fidelity. Each set needs at least two rows."""
     from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 
-    _enough(features, others)
+    _require_two(features, others)
     statistics = [fid_features_to_statistics(rows.double()) for rows in (features, others)]
     return fid_statistics_to_metric(*statistics, verbose=False)["frechet_inception_distance"]
 
 
 def kid(features: Float[Tensor, "n d"], others: Float[Tensor, "m d"]) -> float:
-    """Kernel inception distance (not x 100), as torch-fidelity computes it."""
+    """Kernel inception distance (not x 100), by torch-fidelity."""
     from torch_fidelity.metric_kid import kid_features_to_metric
 
-    _enough(features, others)
+    _require_two(features, others)
     return kid_features_to_metric(
         features.double(),
         others.double(),
@@ -125,17 +127,17 @@ def kid(features: Float[Tensor, "n d"], others: Float[Tensor, "m d"]) -> float:
 
 
 def i3d_features(weights: str | Path, device: str = "cpu", window: int = WINDOWS[0]) -> Features:
-    """Logits of I3D for every whole window of a clip, for FVD.
+    """Logits of I3D for every complete window of a clip, for FVD.
 
     Raises:
-        ValueError: If cd-fvd is missing, or the weights are missing or others.
+        ValueError: If cd-fvd is missing, or the file is missing or does not hold the weights.
     """
-    _checked(weights, I3D)
+    _loaded(weights, I3D)
     i3d = _cdfvd("FVD needs")
     try:
         network = i3d.load_i3d_model(torch.device(device), str(weights))
     except (RuntimeError, TypeError, AttributeError) as error:
-        raise _others(weights, I3D, error) from error
+        raise _not_these(weights, I3D, error) from error
 
     @torch.no_grad()
     def features(frames):
@@ -154,16 +156,16 @@ def texture_features(
     """Pooled activations of an I3D trained on dynamic textures, for DTFVD.
 
     Raises:
-        ValueError: If cd-fvd is missing, or the weights are missing or others.
+        ValueError: If cd-fvd is missing, or the file is missing or does not hold the weights.
     """
-    state = _checked(weights, TEXTURES)
+    state = _loaded(weights, TEXTURES)
     i3d = _cdfvd("DTFVD needs")
     state = state.get("state_dict", state)
     try:
         network = i3d.pytorch_i3d.InceptionI3d(len(state["logits.conv3d.weight"]))
         network.load_state_dict(state)
     except (RuntimeError, KeyError, TypeError) as error:
-        raise _others(weights, TEXTURES, error) from error
+        raise _not_these(weights, TEXTURES, error) from error
     network = network.to(device).eval()
 
     @torch.no_grad()
@@ -180,8 +182,8 @@ def texture_features(
 
 
 def video_distance(features: Float[Tensor, "n d"], others: Float[Tensor, "m d"]) -> float:
-    """FVD or DTFVD, by features: Frechet distance with covariances over n, as cd-fvd has them."""
-    _enough(features, others)
+    """FVD or DTFVD of features: Frechet distance with biased covariances, as in cd-fvd."""
+    _require_two(features, others)
     return frechet_distance_of(*gaussian(features, False), *gaussian(others, False))
 
 
@@ -189,7 +191,7 @@ def _bytes(frames):
     return (frames.clamp(0, 1) * 255).round().to(torch.uint8)
 
 
-def _enough(features, others):
+def _require_two(features, others):
     for rows in (features, others):
         if len(rows) < 2:
             raise ValueError(
@@ -198,8 +200,8 @@ def _enough(features, others):
             )
 
 
-def _checked(path, what) -> dict:
-    """The tensors of a weights file, read as nothing but tensors."""
+def _loaded(path, what) -> dict:
+    """The tensors of a weights file; anything but plain tensors is refused."""
     path = Path(path)
     if not path.is_file():
         raise ValueError(
@@ -212,26 +214,26 @@ def _checked(path, what) -> dict:
         first = str(error).strip().splitlines()[0] if str(error).strip() else "it is empty"
         raise ValueError(f"{path.name!r} is not a readable file of weights: {first}") from error
     if not isinstance(state, dict):
-        raise _others(path, what, TypeError(f"it holds a {type(state).__name__}"))
+        raise _not_these(path, what, TypeError(f"it holds a {type(state).__name__}"))
     return state
 
 
-def _cdfvd(who):
+def _cdfvd(metric):
     try:
         from cdfvd.third_party.i3d import utils
     except ImportError as error:
-        raise _missing(who, "cd-fvd", error) from error
+        raise _import_error(metric, "cd-fvd", error) from error
     return utils
 
 
-def _missing(who, package, error):
+def _import_error(metric, package, error):
     if isinstance(error, ModuleNotFoundError):
         return ValueError(
-            f"{who} {package}, and there is no {error.name}. Install it: pip install {package}"
+            f"{metric} {package}, and there is no {error.name}. Install it: pip install {package}"
         )
-    return ValueError(f"{who} {package}, which is there but does not import: {error}")
+    return ValueError(f"{metric} {package}, which is there but does not import: {error}")
 
 
-def _others(path, what, error):
+def _not_these(path, what, error):
     first = str(error).strip().splitlines()[0]
     return ValueError(f"{Path(path).name!r} does not hold {what}: {first}")

@@ -1,6 +1,7 @@
 """The Frechet distance between two sets of features, over whole clips or sliding windows.
 
-Law: symmetric, zero between a set and itself; for Gaussians |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^1/2).
+Law: symmetric; zero between a set and itself; between Gaussians
+|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^1/2).
 
 Source: Dowson & Landau 1982; Heusel et al. 2017; sliding windows, Li et al. 2024, Sec. 7.
 """
@@ -35,21 +36,21 @@ def frechet_distance_of(
 ) -> float:
     """|m_a - m_b|^2 + tr(A + B - 2 (A^1/2 B A^1/2)^1/2), in closed form (Dowson & Landau, Eq. 4).
 
-    The last trace is the sum of singular values of A^1/2 B^1/2: symmetric roots alone, no root of a
-    product, so that covariances of fewer samples than features do no harm.
+    The last trace is the sum of the singular values of A^1/2 B^1/2. Only roots of symmetric
+    matrices are taken, so that singular covariances (fewer samples than features) are no problem.
     """
     roots = []
     for covariance in (covariance_a, covariance_b):
         values, vectors = torch.linalg.eigh(covariance.double())
         roots.append(vectors * values.clamp(min=0).sqrt() @ vectors.T)
-    common = torch.linalg.svdvals(roots[0] @ roots[1]).sum()
+    cross = torch.linalg.svdvals(roots[0] @ roots[1]).sum()
     traces = covariance_a.double().trace() + covariance_b.double().trace()
-    apart = (mean_a.double() - mean_b.double()).square().sum()
-    return max(0.0, float(apart + traces - 2 * common))
+    means = (mean_a.double() - mean_b.double()).square().sum()
+    return max(0.0, float(means + traces - 2 * cross))
 
 
 def windows(frames: int, size: int, step: int) -> list[range]:
-    """Frame ranges that slide over a clip; only whole ones."""
+    """Sliding windows of `size` frames over a clip; only complete ones."""
     return [range(first, first + size) for first in range(0, frames - size + 1, step)]
 
 
@@ -61,8 +62,9 @@ def sliding_distance(
 ) -> list[float]:
     """A distance between sets of clips, for every window of frames (Li et al., Sec. 7).
 
-    The same window of references and of candidates: what grows from window to window is what the
-    candidates lose as they go on. A clip that is too short for a window is not in it.
+    References and candidates are cut to the same window. A distance that grows from window to
+    window shows how the candidates degrade over time. Clips too short for a window are left out of
+    it.
     """
 
     def cut(clips, window):

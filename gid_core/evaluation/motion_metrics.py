@@ -1,9 +1,8 @@
-"""Measures of motion: against its truth, of what moves, of its spectrum, as a descriptor.
+"""Metrics of motion: errors against the truth, moving region, spectrum, descriptors.
 
-Law: a motion measured against itself has error 0 and AUC 1. What a measure has nothing to say about
-is not a number (nan).
+Law: a motion compared with itself has error 0 and AUC 1. An undefined value is nan.
 
-Convention: displacement is forward, in pixels of its own grid; `counted` says which pixels count.
+Convention: displacement is forward, in pixels of its own grid; `counted` selects pixels.
 
 Source: Baker et al., "A Database and Evaluation Methodology for Optical Flow", IJCV 2011; Hanley &
 McNeil, Radiology 1982 (area under the curve).
@@ -18,11 +17,11 @@ import torch.nn.functional as F
 from ..shapes import Bool, Complex, Float, Tensor
 from ..still.grid import pixel_grid
 
-REFERENCE_WIDTH = 256  # px, at which thresholds of motion are stated
-MOVING_SHARE = 0.2  # of a clip's pixels that count as its moving region, at most
-MOVING_PX = 0.2  # motion energy, at the reference width, below which nothing counts as moving
-LEAST_AMPLITUDE_PX = 0.1  # of a true coefficient for its error to count
-FLOOR_PX = 1e-3  # amplitudes below it are alike
+REFERENCE_WIDTH = 256  # px: the width at which thresholds of motion are given
+MOVING_SHARE = 0.2  # largest share of a clip's pixels in its moving region
+MOVING_PX = 0.2  # least motion energy of a moving pixel, at the reference width
+LEAST_AMPLITUDE_PX = 0.1  # least true amplitude of a coefficient whose error counts
+FLOOR_PX = 1e-3  # smaller amplitudes are equal
 
 
 def end_point_error(
@@ -30,10 +29,10 @@ def end_point_error(
     truth: Float[Tensor, "*t 2 h w"],
     counted: Bool[Tensor, "... 1 h w"] | None = None,
 ) -> Float[Tensor, " n"]:
-    """How far off every counted vector points, px: the length of the difference (Baker et al.).
+    """Length of the difference of every counted vector, px (Baker et al.).
 
     Args:
-        counted: Of one frame or of all, such as what moves and is still to be seen.
+        counted: For one frame or for all frames; for example the moving, visible pixels.
     """
     error = (estimate - truth).square().sum(-3, keepdim=True).sqrt()
     return error.flatten() if counted is None else error[counted.expand_as(error)]
@@ -41,9 +40,10 @@ def end_point_error(
 
 @dataclass(frozen=True)
 class SpectralError:
-    """Errors by band, weighted by true energy; nan where no coefficient counted.
+    """Errors per band, weighted by true energy; nan if no coefficient of a band counts.
 
-    amplitude: 0.1 is ten percent. phase_rad: 0 ... pi. energy: by which bands are pooled, px^2.
+    amplitude: relative, 0.1 is ten percent. phase_rad: 0 ... pi. energy: weights of the bands,
+    px^2.
     """
 
     amplitude: Float[Tensor, " k"]
@@ -67,84 +67,87 @@ def spectral_error(
     counted: Bool[Tensor, "1 h w"] | None = None,
     least_px: float = LEAST_AMPLITUDE_PX,
 ) -> SpectralError:
-    """How far off amplitudes and phases are, where the true amplitude is at least so many px.
+    """Errors of amplitude and phase, over coefficients of a true amplitude of `least_px` or more.
 
-    A coefficient of zero has no phase: it counts as a quarter turn off, as a random one is on
-    average.
+    An estimate of zero has no phase. Its phase error counts as pi / 2, the mean error of a random
+    phase.
     """
     amplitude = truth.abs()
     counts = amplitude >= max(least_px, torch.finfo(amplitude.dtype).tiny)
     if counted is not None:
         counts = counts & counted
     energy = (amplitude.square() * counts).sum((1, 2, 3))
-    relative = amplitude * (estimate.abs() - amplitude).abs()
-    turn = (estimate * truth.conj()).angle().abs()
-    turn = torch.where(estimate == 0, math.pi / 2, turn) * amplitude.square()
+    # The relative error times the weight |S|^2.
+    deviation = amplitude * (estimate.abs() - amplitude).abs()
+    phase = (estimate * truth.conj()).angle().abs()
+    phase = torch.where(estimate == 0, math.pi / 2, phase) * amplitude.square()
     return SpectralError(
-        (relative * counts).sum((1, 2, 3)) / energy,
-        (turn * counts).sum((1, 2, 3)) / energy,
+        (deviation * counts).sum((1, 2, 3)) / energy,
+        (phase * counts).sum((1, 2, 3)) / energy,
         energy,
     )
 
 
 def motion_energy(displacement: Float[Tensor, "t 2 h w"]) -> Float[Tensor, "h w"]:
-    """How much every pixel moves about its mean position, px (root mean square over time)."""
+    """RMS displacement of every pixel about its mean position, px."""
     return displacement.var(0, correction=0).sum(0).sqrt()
 
 
 def spectral_energy(coeffs: Complex[Tensor, "k 2 h w"]) -> Float[Tensor, "h w"]:
-    """The same of a spectrum's bands: by Parseval, the root of half their squared amplitudes."""
+    """Motion energy of a spectrum: by Parseval, the root of half the sum of squared amplitudes."""
     return (coeffs.abs().square().sum((0, 1)) / 2).sqrt()
 
 
 def moving_region(energy: Float[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
-    """What moves in a clip: the 20 % that move most, of what moves at all.
+    """The moving region of a clip: the 20 % of pixels with the most motion, above a threshold.
 
     Args:
-        energy: Motion energy, px of its own grid. 0.2 px at a width of 256 is moving at all.
+        energy: Motion energy, px of its own grid. The threshold is 0.2 px at a width of 256.
     """
     least = MOVING_PX * energy.shape[1] / REFERENCE_WIDTH
     return (energy > least) & (energy >= energy.flatten().quantile(1 - MOVING_SHARE))
 
 
 def moving_region_auc(score: Float[Tensor, "h w"], energy: Float[Tensor, "h w"]) -> float:
-    """Chance that what truly moves is scored above what does not; nan if nothing moves.
+    """AUC of a score as a predictor of the moving region; nan if nothing moves.
 
     Args:
-        score: Guessed motion energy, in any unit: only its order counts.
-        energy: The clip's own motion energy, px.
+        score: Predicted motion energy, in any unit: only its order counts.
+        energy: True motion energy of the clip, px.
     """
     return area_under_curve(score.flatten(), moving_region(energy).flatten())
 
 
 def area_under_curve(score: Float[Tensor, " n"], positive: Bool[Tensor, " n"]) -> float:
-    """Chance that a positive is scored above a negative, ties counting half (Mann-Whitney U)."""
-    wanted = int(positive.sum())
-    others = len(positive) - wanted
-    if not wanted or not others:
+    """Probability that a positive scores above a negative, ties counting half (Mann-Whitney U)."""
+    positives = int(positive.sum())
+    negatives = len(positive) - positives
+    if not positives or not negatives:
         return math.nan
-    _, place, count = score.unique(return_inverse=True, return_counts=True)
-    rank = count.cumsum(0) - (count - 1) / 2  # of ties, their mean
-    return float((rank.double()[place][positive].sum() / wanted - (wanted + 1) / 2) / others)
+    _, inverse, count = score.unique(return_inverse=True, return_counts=True)
+    rank = count.cumsum(0) - (count - 1) / 2  # tied scores share their mean rank
+    mean_rank = rank.double()[inverse][positive].sum() / positives
+    return float((mean_rank - (positives + 1) / 2) / negatives)
 
 
 def local_coherence(
     motion: Float[Tensor, "n 2 h w"], counted: Bool[Tensor, "1 h w"] | None = None
 ) -> float:
-    """How alike neighbours move, -1 ... 1: 1 for a rigid shift, 0 for noise; nan if nothing moves.
+    """Correlation of neighbouring vectors, -1 ... 1; nan if nothing moves.
 
-    Twice the products of neighbouring vectors over the sum of their squares. Motion may be given as
-    frames or as the real and imaginary parts of bands: n is summed over.
+    1 for a rigid shift, 0 for white noise. It is twice the sum of the products of neighbouring
+    vectors over the sum of their squares. The motion may be frames, or real and imaginary parts of
+    bands; n is summed over.
     """
     counted = torch.ones_like(motion[0, :1], dtype=torch.bool) if counted is None else counted
-    together, alone = 0.0, 0.0
+    products, squares = 0.0, 0.0
     for axis in (-1, -2):
         length = motion.shape[axis] - 1
         first, second = motion.narrow(axis, 0, length), motion.narrow(axis, 1, length)
         both = counted.narrow(axis, 0, length) & counted.narrow(axis, 1, length)
-        together = together + 2 * (first * second * both).sum()
-        alone = alone + ((first.square() + second.square()) * both).sum()
-    return float(together / alone)
+        products = products + 2 * (first * second * both).sum()
+        squares = squares + ((first.square() + second.square()) * both).sum()
+    return float(products / squares)
 
 
 def as_motion(coeffs: Complex[Tensor, "k 2 h w"]) -> Float[Tensor, "k2 2 h w"]:
@@ -155,7 +158,7 @@ def as_motion(coeffs: Complex[Tensor, "k 2 h w"]) -> Float[Tensor, "k2 2 h w"]:
 def amplitude_spectrum(
     coeffs: Complex[Tensor, "k 2 h w"], counted: Bool[Tensor, "1 h w"] | None = None
 ) -> Float[Tensor, " k"]:
-    """Mean amplitude by band, px: of x and y, over all pixels or those counted."""
+    """Mean amplitude per band, px: the mean over x, y and all counted pixels."""
     amplitude = coeffs.abs().mean(1, keepdim=True)
     if counted is None:
         return amplitude.mean((1, 2, 3))
@@ -165,7 +168,7 @@ def amplitude_spectrum(
 def temporal_spectrum_distance(
     estimate: Float[Tensor, " k"], truth: Float[Tensor, " k"], floor: float = FLOOR_PX
 ) -> float:
-    """How far two amplitude spectra lie apart: root mean square, over bands, of log ratios.
+    """Distance of two amplitude spectra: RMS over the bands of their log ratio.
 
     Its exponential is the typical factor between them: 0.41 is a factor of 1.5.
     """
@@ -174,10 +177,11 @@ def temporal_spectrum_distance(
 
 
 def motion_descriptors(coeffs: Complex[Tensor, "b k 2 h w"]) -> Float[Tensor, "b d"]:
-    """What a motion is like in 3 k + 3 numbers about as large as 1, whatever its grid. Ours.
+    """A descriptor of a motion: 3 k + 3 numbers of order 1, independent of the grid. Ours.
 
-    By band: log amplitude, likeness of neighbours. From band to band: whether they move the same
-    things. In all: x against y, how much of the picture moves, and where.
+    Per band: log amplitude, local coherence. Per pair of adjacent bands: correlation of the log
+    energies over the picture. In total: log ratio of x to y, share of the picture that moves, and
+    its centroid.
     """
     return torch.stack([_descriptor(one) for one in coeffs])
 
@@ -191,12 +195,12 @@ def _descriptor(coeffs):
     coherence = torch.tensor([local_coherence(as_motion(s[None])) for s in coeffs]).nan_to_num()
     shape = (energy + floor).log().flatten(1)
     shape = F.normalize(shape - shape.mean(1, keepdim=True), dim=1)
-    together = (shape[1:] * shape[:-1]).sum(1)
+    correlation = (shape[1:] * shape[:-1]).sum(1)
     x, y = coeffs.abs().square().mean((0, 2, 3))
     total = energy.sum(0)
     spread = total.sqrt().mean().square() / (total.mean() + floor)
     share = (total + floor) / (total + floor).sum()
-    places = pixel_grid(height, width, like=total) / total.new_tensor([width, height]).view(2, 1, 1)
-    centre = (places * share).sum((1, 2))
-    overall = torch.stack([((x + floor) / (y + floor)).log(), spread, *centre])
-    return torch.cat([(by_band + floor).log() / 2, coherence.to(shape), together, overall])
+    points = pixel_grid(height, width, like=total) / total.new_tensor([width, height]).view(2, 1, 1)
+    centroid = (points * share).sum((1, 2))
+    overall = torch.stack([((x + floor) / (y + floor)).log(), spread, *centroid])
+    return torch.cat([(by_band + floor).log() / 2, coherence.to(shape), correlation, overall])

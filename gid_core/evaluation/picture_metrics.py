@@ -1,6 +1,6 @@
-"""Measures of frames as pictures: PSNR, SSIM, gradient deviation, flicker, brightness over time.
+"""Metrics of frames as pictures: PSNR, SSIM, GMSD, flicker, brightness over time.
 
-Law: a clip measured against itself has infinite PSNR, SSIM 1, and no other distance.
+Law: a clip compared with itself has infinite PSNR, SSIM 1, and GMSD 0.
 
 Source: SSIM, Wang et al. 2004; GMSD, Xue et al. 2014.
 """
@@ -17,7 +17,7 @@ SSIM_WINDOW, SSIM_SIGMA, SSIM_K = 11, 1.5, (0.01, 0.03)  # Wang et al. 2004
 
 
 def luma(frames: Float[Tensor, "t c h w"]) -> Float[Tensor, "t h w"]:
-    """Brightness, bt709; of grey frames themselves."""
+    """Luma, BT.709; grey frames are returned as they are."""
     if frames.shape[1] < 3:
         return frames[:, 0]
     return torch.einsum("tchw,c->thw", frames[:, :3], frames.new_tensor(LUMA))
@@ -26,15 +26,16 @@ def luma(frames: Float[Tensor, "t c h w"]) -> Float[Tensor, "t h w"]:
 def flicker(
     frames: Float[Tensor, "t c h w"], counted: Bool[Tensor, "1 h w"] | None = None
 ) -> float:
-    """Noise from frame to frame, in units of brightness; nan for fewer than three frames. Ours.
+    """Temporal noise, in units of brightness; nan for fewer than three frames. Ours.
 
-    Root mean square of the second difference over time, over sqrt(6): white noise of deviation s
-    gives s, and a steady fade gives 0. Count what stands still: what moves changes as well. Of
-    `frames.mean((2, 3), keepdim=True)` it is the pulse of the whole picture.
+    The RMS of the second difference over time, divided by sqrt(6). White noise of standard
+    deviation s gives s; a linear fade gives 0. `counted` should select static pixels, because
+    moving pixels change too. For `frames.mean((2, 3), keepdim=True)` it is the flicker of the whole
+    picture.
     """
     change = luma(frames).diff(n=2, dim=0)
-    kept = change if counted is None else change[counted.expand_as(change)]
-    return float(kept.square().mean().sqrt()) / math.sqrt(6)
+    values = change if counted is None else change[counted.expand_as(change)]
+    return float(values.square().mean().sqrt()) / math.sqrt(6)
 
 
 def psnr(
@@ -42,10 +43,10 @@ def psnr(
     truth: Float[Tensor, "*t c h w"],
     counted: Bool[Tensor, "... 1 h w"] | None = None,
 ) -> float:
-    """Decibels by which a range of 1 exceeds the root-mean-square error; infinite for equals."""
+    """Peak signal-to-noise ratio for a range of 1, dB; infinite for equal pictures."""
     error = (estimate - truth).double().square().mean(-3, keepdim=True)
-    kept = error if counted is None else error[counted.expand_as(error)]
-    mean = float(kept.mean())
+    values = error if counted is None else error[counted.expand_as(error)]
+    mean = float(values.mean())
     return math.inf if mean == 0 else -10 * math.log10(mean)
 
 
@@ -54,7 +55,8 @@ def ssim(
 ) -> Float[Tensor, " b"]:
     """Structural similarity of every picture, at most 1 (Wang et al., Eq. 13-17).
 
-    Their Gaussian window of 11 x 11, only where it lies inside; for every channel, then the mean.
+    With the Gaussian window of 11 x 11 of the paper, only where it lies inside the picture; the
+    mean over channels.
 
     Raises:
         ValueError: If a picture is smaller than the window.
@@ -76,7 +78,7 @@ def ssim(
 
 
 def _windowed(pictures: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h1 w1"]:
-    """Gaussian-weighted local means, along each axis in turn."""
+    """Local means with a separable Gaussian window."""
     offsets = torch.arange(SSIM_WINDOW, dtype=torch.float64) - SSIM_WINDOW // 2
     window = torch.exp(-offsets.square() / (2 * SSIM_SIGMA**2))
     window = (window / window.sum()).to(pictures)
@@ -88,27 +90,31 @@ def _windowed(pictures: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h1 w1"]:
 def gradient_deviation(
     pictures: Float[Tensor, "b c h w"], references: Float[Tensor, "b c h w"]
 ) -> Float[Tensor, " b"]:
-    """How unevenly edges were kept, 0 for equals (GMSD, Xue et al. 2014). Stands in for LPIPS, without weights.
+    """Gradient magnitude similarity deviation, 0 for equal pictures (GMSD, Xue et al. 2014).
 
-    Published to rank distortions as people do about as well as far larger measures.
+    A substitute for LPIPS that needs no weights. In the paper it agrees with human judgement of
+    distortions about as well as much larger metrics.
     """
-    slope = pictures.new_tensor([[1.0, 0.0, -1.0]] * 3).view(1, 1, 3, 3) / 3
-    sizes = []
+    prewitt = pictures.new_tensor([[1.0, 0.0, -1.0]] * 3).view(1, 1, 3, 3) / 3
+    magnitudes = []
     for x in (pictures, references):
         grey = F.avg_pool2d(luma(x)[:, None], 2)
-        sizes.append((F.conv2d(grey, slope).square() + F.conv2d(grey, slope.mT).square()).sqrt())
-    steady = 170 / 255**2  # of the paper, whose pictures go to 255
-    product, squares = sizes[0] * sizes[1], sizes[0].square() + sizes[1].square()
-    alike = (2 * product + steady) / (squares + steady)
-    return alike.flatten(1).std(1, correction=0)
+        squared = F.conv2d(grey, prewitt).square() + F.conv2d(grey, prewitt.mT).square()
+        magnitudes.append(squared.sqrt())
+    constant = 170 / 255**2  # the paper's, for pictures in 0 ... 255
+    one, other = magnitudes
+    product, squares = one * other, one.square() + other.square()
+    similarity = (2 * product + constant) / (squares + constant)
+    return similarity.flatten(1).std(1, correction=0)
 
 
 def brightness_spectrum(
     frames: Float[Tensor, "t c h w"], fps: float
 ) -> tuple[Float[Tensor, " k"], Float[Tensor, " k"]]:
-    """Frequencies below half the frame rate, and how much brightness swings at each (mean peak).
+    """Frequencies below half the frame rate, Hz, and the mean peak amplitude of brightness.
 
-    As motion is read: the straight line from end to end is removed first, the mean is left out.
+    As for motion, the straight line from the first to the last frame is subtracted first, and the
+    mean is left out.
     """
     values = luma(frames)
     count = len(values)

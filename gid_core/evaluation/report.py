@@ -1,6 +1,6 @@
-"""An evaluation as a table of text, and as one page of HTML that needs nothing beside it.
+"""The report of an evaluation: a table of text, and one self-contained page of HTML.
 
-Convention: the reference is grey, the candidate blue, in every plot; pictures are inside the page.
+Convention: the reference is grey and the candidate blue in every plot; pictures are embedded.
 """
 
 import base64
@@ -50,10 +50,12 @@ svg text { fill:var(--faint); font-size:11px; } svg .axis { stroke:var(--line); 
 
 
 def write(evaluation: Evaluation, folder: str | Path, title: str) -> list[Path]:
-    """`evaluation.json` and `evaluation.html` in a folder, which is made. Returns their paths.
+    """Write `evaluation.json` and `evaluation.html` to a folder, and return their paths.
+
+    The folder is made if it does not exist.
 
     Raises:
-        ValueError: If they cannot be written there.
+        ValueError: If they cannot be written.
     """
     folder = make_folder(folder)
     numbers = json.dumps(evaluation.as_json(), indent=1, allow_nan=False)
@@ -81,7 +83,7 @@ def make_folder(folder: str | Path) -> Path:
 
 
 def table(evaluation: Evaluation) -> str:
-    """The numbers as text: a table for every kind, then what sets give, then the notes."""
+    """The numbers as text: a table for every kind, then distances of sets, then the notes."""
     parts = []
     for kind, title in KINDS.items():
         rows = _rows(evaluation, kind)
@@ -94,7 +96,7 @@ def table(evaluation: Evaluation) -> str:
 
 
 def html(evaluation: Evaluation, title: str) -> str:
-    """The same with plots and pictures: x-t slices of clips, motion energy of spectra."""
+    """The numbers with plots and pictures: x-t slices of clips, motion energy of spectra."""
     body = [f"<h1>{escape(title)}</h1>"]
     if evaluation.sets:
         cells = "".join(
@@ -109,8 +111,12 @@ def html(evaluation: Evaluation, title: str) -> str:
         if rows:
             body.append(f'<h2>{heading}</h2><div class="wide">{_html_table(rows)}</div>')
             plots += [_bars(evaluation.pairs, kind, name) for name in MEASURES]
-    key = f'<p><span style="color:{REFERENCE}">reference</span> <span style="color:{CANDIDATE}">candidate</span>'
-    body.append(f'<h2>Plots</h2>{key}</p><div class="plots">{"".join(filter(None, plots))}</div>')
+    legend = " ".join(
+        f'<span style="color:{colour}">{side}</span>'
+        for colour, side in ((REFERENCE, "reference"), (CANDIDATE, "candidate"))
+    )
+    shown = "".join(filter(None, plots))
+    body.append(f'<h2>Plots</h2><p>{legend}</p><div class="plots">{shown}</div>')
     for kind, heading in (
         ("clip", "One row of every clip over time, downwards: reference, candidate"),
         ("spectrum", "Motion energy: reference, candidate"),
@@ -129,15 +135,15 @@ def html(evaluation: Evaluation, title: str) -> str:
 
 
 def _rows(evaluation, kind) -> list[list[str]]:
-    """Header, one row for every pair, medians last. The reference's own value is in brackets."""
+    """Header, one row per pair, medians last. The value of the reference is in brackets."""
     pairs = [pair for pair in evaluation.pairs if pair.kind == kind]
     names = [name for name in MEASURES if any(name in pair.values for pair in pairs)]
     if not pairs:
         return []
     rows = [["", *(MEASURES[name][0] for name in names)]]
     rows += [[pair.name, *(_value(pair.values, name) for name in names)] for pair in pairs]
-    middle = evaluation.median(kind)
-    return [*rows, ["median", *(_value(middle, name) for name in names)]]
+    median = evaluation.median(kind)
+    return [*rows, ["median", *(_value(median, name) for name in names)]]
 
 
 def _value(values, name):
@@ -187,21 +193,23 @@ def _image(picture: Float[Tensor, "3 h w"], side: str) -> str:
         picture = resized(picture, (max(1, round(height * PICTURE_WIDTH / width)), PICTURE_WIDTH))
     data = io.BytesIO()
     Image.fromarray(to_bytes(picture)).save(data, "PNG")
-    return f'<img alt="{side}" src="data:image/png;base64,{base64.b64encode(data.getvalue()).decode()}">'
+    encoded = base64.b64encode(data.getvalue()).decode()
+    return f'<img alt="{side}" src="data:image/png;base64,{encoded}">'
 
 
 def _curve_plot(pairs, name) -> str:
     curves = [pair.curves[name] for pair in pairs if name in pair.curves]
     if not curves:
         return ""
-    title, across, up, logarithmic = PLOTS[name]
-    middle = _middle(curves, np.mean if logarithmic else np.median)
-    lines = [] if middle.reference is None else [(middle.x, middle.reference, REFERENCE)]
-    return _plot(title, across, up, [*lines, (middle.x, middle.candidate, CANDIDATE)], logarithmic)
+    title, x_label, y_label, logarithmic = PLOTS[name]
+    pooled = _pooled(curves, np.mean if logarithmic else np.median)
+    lines = [] if pooled.reference is None else [(pooled.x, pooled.reference, REFERENCE)]
+    lines.append((pooled.x, pooled.candidate, CANDIDATE))
+    return _plot(title, (x_label, y_label), lines, logarithmic)
 
 
-def _middle(curves: Sequence[Curve], of) -> Curve:
-    """One curve of many, over the axis that the first has and as far as all reach."""
+def _pooled(curves: Sequence[Curve], pool) -> Curve:
+    """The mean or median of curves, on the axis of the first, over the range that all cover."""
     x = np.asarray(curves[0].x)
     x = x[x <= min(curve.x[-1] for curve in curves) + 1e-9]
 
@@ -210,47 +218,49 @@ def _middle(curves: Sequence[Curve], of) -> Curve:
         if any(v is None for v in values):
             return None
         finite = [np.nan_to_num(v, posinf=100.0) for v in values]
-        return of([np.interp(x, c.x, v) for c, v in zip(curves, finite)], axis=0).tolist()
+        return pool([np.interp(x, c.x, v) for c, v in zip(curves, finite)], axis=0).tolist()
 
     return Curve(x.tolist(), over("reference"), over("candidate"))
 
 
 def _sliding_plot(name, rows) -> str:
     x, y = ([float(row[i]) for row in rows] for i in (0, 1))
-    return _plot(f"{SETS[name]}, window by window", "first frame", "", [(x, y, CANDIDATE)], False)
+    title = f"{SETS[name]}, window by window"
+    return _plot(title, ("first frame", ""), [(x, y, CANDIDATE)], False)
 
 
-def _plot(title, across, up, lines, logarithmic) -> str:
+def _plot(title, labels, lines, logarithmic) -> str:
     """Lines over labelled axes; both axes logarithmic or neither."""
     width, height = PLOT
     left, right, top, bottom = 52, width - 10, 12, height - 34
     scale = (lambda v: math.log10(max(v, 1e-9))) if logarithmic else float
-    every = [(scale(x), scale(y)) for line in lines for x, y in zip(line[0], line[1])]
-    spans = [_span([point[axis] for point in every]) for axis in (0, 1)]
+    scaled = [(scale(x), scale(y)) for line in lines for x, y in zip(line[0], line[1])]
+    spans = [_span([point[axis] for point in scaled]) for axis in (0, 1)]
 
-    def place(x, y):
+    def position(x, y):
         share = [(v - low) / (high - low) for v, (low, high) in zip((scale(x), scale(y)), spans)]
         return left + share[0] * (right - left), bottom - share[1] * (bottom - top)
 
     parts = [f'<path class="axis" fill="none" d="M{left} {top}V{bottom}H{right}"/>']
     ticks = [_ticks(low, high, logarithmic) for low, high in spans]
     for value in ticks[0]:
-        x, _ = place(value, 1.0)
+        x, _ = position(value, 1.0)
         parts.append(f'<text x="{x:.0f}" y="{bottom + 15}" text-anchor="middle">{value:g}</text>')
     for value in ticks[1]:
-        _, y = place(1.0, value)
+        _, y = position(1.0, value)
         parts.append(f'<text x="{left - 6}" y="{y + 4:.0f}" text-anchor="end">{value:g}</text>')
-    parts.append(f'<text x="{right}" y="{height - 4}" text-anchor="end">{escape(across)}</text>')
+    x_label, y_label = labels
+    parts.append(f'<text x="{right}" y="{height - 4}" text-anchor="end">{escape(x_label)}</text>')
     for x, y, colour in lines:
-        points = " ".join("{:.1f},{:.1f}".format(*place(*point)) for point in zip(x, y))
+        points = " ".join("{:.1f},{:.1f}".format(*position(*point)) for point in zip(x, y))
         parts.append(
             f'<polyline fill="none" stroke="{colour}" stroke-width="1.8" points="{points}"/>'
         )
-    return _figure(f"{title}, {up}" if up else title, width, height, parts)
+    return _figure(f"{title}, {y_label}" if y_label else title, width, height, parts)
 
 
 def _ticks(low, high, logarithmic) -> list[float]:
-    """Round numbers in a span, which is of exponents if logarithmic: some three to eight."""
+    """Three to eight round numbers in a range; for a logarithmic axis the range is of exponents."""
     if logarithmic:
         factors = (1, 2, 5) if high - low < 2.5 else (1,)
         powers = range(math.floor(low), math.ceil(high) + 1)
@@ -269,7 +279,7 @@ def _span(values) -> tuple[float, float]:
 
 
 def _bars(pairs, kind, name) -> str:
-    """One measure of every pair, and the reference's own as a mark."""
+    """Bars of one metric for every pair; the value of the reference is a mark."""
     label, better = MEASURES[name]
     rows = [
         pair
@@ -286,9 +296,8 @@ def _bars(pairs, kind, name) -> str:
         y, value = i * step, pair.values[name]
         short = pair.name if len(pair.name) <= 24 else pair.name[:23] + "…"
         parts.append(f'<text x="{left - 6}" y="{y + 13}" text-anchor="end">{escape(short)}</text>')
-        parts.append(
-            f'<rect x="{left}" y="{y + 3}" width="{length(value):.1f}" height="12" fill="{CANDIDATE}"/>'
-        )
+        box = f'x="{left}" y="{y + 3}" width="{length(value):.1f}" height="12"'
+        parts.append(f'<rect {box} fill="{CANDIDATE}"/>')
         end = length(value)
         own = pair.values.get(name + "_reference", math.nan)
         if math.isfinite(own):

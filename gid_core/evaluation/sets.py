@@ -1,7 +1,7 @@
-"""Candidates measured against references: clips and spectra, paired by name, one by one and as sets.
+"""Evaluation of candidates against references: clips and spectra, paired by name.
 
-Law: what cannot be compared is left out and named in the notes, never guessed. Measures themselves
-are in `comparison` and `fidelity`.
+Law: a file that cannot be compared is left out and listed in the notes. The metrics are in
+`comparison` (of pairs) and `feature_distances` (of sets).
 """
 
 import math
@@ -24,8 +24,8 @@ from .comparison import Pair, compare_clips, compare_spectra
 from .feature_distances import Network
 
 SPECTRUM_SUFFIX = ".safetensors"
-MOST_FRAMES = 300  # of a clip that are looked at
-SLIDING = (30, 15)  # frames of a window and of a step (Li et al. 2024, Sec. 7: 30)
+MOST_FRAMES = 300  # frames of a clip that are compared, at most
+SLIDING = (30, 15)  # frames per window (Li et al. 2024, Sec. 7) and per step
 
 SETS = {
     "motion_distance": "Frechet motion distance",
@@ -38,9 +38,12 @@ SETS = {
 
 @dataclass(frozen=True)
 class Evaluation:
-    """pairs: every one; sets: all of a kind together; sliding: sets, window by window (start, value).
+    """The result of an evaluation.
 
-    notes: what differed, was left out or is missing.
+    pairs: measurements of every pair.
+    sets: distances between the sets of all candidates and all references, by name.
+    sliding: the same per sliding window, as (first frame, value).
+    notes: differences, and files that were left out.
     """
 
     pairs: list[Pair]
@@ -49,14 +52,14 @@ class Evaluation:
     notes: list[str]
 
     def median(self, kind: str) -> dict[str, float]:
-        """Of every value, over the pairs of a kind that have it."""
+        """The median of every value, over the pairs of a kind that have it."""
         values = [pair.values for pair in self.pairs if pair.kind == kind]
         names = dict.fromkeys(name for one in values for name in one)
         known = {n: [v[n] for v in values if n in v and not math.isnan(v[n])] for n in names}
         return {name: float(np.median(some)) for name, some in known.items() if some}
 
     def as_json(self) -> dict:
-        """Plain data; null where there is no number, "inf" where there is no end."""
+        """Plain data; nan becomes null, an infinite number "inf" or "-inf"."""
         return {
             "pairs": [
                 {"name": pair.name, "kind": pair.kind, "values": _plain(pair.values)}
@@ -88,21 +91,23 @@ def evaluate(
     longest_side: int = 512,
     callback: Callable[[int, int], None] = lambda done, of: None,
 ) -> Evaluation:
-    """Measure every candidate against the reference of the same name.
+    """Compare every candidate with the reference of the same name.
 
     Args:
         references, candidates: Folders of clips and spectra, or two files.
-        networks: What sets of clips are compared by, besides.
-        motion: Reads the motion of a clip, or says why it cannot: clips are then compared by their
-            motion, too.
-        longest_side: Of clips, to which larger ones are scaled down before they are compared.
+        networks: Metrics of sets of clips.
+        motion: Returns the spectrum of a clip, or a sentence if there is none. If it is given,
+        clips
+            are also compared by their motion.
+        longest_side: Larger clips are scaled down to this longer side, px.
+        callback: Called with (pairs done, number of pairs).
 
     Raises:
-        ValueError: If nothing can be paired, or nothing of it can be compared.
+        ValueError: If there are no pairs, or none can be compared.
     """
     found, notes = pair_up(Path(references), Path(candidates))
     networks = list(networks)
-    rows = [([], []) for _ in networks]
+    features = [([], []) for _ in networks]
     motions, pairs = ([], []), []
     for i, (name, kind, *paths) in enumerate(found):
         callback(i, len(found))
@@ -112,16 +117,16 @@ def evaluate(
             except ValueError as error:
                 notes.append(f"{name}: left out. {error}")
                 continue
-            for network, sides in zip(networks, rows):
+            for network, sides in zip(networks, features):
                 for side, frames in zip(sides, (one, other)):
                     side.append(network.features(frames))
             pairs.append(compare_clips(name, one, other, fps, other_fps, notes))
             del one, other
         if kind == "spectrum" or motion is not None:
             spectra = [_motion(path, kind, motion) for path in paths]
-            unread = [f"{path.name}: {s}" for path, s in zip(paths, spectra) if isinstance(s, str)]
-            notes += unread
-            if not unread:
+            refused = [f"{path.name}: {s}" for path, s in zip(paths, spectra) if isinstance(s, str)]
+            notes += refused
+            if not refused:
                 pairs.append(compare_spectra(name, *spectra, notes))
                 for side, spectrum in zip(motions, spectra):
                     side.append(spectrum)
@@ -131,29 +136,32 @@ def evaluate(
     sets, sliding = {}, {}
     if len(motions[0]) > 1:
         sets |= _motion_distance(motions, notes)
-    for network, sides in zip(networks, rows):
+    for network, sides in zip(networks, features):
         for name, distance in network.distances.items():
             try:
                 sets[name] = distance(*(torch.cat(side) for side in sides))
             except ValueError as error:
                 notes.append(f"{SETS[name]}: {error}")
             else:
-                sliding |= _slide(network, name, distance, sides)
+                sliding |= _sliding(network, name, distance, sides)
     return Evaluation(pairs, sets, sliding, notes)
 
 
 def motion_reader(flow: str) -> Callable[[Path], SpectralVolume | str]:
-    """Reads the motion of clips, as `extract` does by default, with the flow of that name.
+    """A function that extracts the motion of a clip file, with the defaults of `extract`.
+
+    Args:
+        flow: Name of the flow estimator.
 
     Raises:
-        ValueError: If there is no such flow, or it is not installed.
+        ValueError: If there is no such estimator, or it is not installed.
     """
     estimate, config = estimator(flow), ExtractionConfig()
 
     def motion(path):
         clip = read_clip(path, config.longest_side)
-        found = extract(clip.frames, clip.fps, config, estimate, clip.size)
-        return found.spectrum or " ".join(found.report.reasons)
+        extraction = extract(clip.frames, clip.fps, config, estimate, clip.size)
+        return extraction.spectrum or " ".join(extraction.report.reasons)
 
     return motion
 
@@ -161,10 +169,10 @@ def motion_reader(flow: str) -> Callable[[Path], SpectralVolume | str]:
 def pair_up(
     references: Path, candidates: Path
 ) -> tuple[list[tuple[str, str, Path, Path]], list[str]]:
-    """(name, kind, reference, candidate) of all that have both, and who has no partner.
+    """(name, kind, reference, candidate) of all pairs, and notes on files without a partner.
 
     Raises:
-        ValueError: If a path is missing, a name is taken twice, or nothing has a partner.
+        ValueError: If a path is missing, two files have the same name, or there are no pairs.
     """
     if references.is_file() and candidates.is_file():
         kinds = {_kind(references), _kind(candidates)}
@@ -204,15 +212,16 @@ def _listed(path):
             continue
         if key in listed:
             raise ValueError(
-                f"{listed[key].name!r} and {file.name!r} have one name. Keep one of them in the folder."
+                f"{listed[key].name!r} and {file.name!r} have one name. Keep one of them in the "
+                "folder."
             )
         listed[key] = file
     return listed
 
 
-def _clip(path, longest):
-    """Frames at the size they are compared at, and their rate."""
-    clip = read_clip(path, longest)
+def _clip(path, longest_side):
+    """Frames, scaled down for the comparison, and their frame rate."""
+    clip = read_clip(path, longest_side)
     frames = list(islice(clip.frames, MOST_FRAMES))
     if not frames:
         raise ValueError(f"{path.name!r} has no frame that can be read. Save or copy it again.")
@@ -220,7 +229,7 @@ def _clip(path, longest):
 
 
 def _motion(path, kind, motion):
-    """A spectrum, or why there is none."""
+    """A spectrum, or a sentence if there is none."""
     try:
         if kind == "clip":
             return motion(path)
@@ -248,14 +257,14 @@ def _motion_distance(motions, notes):
     return {"motion_distance": frechet.frechet_distance(*rows)}
 
 
-def _slide(network, name, distance, sides):
-    """The same distance window by window: {} unless there are two windows, and two rows in each."""
+def _sliding(network, name, distance, sides):
+    """The distance per window; {} with fewer than two windows that have at least two rows each."""
     size, step = (max(1, n // network.frames) for n in SLIDING)
     longest = max(len(rows) for side in sides for rows in side)
     ranges = frechet.windows(longest, size, step)
     enough = [r for r in ranges if all(sum(len(x) >= r.stop for x in s) * size > 1 for s in sides)]
     if len(enough) < 2:
         return {}
-    joined = lambda some, others: distance(torch.cat(some), torch.cat(others))
-    found = frechet.sliding_distance(*sides, enough, joined)
-    return {name: [(r.start * network.frames, value) for r, value in zip(enough, found)]}
+    of_clips = lambda some, others: distance(torch.cat(some), torch.cat(others))
+    distances = frechet.sliding_distance(*sides, enough, of_clips)
+    return {name: [(r.start * network.frames, value) for r, value in zip(enough, distances)]}

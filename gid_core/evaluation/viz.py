@@ -1,6 +1,6 @@
-"""Pictures of motion: the flow wheel, spectra, motion energy, x-t slices, contact sheets.
+"""Pictures of motion: flow wheel, spectra, motion energy, x-t slices, contact sheets.
 
-Convention: everything returned is a picture, c h w in [0, 1].
+Convention: every result is a picture, c h w in [0, 1], unless its type says otherwise.
 """
 
 import math
@@ -25,14 +25,14 @@ def flow_wheel(
 
 
 def hsv(hue, saturation, value) -> Float[Tensor, "3 h w"]:
-    """Colours from hue, saturation and value, all 0 ... 1 (Smith 1978)."""
+    """RGB from hue, saturation and value, all 0 ... 1 (Smith 1978)."""
     sector = torch.stack([hue * 6 + offset for offset in (5.0, 3.0, 1.0)]) % 6
     ramp = torch.minimum(sector, 4 - sector).clamp(0, 1)
     return value * (1 - saturation * ramp)
 
 
 def band_picture(coeffs: Complex[Tensor, "2 h w"]) -> Float[Tensor, "3 h w"]:
-    """One band: which way it swings at its widest, and how far."""
+    """One band at the phase of largest displacement, as a flow wheel."""
     widest = torch.polar(torch.ones(()), -coeffs.square().sum().angle() / 2)
     return flow_wheel((coeffs * widest).real)
 
@@ -43,14 +43,14 @@ def heat(values: Float[Tensor, "h w"]) -> Float[Tensor, "3 h w"]:
 
 
 def motion_energy_picture(frames: Float[Tensor, "t c h w"]) -> Float[Tensor, "3 h w"]:
-    """Where a clip changes: standard deviation over time, against its 99.5th percentile."""
+    """Standard deviation of a clip over time, relative to its 99.5th percentile."""
     deviation = frames.var(0, correction=0).sum(0).sqrt()
     top = deviation.flatten()[:: max(1, deviation.numel() // 100_000)].quantile(0.995)
     return heat((deviation / top.clamp(min=1e-6)).clamp(0, 1))
 
 
 def busiest_row(frames: Float[Tensor, "t c h w"]) -> int:
-    """The row that changes most: the one worth slicing."""
+    """The row with the largest variance over time, for an x-t slice."""
     return int(frames.var(0, correction=0).sum((0, 2)).argmax())
 
 
@@ -66,7 +66,7 @@ def resized(picture: Float[Tensor, "c h w"], size: tuple[int, int]) -> Float[Ten
 def tiles(
     pictures: list[Float[Tensor, "3 h w"]], columns: int, gap: int = 4
 ) -> Float[Tensor, "3 h2 w2"]:
-    """Pictures of one size, side by side."""
+    """Pictures of one size in rows, with a gap."""
     _, height, width = pictures[0].shape
     rows = math.ceil(len(pictures) / columns)
     sheet = torch.full((3, rows * (height + gap) - gap, columns * (width + gap) - gap), 0.1)
@@ -79,7 +79,7 @@ def tiles(
 def amplitude_plot(
     frequencies_hz: Float[Tensor, " k"], amplitudes: Float[Tensor, " k"], size: tuple[int, int]
 ) -> Float[Tensor, "3 h w"]:
-    """Bars of amplitude by band, both axes logarithmic over the data's own range."""
+    """Bars of amplitude per band; the amplitude axis is logarithmic over the range of the data."""
     from PIL import Image, ImageDraw
 
     height, width = size
@@ -107,15 +107,15 @@ def amplitude_plot(
 def spectrum_sheet(
     spectrum: SpectralVolume, item: int = 0, width: int = 320
 ) -> Float[Tensor, "3 h w"]:
-    """What a spectrum holds: mask, amplitude by band, the bands' shapes, the wheel that reads them."""
+    """A sheet of a spectrum: mask, total amplitude, amplitude per band, flow wheel, 8 bands."""
     height = round(width * spectrum.reference_size[0] / spectrum.reference_size[1])
-    size = (min(max(48, height), 2 * width), width)  # very tall or wide stills are squeezed
+    size = (min(max(48, height), 2 * width), width)  # very tall or wide stills are distorted
     coeffs = spectrum.coeffs[item]
     amplitude = coeffs.abs().square().sum(1).sqrt()
     mask = torch.ones(1, *spectrum.reference_size) if spectrum.mask is None else spectrum.mask[item]
     moving = resized(mask, spectrum.grid)[0]
     counted = moving >= 0.5 * moving.max()
-    middle = amplitude[:, counted].median(1).values
+    typical = amplitude[:, counted].median(1).values
     total = amplitude.square().sum(0).sqrt()
     y, x = torch.meshgrid(
         torch.linspace(-1, 1, size[0]), torch.linspace(-1, 1, size[1]), indexing="ij"
@@ -126,7 +126,7 @@ def spectrum_sheet(
     pictures = [
         resized(mask, size).expand(3, -1, -1),
         resized(heat((total / total.max().clamp(min=1e-9)).clamp(0, 1)), size),
-        amplitude_plot(spectrum.frequencies_hz, middle, size),
+        amplitude_plot(spectrum.frequencies_hz, typical, size),
         wheel,
         *(resized(band_picture(coeffs[k]), size) for k in shown),
     ]

@@ -22,7 +22,7 @@ def test_a_spectrum_against_itself_has_no_error():
     assert notes == []
 
 
-def test_half_the_motion_is_read_as_half():
+def test_half_the_motion_has_an_amplitude_error_of_half():
     spectrum, notes = swaying_blob(), []
     half = scale(spectrum, torch.tensor([0.5]))
     values = compare_spectra("a", spectrum, half, notes).values
@@ -33,7 +33,7 @@ def test_half_the_motion_is_read_as_half():
     assert values["auc"] == 1
 
 
-def test_another_grid_is_another_way_to_write_the_same_motion():
+def test_the_same_motion_on_another_grid_has_almost_no_error():
     coarse, notes = swaying_blob(), []
     parts = (
         resize_displacement(part, (24, 40)) for part in (coarse.coeffs.real, coarse.coeffs.imag)
@@ -44,7 +44,7 @@ def test_another_grid_is_another_way_to_write_the_same_motion():
     assert notes == []
 
 
-def test_only_what_the_reference_says_can_move_counts():
+def test_only_points_in_the_references_mask_count():
     mask = torch.zeros(1, 1, 24, 40)
     mask[..., :20] = 1
     spectrum, notes = swaying_blob(mask=mask), []
@@ -54,7 +54,7 @@ def test_only_what_the_reference_says_can_move_counts():
     assert values["amplitude_error_pct"] == 0 and values["amplitude_factor"] == 1
 
 
-def test_other_bands_are_compared_by_amplitude_alone_and_it_is_said():
+def test_other_bands_are_compared_by_amplitude_alone_with_a_note():
     spectrum, notes = swaying_blob(), []
     other = swaying_blob(frequencies=(0.25, 0.5))
     values = compare_spectra("a", spectrum, other, notes).values
@@ -62,7 +62,7 @@ def test_other_bands_are_compared_by_amplitude_alone_and_it_is_said():
     assert notes == ["a: other bands, compared by amplitude alone"]
 
 
-def test_an_amplitude_spectrum_is_read_between_its_bands():
+def test_an_amplitude_spectrum_is_interpolated_between_its_bands():
     read = comparison.at_frequencies(
         torch.tensor([1.0, 3.0]), torch.tensor([0.2, 0.4]), torch.tensor([0.2, 0.3, 0.9])
     )
@@ -82,13 +82,13 @@ def test_a_clip_against_itself_and_against_another():
     assert 0.5 < other["ssim"] < 1 and notes == []
 
 
-def test_a_loop_has_a_seam_like_every_step_and_a_cut_one_a_larger():
+def test_the_seam_of_a_loop_equals_its_steps_and_that_of_a_cut_clip_is_larger():
     loop, cut = ball(20), ball(20, fps=8.7)  # two whole swings, and 2.3
     values = compare_clips("a", loop, cut, 10.0, 10.0, []).values
     assert values["seam_reference"] == pytest.approx(1, abs=0.05) and values["seam"] > 1.1
 
 
-def test_flicker_is_read_where_the_reference_stands_still(rng):
+def test_flicker_is_measured_where_the_reference_is_static(rng):
     clip = ball(40)
     noisy = clip + 0.01 * torch.randn(40, 1, 24, 40, generator=rng)
     values = compare_clips("a", clip, noisy, 10.0, 10.0, []).values
@@ -97,7 +97,7 @@ def test_flicker_is_read_where_the_reference_stands_still(rng):
     assert values["pulse"] < 1
 
 
-def test_clips_of_other_sizes_lengths_and_rates_are_compared_as_far_as_they_can_be():
+def test_clips_of_different_size_length_and_rate_are_compared_with_notes():
     notes = []
     small = ball(15, size=(12, 20))
     pair = compare_clips("a", ball(20), small, 10.0, 25.0, notes)
@@ -109,6 +109,6 @@ def test_clips_of_other_sizes_lengths_and_rates_are_compared_as_far_as_they_can_
     ]
 
 
-def test_tiny_and_short_clips_have_no_number_where_there_is_none():
+def test_undefined_values_of_tiny_and_short_clips_are_nan():
     values = compare_clips("a", ball(1, size=(6, 8)), ball(1, size=(6, 8)), 10.0, 10.0, []).values
     assert math.isnan(values["ssim"]) and math.isnan(values["flicker"])

@@ -14,10 +14,10 @@ _OPERATORS = []
 
 @pytest.fixture(scope="module")
 def torchvision():
-    """What torch-fidelity and cd-fvd import, and use for reading pictures alone.
+    """Torchvision, which torch-fidelity and cd-fvd import and use to read pictures alone.
 
-    Its wheels are linked against CUDA. Beside a torch without CUDA its operators do not load, and
-    importing it then fails over two whose signatures are asked for: they are given here.
+    Its wheels are linked against CUDA. With a torch without CUDA its operators do not load, and the
+    import fails because the signatures of two operators are missing. They are defined here.
     """
     if importlib.util.find_spec("torchvision") is None:
         pytest.skip("torchvision is not installed: `make install` brings it")
@@ -29,8 +29,8 @@ def torchvision():
     return importlib.import_module("torchvision")
 
 
-def settle(network, rng):
-    """Random weights whose activations neither vanish nor explode, drawn from our generator."""
+def initialize(network, rng):
+    """Random weights whose activations neither vanish nor explode, drawn from a generator."""
     for tensor in network.state_dict().values():
         if tensor.ndim > 1:
             spread = (2 / tensor[0].numel()) ** 0.5
@@ -40,7 +40,7 @@ def settle(network, rng):
 
 @pytest.fixture(scope="module")
 def inception(torchvision, tmp_path_factory):
-    """A file of weights for torch-fidelity's network, random ones."""
+    """A file of random weights for torch-fidelity's network."""
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
     class Blank(FeatureExtractorInceptionV3):
@@ -50,14 +50,14 @@ def inception(torchvision, tmp_path_factory):
     folder = tmp_path_factory.mktemp("inception")
     torch.save({}, folder / "empty.pth")
     network = Blank("blank", ["64"], str(folder / "empty.pth"))
-    torch.save(settle(network, torch.Generator().manual_seed(0)).state_dict(), folder / "w.pth")
+    torch.save(initialize(network, torch.Generator().manual_seed(0)).state_dict(), folder / "w.pth")
     return folder / "w.pth"
 
 
 def i3d_file(path, classes, wrapped=False):
     from cdfvd.third_party.i3d.pytorch_i3d import InceptionI3d
 
-    network = settle(InceptionI3d(classes), torch.Generator().manual_seed(1))
+    network = initialize(InceptionI3d(classes), torch.Generator().manual_seed(1))
     state = network.state_dict()
     torch.save({"state_dict": state} if wrapped else state, path)
     return path
@@ -71,7 +71,7 @@ def i3d(tmp_path_factory):
 
 @pytest.fixture
 def clips(rng):
-    """Two clips a side, of bytes exactly."""
+    """Two clips per set, whose values are exact bytes."""
     clips = torch.randint(0, 256, (4, 5, 3, 24, 36), generator=rng) / 255
     return clips[:2], clips[2:] * 0.5
 
@@ -135,7 +135,7 @@ def test_fvd_features_are_those_of_cd_fvd(torchvision, i3d, clips):
     stats = FeatureStats(capture_all=True, capture_mean_cov=True)
     get_i3d_logits(stats, load_i3d_model("cpu", str(i3d)), videos.numpy(), device="cpu")
     torch.testing.assert_close(features, stats.get_all_torch(), rtol=1e-3, atol=1e-4)
-    # Its distance is |m - m'|^2 + tr(C + C' - 2 (C C')^1/2), with such covariances:
+    # Its distance is |m - m'|^2 + tr(C + C' - 2 (C C')^1/2) with these covariances:
     theirs = torch.from_numpy(stats.get_mean_cov()[1])
     ours = feature_distances.gaussian(features, unbiased=False)[1]
     torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-5)
@@ -144,7 +144,7 @@ def test_fvd_features_are_those_of_cd_fvd(torchvision, i3d, clips):
     assert feature_distances.i3d_features(i3d, window=9)(frames[:5]).shape == (0, 400)
 
 
-def test_dtfvd_takes_weights_of_another_number_of_classes(i3d, tmp_path, clips):
+def test_dtfvd_accepts_weights_of_any_number_of_classes(i3d, tmp_path, clips):
     weights = i3d_file(tmp_path / "I3D_16.pth.tar", 18, wrapped=True)
     frames = torch.cat([clips[0][0], clips[0][1]])[:9]
     features = feature_distances.texture_features(weights, window=9)(frames)
@@ -155,7 +155,7 @@ def test_dtfvd_takes_weights_of_another_number_of_classes(i3d, tmp_path, clips):
     assert feature_distances.texture_features(weights)(frames).shape == (0, 1024)
 
 
-def test_networks_are_those_there_are_weights_for(inception, i3d):
+def test_networks_are_those_whose_weights_are_given(inception, i3d):
     assert feature_distances.networks() == []
     pictures, clips = feature_distances.networks(inception=inception, i3d=i3d, window=32)
     assert list(pictures.distances) == ["fid", "kid_x100"] and pictures.frames == 1
@@ -166,7 +166,7 @@ def test_networks_are_those_there_are_weights_for(inception, i3d):
     )
 
 
-# What is missing or wrong is refused, never replaced
+# Missing or wrong weights and packages are refused
 
 LOADERS = [
     feature_distances.inception_features,
@@ -177,13 +177,13 @@ loaders = pytest.mark.parametrize("load", LOADERS, ids=lambda load: load.__name_
 
 
 @loaders
-def test_no_file_is_a_sentence_and_no_download(load, tmp_path):
+def test_a_missing_file_is_refused_without_a_download(load, tmp_path):
     with pytest.raises(ValueError, match="found no file there. Download them once"):
         load(tmp_path / "weights.pth")
 
 
 @loaders
-def test_a_damaged_file_is_a_sentence(load, tmp_path):
+def test_a_damaged_file_is_refused(load, tmp_path):
     for name, content in (("a.pth", b""), ("b.pth", b"PK\x03\x04 broken"), ("c.pth", b"\x80\x02x")):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(ValueError, match="not a readable file of weights"):
@@ -205,7 +205,7 @@ def test_a_file_that_would_run_code_is_refused(load, tmp_path, monkeypatch):
 
 
 @loaders
-def test_other_weights_are_a_sentence(load, torchvision, tmp_path):
+def test_a_file_of_other_weights_is_refused(load, torchvision, tmp_path):
     torch.save({"layer.weight": torch.zeros(2, 3)}, tmp_path / "w.pth")
     with pytest.raises(ValueError, match="'w.pth' does not hold the (Inception|I3D) weights"):
         load(tmp_path / "w.pth")
@@ -215,7 +215,7 @@ def test_other_weights_are_a_sentence(load, torchvision, tmp_path):
 
 
 @pytest.mark.parametrize("load, package", [*zip(LOADERS, ["torch_fidelity", "cdfvd", "cdfvd"])])
-def test_a_missing_package_is_a_sentence(load, package, tmp_path, monkeypatch):
+def test_a_missing_package_is_named(load, package, tmp_path, monkeypatch):
     torch.save({}, tmp_path / "w.pth")
     for name in [n for n in sys.modules if n.split(".")[0] == package]:
         monkeypatch.delitem(sys.modules, name)
@@ -224,6 +224,6 @@ def test_a_missing_package_is_a_sentence(load, package, tmp_path, monkeypatch):
         load(tmp_path / "w.pth")
 
 
-def test_one_sample_is_no_set():
+def test_a_set_of_one_sample_is_refused():
     with pytest.raises(ValueError, match="two samples on each side, got 1"):
         feature_distances.video_distance(torch.zeros(3, 4), torch.zeros(1, 4))

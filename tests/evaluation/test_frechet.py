@@ -28,7 +28,7 @@ def test_frechet_distance_of_known_gaussians(rng):
 
 
 def test_frechet_distance_of_covariances_without_full_rank(rng):
-    # Fewer samples than features: the root of a product would be complex or not converge.
+    # Fewer samples than features: the root of the product could be complex or not converge.
     a, b = covariance(rng, 30, rank=3), covariance(rng, 30, rank=2)
     zero = torch.zeros(30).double()
     assert frechet.frechet_distance_of(zero, a, zero, a) == pytest.approx(0, abs=1e-9)
@@ -48,18 +48,22 @@ def test_frechet_distance_of_samples_is_that_of_their_gaussians(rng):
     torch.testing.assert_close(biased, features.T.cov(correction=0))
 
 
-def test_windows_slide_over_whole_ranges():
+def test_windows_are_complete():
     assert frechet.windows(10, 4, 3) == [range(0, 4), range(3, 7), range(6, 10)]
     assert frechet.windows(3, 4, 1) == []
 
 
-def test_a_sliding_distance_shows_where_candidates_fall_off():
+def test_a_sliding_distance_is_the_distance_of_every_window():
     references = [torch.zeros(12, 2), torch.zeros(6, 2)]
     candidates = [torch.arange(12.0)[:, None].expand(12, 2)] * 2
 
-    def apart(some, others):
+    def distance(some, others):
         return len(some) * 100 + float(torch.cat(others).mean() - torch.cat(some).mean())
 
     ranges = frechet.windows(12, 4, 4)
     # The second reference is too short for the later windows.
-    assert frechet.sliding_distance(references, candidates, ranges, apart) == [201.5, 105.5, 109.5]
+    assert frechet.sliding_distance(references, candidates, ranges, distance) == [
+        201.5,
+        105.5,
+        109.5,
+    ]

@@ -17,10 +17,10 @@ def noise(rng, *shape):
     return torch.rand(*shape, generator=rng, dtype=torch.float64)
 
 
-# What is measured against itself
+# A thing compared with itself
 
 
-def test_a_thing_measured_against_itself_gives_the_best_value(rng):
+def test_a_thing_compared_with_itself_has_the_best_value(rng):
     frames, coeffs = noise(rng, 3, 3, 12, 14), random_bands(rng, 4, 2, 5, 7)
     field = torch.randn(3, 2, 5, 7, generator=rng)
     assert motion_metrics.end_point_error(field, field).max() == 0
@@ -33,7 +33,7 @@ def test_a_thing_measured_against_itself_gives_the_best_value(rng):
     assert frechet.frechet_distance(features, features) < 1e-9
 
 
-# Motion against its truth
+# Errors against the truth
 
 
 def test_end_point_error_is_the_length_of_the_difference():
@@ -42,7 +42,7 @@ def test_end_point_error_is_the_length_of_the_difference():
     assert motion_metrics.end_point_error(estimate, truth).tolist() == [5.0] * (3 * 5 * 7)
 
 
-def test_only_what_counts_is_in_the_end_point_error(rng):
+def test_the_end_point_error_covers_only_counted_pixels(rng):
     truth, estimate = torch.zeros(3, 2, 5, 7), torch.zeros(3, 2, 5, 7)
     estimate[1, :, 2, 4], estimate[:, :, 0, 0] = 1.0, 100.0
     moving = torch.ones(1, 5, 7, dtype=torch.bool)
@@ -55,7 +55,7 @@ def test_only_what_counts_is_in_the_end_point_error(rng):
 
 
 @given(gain=st.floats(0.1, 3), turn=st.floats(-3, 3))
-def test_spectral_error_reads_gain_and_turn_of_a_band(gain, turn):
+def test_spectral_error_is_the_gain_and_phase_of_a_band(gain, turn):
     rng = torch.Generator().manual_seed(1)
     truth = 0.5 + 5 * torch.rand(3, 2, 5, 7, generator=rng)  # all above what counts
     truth = torch.polar(truth, 6 * torch.rand(3, 2, 5, 7, generator=rng))
@@ -70,7 +70,7 @@ def test_spectral_error_reads_gain_and_turn_of_a_band(gain, turn):
     assert error.pooled() == pytest.approx((share * abs(gain - 1), share * abs(turn)), abs=1e-3)
 
 
-def test_spectral_error_is_weighted_by_true_energy_and_ignores_what_is_small():
+def test_spectral_error_is_weighted_by_true_energy_and_ignores_small_amplitudes():
     truth = torch.tensor([2.0, 1.0, 0.05]).to(torch.complex64).expand(1, 2, 4, 3)
     estimate = torch.tensor([1.0, 1.0, 9.0]).to(torch.complex64).expand(1, 2, 4, 3)
     error = motion_metrics.spectral_error(estimate, truth)  # off by half where the energy is 4 of 5
@@ -79,14 +79,14 @@ def test_spectral_error_is_weighted_by_true_energy_and_ignores_what_is_small():
     assert nothing.amplitude.isnan().all() and math.isnan(nothing.pooled()[0])
 
 
-def test_an_estimate_of_nothing_is_all_off_in_amplitude_and_a_quarter_turn_in_phase(rng):
+def test_an_estimate_of_zero_has_amplitude_error_1_and_phase_error_of_a_quarter_turn(rng):
     truth = random_bands(rng, 3, 2, 5, 7)
     assert motion_metrics.spectral_error(0 * truth, truth).pooled() == pytest.approx(
         (1, math.pi / 2)
     )
 
 
-def test_a_spectrum_moves_as_much_as_its_displacement(rng):
+def test_the_energy_of_a_spectrum_is_that_of_its_displacement(rng):
     # Parseval, over a whole period.
     motion = torch.randn(1, 40, 2, 5, 7, generator=rng, dtype=torch.float64)
     spectrum = analyze(motion, 20.0, 19, detrend=False)
@@ -96,10 +96,10 @@ def test_a_spectrum_moves_as_much_as_its_displacement(rng):
     )
 
 
-# Where things move
+# The moving region
 
 
-def test_the_moving_region_is_the_fifth_that_moves_most_and_moves_at_all():
+def test_the_moving_region_is_the_most_moving_fifth_above_the_threshold():
     energy = torch.linspace(0, 1, 10 * 256).view(10, 256)
     region = motion_metrics.moving_region(energy)
     assert region.sum() == 512 and energy[region].min() > energy[~region].max()
@@ -156,7 +156,7 @@ def test_coherence_of_bands_is_that_of_their_motion_and_only_counted_pairs_count
     )
 
 
-def test_temporal_spectra_a_factor_apart(rng):
+def test_the_distance_of_spectra_is_the_log_of_their_factor(rng):
     spectrum = torch.rand(16, generator=rng) + 0.1
     distance = motion_metrics.temporal_spectrum_distance(1.5 * spectrum, spectrum)
     assert distance == pytest.approx(math.log(1.5), rel=1e-5)
@@ -167,7 +167,7 @@ def test_temporal_spectra_a_factor_apart(rng):
     assert motion_metrics.temporal_spectrum_distance(tiny, 0 * tiny) == 0  # both below the floor
 
 
-def test_the_amplitude_spectrum_is_the_mean_over_what_counts():
+def test_the_amplitude_spectrum_is_the_mean_over_counted_pixels():
     coeffs = torch.zeros(2, 2, 4, 5, dtype=torch.complex64)
     coeffs[1, 0, :, :2] = 3j
     left = torch.zeros(1, 4, 5, dtype=torch.bool)
@@ -191,7 +191,7 @@ def test_descriptors_do_not_depend_on_the_grid():
     torch.testing.assert_close(one, other, rtol=0, atol=0.05)
 
 
-def test_descriptors_tell_bands_that_belong_together_from_bands_that_do_not(rng):
+def test_descriptors_separate_correlated_bands_from_independent_bands(rng):
     envelope = torch.rand(12, 1, 1, 16, 20, generator=rng)
     shared = random_bands(rng, 12, 3, 2, 1, 1) * envelope
     apart = random_bands(rng, 12, 3, 2, 1, 1) * torch.rand(12, 3, 1, 16, 20, generator=rng)

@@ -40,7 +40,7 @@ def test_pictures_smaller_than_the_window_are_refused():
 # Clips over time
 
 
-def test_flicker_reads_the_noise_and_not_the_fade(rng):
+def test_flicker_measures_noise_and_not_a_fade(rng):
     noisy = 0.5 + 0.03 * torch.randn(40, 1, 20, 30, generator=rng, dtype=torch.float64)
     assert picture_metrics.flicker(noisy) == pytest.approx(0.03, rel=0.02)
     fade = torch.linspace(0, 1, 40, dtype=torch.float64).view(-1, 1, 1, 1).expand(40, 3, 5, 7)
@@ -53,7 +53,7 @@ def test_flicker_reads_the_noise_and_not_the_fade(rng):
     assert math.isnan(picture_metrics.flicker(noisy[:2]))
 
 
-def test_the_pulse_of_a_clip_is_the_flicker_of_its_mean(rng):
+def test_flicker_of_the_mean_is_that_of_a_uniform_pulse(rng):
     still = torch.rand(1, 3, 5, 7, generator=rng)
     pulse = 0.02 * torch.randn(60, 1, 1, 1, generator=rng)
     clip = still + pulse
@@ -62,7 +62,7 @@ def test_the_pulse_of_a_clip_is_the_flicker_of_its_mean(rng):
     )
 
 
-def test_brightness_that_swings_is_seen_at_its_frequency(rng):
+def test_an_oscillation_of_brightness_is_found_at_its_frequency(rng):
     t = torch.arange(50, dtype=torch.float64)
     swing = 0.2 * torch.cos(2 * math.pi * 3 * t / 50).view(-1, 1, 1, 1)
     frequencies, amplitude = picture_metrics.brightness_spectrum(
@@ -74,7 +74,7 @@ def test_brightness_that_swings_is_seen_at_its_frequency(rng):
     assert amplitude[2] == pytest.approx(0.2, rel=0.01)
 
 
-def test_gradient_deviation_is_zero_for_equals_and_heeds_edges_alone(rng):
+def test_gradient_deviation_is_zero_for_equal_pictures_and_depends_on_edges_alone(rng):
     picture = torch.rand(2, 3, 40, 56, generator=rng)
     assert not picture_metrics.gradient_deviation(picture, picture).any()
     # Brighter everywhere: no edge differs. Blurred in one half: edges are kept unevenly.

@@ -40,7 +40,7 @@ def evaluation():
 
 
 class Reader(HTMLParser):
-    """Tags, texts, and whether everything that was opened was closed."""
+    """Tags, texts, links, and the elements that are not closed."""
 
     def __init__(self, page):
         super().__init__()
@@ -98,18 +98,19 @@ def test_every_plot_is_well_formed_and_inside_its_frame(evaluation):
                 x, y = map(float, point.split(","))
                 assert 0 <= x <= width and 0 <= y <= height
         for bar in tree.iter("rect"):
-            assert 0 <= float(bar.get("width")) and float(bar.get("x")) + float(bar.get("width")) <= width  # fmt: skip
+            left, extent = float(bar.get("x")), float(bar.get("width"))
+            assert 0 <= extent and left + extent <= width
 
 
-def test_curves_of_many_are_their_mean_as_far_as_all_reach():
+def test_curves_are_pooled_over_the_range_that_all_cover():
     curves = [Curve([0.0, 1.0, 2.0], None, [1.0, 2.0, 3.0]), Curve([0.0, 2.0], None, [5.0, 5.0])]
-    middle = report._middle(curves, np.mean)
-    assert middle == Curve([0.0, 1.0, 2.0], None, [3.0, 3.5, 4.0])
-    short = report._middle([curves[0], Curve([0.0, 1.0], None, [5.0, 5.0])], np.mean)
+    pooled = report._pooled(curves, np.mean)
+    assert pooled == Curve([0.0, 1.0, 2.0], None, [3.0, 3.5, 4.0])
+    short = report._pooled([curves[0], Curve([0.0, 1.0], None, [5.0, 5.0])], np.mean)
     assert short.x == [0.0, 1.0]
 
 
-def test_an_evaluation_of_nothing_is_a_page_all_the_same():
+def test_an_empty_evaluation_is_a_page():
     empty = Evaluation([], {}, {}, [])
     assert Reader(report.html(empty, "nothing")).open == [] and report.table(empty) == ""
 

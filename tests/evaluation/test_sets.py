@@ -22,10 +22,11 @@ def folders(tmp_path):
 
 
 def test_files_are_paired_by_name_and_kind(folders):
-    for folder, names in zip(folders, (["a.mp4", "b.safetensors", "c.mp4", "x.txt"],
-                                       ["a.webm", "a.safetensors", "b.safetensors"])):  # fmt: skip
-        for name in names:
-            (folder / name).touch()
+    references = ["a.mp4", "b.safetensors", "c.mp4", "x.txt"]
+    candidates = ["a.webm", "a.safetensors", "b.safetensors"]
+    for folder, files in zip(folders, (references, candidates)):
+        for file in files:
+            (folder / file).touch()
     pairs, notes = pair_up(*folders)
     assert [(name, kind, one.name, other.name) for name, kind, one, other in pairs] == [
         ("a", "clip", "a.mp4", "a.webm"),
@@ -43,7 +44,7 @@ def test_two_files_are_a_pair_whatever_their_names(folders):
     assert pair_up(one, other) == ([("b", "clip", one, other)], [])
 
 
-def test_what_cannot_be_paired_is_a_sentence(folders):
+def test_files_that_cannot_be_paired_are_refused(folders):
     refs, cands = folders
     with pytest.raises(ValueError, match="has the same name. Name every candidate"):
         pair_up(refs, cands)
@@ -59,7 +60,7 @@ def test_what_cannot_be_paired_is_a_sentence(folders):
 # Sets
 
 
-def test_folders_of_clips_and_spectra_are_measured_as_one(folders):
+def test_folders_may_hold_clips_and_spectra(folders):
     refs, cands = folders
     for i in range(3):
         save_spectrum(swaying_blob(i), refs / f"s{i}.safetensors")
@@ -79,7 +80,7 @@ def test_folders_of_clips_and_spectra_are_measured_as_one(folders):
     assert plain["median"]["spectrum"]["auc"] == middle and len(plain["pairs"]) == 4
 
 
-def test_networks_see_every_clip_and_windows_slide(folders):
+def test_networks_get_every_clip_and_distances_slide(folders):
     refs, cands = folders
     for name in ("a", "b"):
         write_clip(refs / f"{name}.mp4", ball(60), 10.0)
@@ -94,20 +95,19 @@ def test_networks_see_every_clip_and_windows_slide(folders):
     assert found.sets["fid"] == pytest.approx(values[1], rel=0.05)  # its windows are symmetric
 
 
-def test_clips_are_compared_by_motion_when_somebody_reads_it(folders):
+def test_clips_are_compared_by_motion_if_a_reader_is_given(folders):
     refs, cands = folders
     for folder in folders:
         for name in ("a", "b"):
             write_clip(folder / f"{name}.mp4", ball(4), 10.0)
     read = lambda path: swaying_blob() if path.stem == "a" else "nothing moves"
     found = evaluate(refs, cands, motion=read)
-    assert sorted((p.name, p.kind) for p in found.pairs) == [
-        ("a", "clip"), ("a", "spectrum"), ("b", "clip")
-    ]  # fmt: skip
+    pairs = sorted((p.name, p.kind) for p in found.pairs)
+    assert pairs == [("a", "clip"), ("a", "spectrum"), ("b", "clip")]
     assert found.notes == ["b.mp4: nothing moves"] * 2
 
 
-def test_modes_are_left_out_and_it_is_said(folders):
+def test_modes_are_left_out_with_a_note(folders):
     modes = swaying_blob(kind="modes", damping_ratio=torch.full((3,), 0.1))
     for folder in folders:
         save_spectrum(modes, folder / "m.safetensors")
@@ -117,7 +117,7 @@ def test_modes_are_left_out_and_it_is_said(folders):
     assert found.notes == ["m.safetensors: holds modes, not bands: left out"] * 2
 
 
-def test_one_damaged_file_does_not_end_the_rest(folders):
+def test_a_damaged_file_does_not_stop_the_others(folders):
     refs, cands = folders
     for folder in folders:
         for name in ("a", "b"):
@@ -134,7 +134,7 @@ def test_one_damaged_file_does_not_end_the_rest(folders):
         evaluate(refs / "a.mp4", cands / "a.mp4")
 
 
-def test_a_set_too_small_for_a_distance_has_none_and_it_is_said(folders):
+def test_a_set_too_small_for_a_distance_gives_a_note(folders):
     for folder in folders:
         write_clip(folder / "a.mp4", ball(1), 10.0)
     few = Network(lambda frames: frames.mean((2, 3)), {"fid": feature_distances.video_distance})

@@ -23,7 +23,7 @@ def arrow(dx, dy):
     return torch.tensor([float(dx), float(dy)]).view(2, 1, 1)
 
 
-def test_hsv_has_its_corners():
+def test_hsv_gives_the_corners_of_the_rgb_cube():
     hues = torch.tensor([[0, 1 / 6, 1 / 3, 1 / 2, 2 / 3, 5 / 6, 1]])
     one = torch.ones(1, 7)
     expected = [(1, 0, 0), (1, 1, 0), (0, 1, 0), (0, 1, 1), (0, 0, 1), (1, 0, 1), (1, 0, 0)]
@@ -55,17 +55,18 @@ def test_no_motion_is_black():
 
 
 @pytest.mark.parametrize("phase", [0.0, 1.0, math.pi / 2, 2.5])
-def test_a_band_shows_which_way_it_swings_whatever_its_phase(phase):
-    # All swing along one line at one phase: half a period later the other way along it.
+def test_a_band_shows_its_direction_at_every_phase(phase):
+    # All points move along one line with one phase; half a period later the direction is reversed.
     turn = torch.polar(torch.ones(()), torch.tensor(phase))
     coeffs = (arrow(0.6, -0.8) * torch.linspace(0.2, 1, 35).view(1, 5, 7)) * turn
     seen = band_picture(coeffs)
-    ways = [flow_wheel(s * arrow(0.6, -0.8) * torch.linspace(0.2, 1, 35).view(1, 5, 7)) for s in (1, -1)]  # fmt: skip
-    assert min(float((seen - way).abs().max()) for way in ways) < 1e-4
+    field = torch.linspace(0.2, 1, 35).view(1, 5, 7)
+    expected = [flow_wheel(sign * arrow(0.6, -0.8) * field) for sign in (1, -1)]
+    assert min(float((seen - one).abs().max()) for one in expected) < 1e-4
 
 
-def test_a_band_is_shown_at_its_widest():
-    # The left swings farther; the right follows a quarter period later, and is at rest then.
+def test_a_band_is_shown_at_the_phase_of_largest_displacement():
+    # The left half moves farther. The right half is a quarter period later, at zero displacement.
     phase = torch.polar(torch.ones(()), torch.tensor(1.3))
     coeffs = (arrow(1, 0) * torch.ones(1, 4, 6)).to(torch.complex64) * phase
     coeffs[:, :, 3:] *= 0.5j
@@ -73,13 +74,13 @@ def test_a_band_is_shown_at_its_widest():
     assert seen[:, :, :3].amax() > 0.9 and seen[:, :, 3:].amax() < 1e-5
 
 
-def test_heat_goes_over_red_and_yellow_to_white():
+def test_heat_goes_from_black_through_red_and_yellow_to_white():
     seen = heat(torch.tensor([[0, 1 / 3, 2 / 3, 1]]))
     expected = torch.tensor([(0, 0, 0), (1, 0, 0), (1, 1, 0), (1, 1, 1)]).float()
     torch.testing.assert_close(seen[:, 0].T, expected, atol=1e-6, rtol=0)
 
 
-def test_energy_is_where_a_clip_changes(rng):
+def test_motion_energy_is_zero_where_a_clip_does_not_change(rng):
     frames = torch.rand(1, 3, 9, 11, generator=rng).repeat(6, 1, 1, 1)
     frames[:, :, 4, 2:8] = torch.rand(6, 3, 6, generator=rng)
     energy = motion_energy_picture(frames).sum(0)
@@ -123,7 +124,7 @@ def test_bars_grow_with_amplitude():
 
 
 @pytest.mark.parametrize("amplitudes", [[0.0], [0.0, 0.0, 0.0], [2.0], [1e-20, 1.0]])
-def test_odd_amplitudes_can_be_drawn(amplitudes):
+def test_zero_and_extreme_amplitudes_can_be_drawn(amplitudes):
     frequencies = torch.arange(1, len(amplitudes) + 1) / 5
     picture = amplitude_plot(frequencies, torch.tensor(amplitudes), (90, 120))
     assert picture.shape == (3, 90, 120) and picture.min() >= 0 and picture.max() <= 1
@@ -146,7 +147,7 @@ def test_a_sheet_shows_mask_energy_spectrum_wheel_and_bands(rng, bands, masked):
     assert not wheel[:, 40, :10].any() and wheel[0, 40, -30] > 0.6 > 0.1 > wheel[1, 40, -30]
 
 
-def test_a_sheet_of_nothing_can_be_drawn():
+def test_a_sheet_of_a_zero_spectrum_can_be_drawn():
     spectrum = SpectralVolume(
         torch.zeros(1, 2, 2, 5, 7, dtype=torch.complex64),
         torch.tensor([0.2, 0.4]),
