@@ -1,6 +1,6 @@
-"""The motion autoencoder: one band of a motion to a few channels at a quarter of its size, and back.
+"""The motion autoencoder: one band of a motion to a few channels at a quarter of its resolution.
 
-Law: bands are coded one by one: the code of a band does not depend on the others.
+Law: every band is encoded alone: its code does not depend on the other bands.
 
 Source: Li et al., CVPR 2024, Sec. 4.3 and supplement; Rombach et al. 2022.
 """
@@ -14,20 +14,20 @@ from ..shapes import Float, Tensor
 from .blocks import ResBlock, norm
 
 SCALARS = 4  # of a band: Re x, Im x, Re y, Im y
-REDUCTION = 4  # of the sides
-LOG_VARIANCE = (-20.0, 10.0)
+REDUCTION = 4  # factor between the sides of a band and of its code
+LOG_VARIANCE = (-20.0, 10.0)  # range of the posterior's log variance
 
 
 class MotionAutoencoder(nn.Module):
-    """Encoder and decoder, with the statistics that whiten its codes."""
+    """Encoder and decoder, with the statistics that whiten the codes."""
 
     def __init__(self, config: AutoencoderConfig):
         super().__init__()
         widths, patch, latent = config.widths, config.patch, config.latent
         if patch * 2 ** (len(widths) - 1) != REDUCTION:
             raise ValueError(
-                f"Expected a patch and widths that reduce sides by {REDUCTION}, got a patch of {patch} "
-                f"and {len(widths)} widths: {patch * 2 ** (len(widths) - 1)}."
+                f"Expected a patch and widths that reduce sides by {REDUCTION}, got a patch of "
+                f"{patch} and {len(widths)} widths: {patch * 2 ** (len(widths) - 1)}."
             )
         self.patch = patch
         inner = SCALARS * patch**2
@@ -59,15 +59,15 @@ class MotionAutoencoder(nn.Module):
         return F.pixel_shuffle(self.decoder(code), self.patch)
 
     def to_latent(self, encoded: Float[Tensor, "b k 4 h w"]) -> Float[Tensor, "b k c hl wl"]:
-        """Whitened: zero mean and unit deviation over the training set."""
+        """Codes with zero mean and unit standard deviation over the training set."""
         mean, _ = self.posterior(encoded.flatten(0, 1))
-        code = (mean - _field(self.latent_mean)) / _field(self.latent_std)
+        code = (mean - _per_channel(self.latent_mean)) / _per_channel(self.latent_std)
         return code.unflatten(0, encoded.shape[:2])
 
     def from_latent(self, latent: Float[Tensor, "b k c hl wl"]) -> Float[Tensor, "b k 4 h w"]:
-        code = latent.flatten(0, 1) * _field(self.latent_std) + _field(self.latent_mean)
+        code = latent.flatten(0, 1) * _per_channel(self.latent_std) + _per_channel(self.latent_mean)
         return self.reconstruct(code).unflatten(0, latent.shape[:2])
 
 
-def _field(statistic):
+def _per_channel(statistic):
     return statistic.view(1, -1, 1, 1)

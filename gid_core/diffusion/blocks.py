@@ -1,10 +1,12 @@
-"""What the networks are built of: residual blocks that listen, attention over pixels or over bands.
+"""Building blocks of the networks: residual blocks with an embedding, attention, embeddings.
 
-Convention: everything two-dimensional sees bands as items of a batch, "(b k) c h w"; attention across
-bands alone sees them side by side.
+Convention: two-dimensional layers treat bands as items of a batch, "(b k) c h w". Attention across
+bands rearranges them to a sequence.
 
-Source: Ho et al. 2020 for the U-Net of diffusion; Karras et al. 2022 for Fourier embeddings; Blattmann
-et al. 2023 for interleaved attention over an axis that a pretrained network treats as a batch.
+Attribute names of modules are keys of the weight files, and stay for that reason.
+
+Source: Ho et al. 2020 for the U-Net of diffusion; Karras et al. 2022 for Fourier embeddings;
+Blattmann et al. 2023 for interleaved attention over an axis that a pretrained network batches.
 """
 
 import math
@@ -17,7 +19,7 @@ from torch import nn
 from ..shapes import Float, Tensor
 
 GROUPS = 8
-MOST_AT_ONCE = 2**15  # sequences
+MOST_SEQUENCES = 2**15  # of one call of attention
 
 
 def norm(channels: int) -> nn.GroupNorm:
@@ -25,21 +27,21 @@ def norm(channels: int) -> nn.GroupNorm:
 
 
 def zeroed(layer: nn.Module) -> nn.Module:
-    """A layer that gives zero until it has learned something."""
+    """Initialize a layer with zeros, so that its output is zero before training."""
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)
     return layer
 
 
 def fourier(values: Float[Tensor, " n"], channels: int) -> Float[Tensor, "n c"]:
-    """Sines and cosines of numbers about 1 in size, from a quarter turn per unit up to 16 turns."""
+    """Cosines and sines of numbers of order 1, from a quarter cycle per unit up to 16 cycles."""
     rates = 2 * math.pi * torch.logspace(-2, 4, channels // 2, base=2.0).to(values)
     phase = values[:, None] * rates
     return torch.cat([phase.cos(), phase.sin()], 1)
 
 
 class ResBlock(nn.Module):
-    """Two convolutions and a way past them; `embedding` scales and shifts between the two."""
+    """Two convolutions with a skip connection; `embedding` scales and shifts between them."""
 
     def __init__(self, channels: int, out: int, embedding: int = 0):
         super().__init__()
@@ -62,7 +64,7 @@ class ResBlock(nn.Module):
 
 
 class Attention(nn.Module):
-    """Attention among tokens, added to what comes in; zero at the start."""
+    """Residual self-attention among tokens; the identity before training."""
 
     def __init__(self, channels: int, heads: int):
         super().__init__()
@@ -72,15 +74,17 @@ class Attention(nn.Module):
         self.out = zeroed(nn.Linear(channels, channels))
 
     def forward(self, tokens: Float[Tensor, "n t c"]) -> Float[Tensor, "n t c"]:
-        if len(tokens) > MOST_AT_ONCE:  # some kernels of CUDA take no more
-            return torch.cat([self(part) for part in tokens.split(MOST_AT_ONCE)])
-        qkv = rearrange(self.project(self.norm(tokens)), "n t (three head d) -> three n head t d", three=3, head=self.heads)  # fmt: skip
-        mixed = F.scaled_dot_product_attention(*qkv)
-        return tokens + self.out(rearrange(mixed, "n head t d -> n t (head d)"))
+        if len(tokens) > MOST_SEQUENCES:  # a limit of some CUDA kernels
+            return torch.cat([self(part) for part in tokens.split(MOST_SEQUENCES)])
+        projected = self.project(self.norm(tokens))
+        split = "n t (three head d) -> three n head t d"
+        query, key, value = rearrange(projected, split, three=3, head=self.heads)
+        attended = F.scaled_dot_product_attention(query, key, value)
+        return tokens + self.out(rearrange(attended, "n head t d -> n t (head d)"))
 
 
 class SpatialAttention(Attention):
-    """Every pixel of a band looks at every other."""
+    """Attention among all pixels of a band."""
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
         tokens = super().forward(rearrange(x, "n c h w -> n (h w) c"))
@@ -88,7 +92,7 @@ class SpatialAttention(Attention):
 
 
 class FrequencyAttention(Attention):
-    """Every band of a pixel looks at that pixel's other bands (Li et al. 2024, Sec. 4.3)."""
+    """Attention among all bands of a pixel (Li et al. 2024, Sec. 4.3)."""
 
     def forward(self, x: Float[Tensor, "n c h w"], bands: int) -> Float[Tensor, "n c h w"]:
         tokens = super().forward(rearrange(x, "(b k) c h w -> (b h w) k c", k=bands))

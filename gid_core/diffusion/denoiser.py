@@ -1,10 +1,10 @@
-"""The networks of the diffusion model: one reads the still, one cleans bands of noise.
+"""The networks of the diffusion model: an image encoder, and a denoiser of the codes of bands.
 
-Stage 1 treats bands as items of a batch, told apart by an embedding of their frequency. Stage 2 freezes
-that and adds attention across the bands of every pixel, which begins as nothing.
+Stage 1 treats bands as items of a batch, distinguished by an embedding of their frequency. Stage 2
+freezes it and adds attention across the bands of every pixel, which is the identity at the start.
 
-Law: without attention across bands, a band's result does not depend on the others; with it, results
-follow the bands wherever they stand in the batch.
+Law: without attention across bands, the result of a band does not depend on the others. With it,
+the results are equivariant under permutation of the bands.
 
 Source: Li et al., CVPR 2024, Sec. 4.3 and supplement.
 """
@@ -17,14 +17,14 @@ from ..config import DenoiserConfig
 from ..shapes import Float, Tensor
 from .blocks import FrequencyAttention, ResBlock, SpatialAttention, fourier, norm, zeroed
 
-STEM = 2  # px of the still to a side of the first layer's
-EMBEDDED = 32  # sines and cosines of a number
+STEM = 2  # pixel-unshuffle factor before the first layer of the image encoder
+FOURIER = 32  # channels of a Fourier embedding
 
 
 class ImageEncoder(nn.Module):
-    """The still as a few channels at a quarter of its size, from which band amplitudes can be read.
+    """Features of a still at a quarter of its resolution; a linear layer gives band amplitudes.
 
-    A U-Net: what a pixel shows depends on what it is part of.
+    It is a U-Net, because the motion of a pixel depends on the object that it belongs to.
     """
 
     def __init__(self, config: DenoiserConfig):
@@ -35,36 +35,37 @@ class ImageEncoder(nn.Module):
         for i, width in enumerate(widths):
             step = nn.Conv2d(widths[i - 1], width, 3, 2, 1) if i else nn.Identity()
             self.down.append(nn.Sequential(step, ResBlock(width, width)))
-        for i in range(len(widths) - 1, 1, -1):  # back up to a quarter
+        for i in range(len(widths) - 1, 1, -1):  # up to a quarter of the resolution
             self.up.append(ResBlock(widths[i] + widths[i - 1], widths[i - 1]))
-        self.features = nn.Sequential(norm(widths[1]), nn.SiLU(), nn.Conv2d(widths[1], config.features, 1))  # fmt: skip
+        last = nn.Conv2d(widths[1], config.features, 1)
+        self.features = nn.Sequential(norm(widths[1]), nn.SiLU(), last)
         self.amplitudes = nn.Conv2d(config.features, config.bands, 1)
 
     @property
     def multiple(self) -> int:
-        """What the sides of a still are multiples of."""
+        """The sides of a still must be multiples of this."""
         return STEM * 2 ** (len(self.down) - 1)
 
     @property
     def trained(self) -> bool:
-        """Whether its blocks say anything: they begin as nothing."""
+        """Whether any residual block is non-zero; all are zero before training."""
         return any(bool(m.second.weight.any()) for m in self.modules() if isinstance(m, ResBlock))
 
     def forward(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b f hl wl"]:
         x = self.stem(F.pixel_unshuffle(2 * image - 1, STEM))
-        kept = []
+        skips = []
         for down in self.down:
             x = down(x)
-            kept.append(x)
-        for up, finer in zip(self.up, reversed(kept[1:-1])):
+            skips.append(x)
+        for up, finer in zip(self.up, reversed(skips[1:-1])):
             x = up(torch.cat([F.interpolate(x, finer.shape[-2:]), finer], 1))
         return self.features(x)
 
 
 class Denoiser(nn.Module):
-    """A U-Net over the codes of bands, given the still's features, the bands' frequencies and the noise.
+    """A U-Net over the codes of bands, conditioned on image features, frequencies and noise level.
 
-    With `config.layout` "volume" all bands are channels of one picture: the paper's ablation.
+    With the layout "volume" all bands are channels of one picture: an ablation of the paper.
     """
 
     def __init__(self, config: DenoiserConfig):
@@ -73,32 +74,35 @@ class Denoiser(nn.Module):
         widths, latent = config.widths, config.latent
         volume = config.layout == "volume"
         channels = latent * config.bands if volume else latent
-        wide = 4 * widths[0]
-        self.embed = nn.Sequential(nn.Linear((1 if volume else 2) * EMBEDDED, wide), nn.SiLU(), nn.Linear(wide, wide))  # fmt: skip
+        # The order of the layers' construction fixes their random initial weights.
+        hidden = 4 * widths[0]
+        inputs = nn.Linear((1 if volume else 2) * FOURIER, hidden)
+        self.embed = nn.Sequential(inputs, nn.SiLU(), nn.Linear(hidden, hidden))
         self.enter = nn.Conv2d(channels + config.features, widths[0], 3, padding=1)
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
-        kept, width = [widths[0]], widths[0]
+        skips, width = [widths[0]], widths[0]
         for i, out in enumerate(widths):
             for _ in range(config.blocks):
-                self.down.append(_Level(config, i, width, out, wide))
+                self.down.append(_Level(config, i, width, out, hidden))
                 width = out
-                kept.append(width)
+                skips.append(width)
             if i + 1 < len(widths):
                 self.down.append(nn.Conv2d(width, width, 3, 2, 1))
-                kept.append(width)
-        last = len(widths) - 1
-        self.middle = nn.ModuleList([_Level(config, last, width, width, wide), ResBlock(width, width, wide)])  # fmt: skip
+                skips.append(width)
+        deepest = _Level(config, len(widths) - 1, width, width, hidden)
+        self.middle = nn.ModuleList([deepest, ResBlock(width, width, hidden)])
         for i, out in reversed(list(enumerate(widths))):
             for _ in range(config.blocks + 1):
-                self.up.append(_Level(config, i, width + kept.pop(), out, wide))
+                self.up.append(_Level(config, i, width + skips.pop(), out, hidden))
                 width = out
             if i:
                 self.up.append(nn.Conv2d(width, width, 3, padding=1))
-        self.leave = nn.Sequential(norm(width), nn.SiLU(), zeroed(nn.Conv2d(width, channels, 3, padding=1)))  # fmt: skip
+        last = zeroed(nn.Conv2d(width, channels, 3, padding=1))
+        self.leave = nn.Sequential(norm(width), nn.SiLU(), last)
 
     @property
     def multiple(self) -> int:
-        """What the sides of the codes are multiples of."""
+        """The sides of the codes must be multiples of this."""
         return 2 ** (len(self.config.widths) - 1)
 
     def forward(
@@ -111,35 +115,35 @@ class Denoiser(nn.Module):
         """
         Args:
             noise: ln(sigma) / 4 (Karras et al. 2022).
-            features: Of the still; zero for a model that is told nothing.
+            features: Of the still; zeros for the unconditional estimate.
         """
         b, k = noisy.shape[:2]
-        embedding = fourier(noise, EMBEDDED)
+        embedding = fourier(noise, FOURIER)
         if self.config.layout == "volume":
             x, bands = noisy.flatten(1, 2), 1
         else:
             octaves = (frequencies_hz.to(noise).log2() / 4).expand(b, k)
-            known = fourier(octaves.flatten(), EMBEDDED).view(b, k, -1)
-            embedding = torch.cat([embedding[:, None].expand(b, k, -1), known], 2)
+            frequency = fourier(octaves.flatten(), FOURIER).view(b, k, -1)
+            embedding = torch.cat([embedding[:, None].expand(b, k, -1), frequency], 2)
             x, embedding, bands = noisy.flatten(0, 1), embedding.flatten(0, 1), k
             features = features.repeat_interleave(k, 0)
         embedding = self.embed(embedding)
         x = self.enter(torch.cat([x, features], 1))
-        kept = [x]
+        skips = [x]
         for layer in self.down:
             x = layer(x, embedding, bands) if isinstance(layer, _Level) else layer(x)
-            kept.append(x)
+            skips.append(x)
         x = self.middle[1](self.middle[0](x, embedding, bands), embedding)
         for layer in self.up:
             if isinstance(layer, _Level):
-                x = layer(torch.cat([x, kept.pop()], 1), embedding, bands)
+                x = layer(torch.cat([x, skips.pop()], 1), embedding, bands)
             else:
                 x = layer(F.interpolate(x, scale_factor=2.0))
         return self.leave(x).reshape(noisy.shape)
 
 
 class _Level(nn.Module):
-    """A block, and after it the attention that its level has."""
+    """A residual block, followed by the attention of its level."""
 
     def __init__(self, config, level, channels, out, embedding):
         super().__init__()
@@ -157,6 +161,6 @@ class _Level(nn.Module):
 
 
 def across_bands(denoiser: Denoiser) -> list[nn.Parameter]:
-    """What stage 2 trains: the parameters of attention across bands."""
+    """The parameters of attention across bands, which stage 2 trains."""
     layers = (m for m in denoiser.modules() if isinstance(m, FrequencyAttention))
     return [parameter for layer in layers for parameter in layer.parameters()]

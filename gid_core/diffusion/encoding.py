@@ -1,17 +1,18 @@
-"""What the networks see of a spectral volume: real numbers of like size in every band.
+"""Normalization of a spectral volume: real numbers of similar magnitude in every band.
 
-Frequency-adaptive normalization: every real scalar becomes sign(S) sqrt(|S| / s_f), with s_f the 95th
-percentile of |S| over the training set, band by band. Motion falls about tenfold from 0.2 to 3.2 Hz, and
-within a band most of a picture barely moves: divided by one number, all but the lowest bands would be
-zero to a network.
+Frequency-adaptive normalization: every real scalar becomes sign(S) sqrt(|S| / s_f). s_f is the 95th
+percentile of |S| over the training set, per band. Amplitudes fall about tenfold from 0.2 to 3.2 Hz,
+and within a band most of a picture barely moves. Divided by one number for all bands, all but the
+lowest bands would be close to zero.
 
 Law: decode(encode(S)) = S.
 
-Convention: motions are of unit size (`unit_size`): how far a thing is blown is the user's to say, and
-cannot be seen in a still. Statistics hold for motions of unit size in bands of `band_hz`.
+Convention: motions have unit amplitude (`unit_size`), because the strength of the wind is chosen by
+the user and is not visible in a still. Statistics hold for motions of unit amplitude in the bands
+of the training set.
 
-Source: Li et al., "Generative Image Dynamics", CVPR 2024, Sec. 4.2, Eq. 4. The unnormalized FFT there is
-T/2 times our peak amplitudes, a factor that s_f takes out.
+Source: Li et al., "Generative Image Dynamics", CVPR 2024, Sec. 4.2, Eq. 4. The unnormalized FFT of
+the paper is T/2 times our peak amplitudes; s_f removes the factor.
 """
 
 from collections.abc import Iterable
@@ -24,18 +25,18 @@ from ..shapes import Complex, Float, Tensor
 
 NORMALIZATIONS = ("adaptive", "linear", "log", "std")
 PERCENTILE = 0.95  # the paper's; its first two versions had 0.97
-MOVING = 0.05  # of the largest amplitude: what is below does not count as moving
+MOVING = 0.05  # least amplitude of a moving point, as a share of the largest
 LOG_GAIN = 20.0  # of log(1 + gain |S| / s_f) / log(1 + gain)
-SAMPLED = 4096  # scalars of a band of a motion, from which percentiles are taken
+SAMPLED = 4096  # about so many scalars per band and motion enter the percentile
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """Normalization with its statistics.
+    """A normalization with its statistics.
 
-    frequencies_hz, scale: s_f at the training set's bands; between them it follows a power law.
-    kind: "adaptive" is the paper's; "linear" divides by s_f, "std" by one number for all bands, "log"
-        is the logarithm that the paper compares with.
+    frequencies_hz, scale: s_f at the bands of the training set; a power law between them.
+    kind: "adaptive" is the paper's; "linear" divides by s_f, "std" by one number for all bands;
+        "log" is the logarithm that the paper compares with.
     """
 
     frequencies_hz: Float[Tensor, " n"]
@@ -49,15 +50,15 @@ class Encoding:
             )
 
     def scale_at(self, frequencies_hz: Float[Tensor, " k"]) -> Float[Tensor, " k"]:
-        """s_f at any frequencies; past the ends as at the ends."""
+        """s_f at any frequencies, interpolated in log-log; constant beyond the ends."""
         if self.kind == "std":
             return self.scale.mean().expand(len(frequencies_hz)).to(frequencies_hz)
         known, values = self.frequencies_hz.log(), self.scale.log()
-        wanted = frequencies_hz.to(known).log().clamp(known[0], known[-1])
+        query = frequencies_hz.to(known).log().clamp(known[0], known[-1])
         if len(known) == 1:
-            return self.scale.expand(len(wanted)).to(frequencies_hz)
-        right = torch.searchsorted(known, wanted).clamp(1, len(known) - 1)
-        share = (wanted - known[right - 1]) / (known[right] - known[right - 1])
+            return self.scale.expand(len(query)).to(frequencies_hz)
+        right = torch.searchsorted(known, query).clamp(1, len(known) - 1)
+        share = (query - known[right - 1]) / (known[right] - known[right - 1])
         return torch.lerp(values[right - 1], values[right], share).exp().to(frequencies_hz)
 
     def encode(
@@ -74,7 +75,7 @@ class Encoding:
     def squash(
         self, scalars: Float[Tensor, "b k 4 h w"], frequencies_hz: Float[Tensor, " k"]
     ) -> Float[Tensor, "b k 4 h w"]:
-        """Real parts and imaginary parts, normalized."""
+        """Normalize real and imaginary parts."""
         x = scalars / self.scale_at(frequencies_hz).to(scalars).view(-1, 1, 1, 1)
         if self.kind == "adaptive":
             return x.sign() * x.abs().sqrt()
@@ -86,7 +87,7 @@ class Encoding:
     def stretch(
         self, encoded: Float[Tensor, "b k 4 h w"], frequencies_hz: Float[Tensor, " k"]
     ) -> Float[Tensor, "b k 4 h w"]:
-        """The inverse of `squash`; smooth where the gradient of loop guidance passes through it."""
+        """The inverse of `squash`; differentiable, for the gradient of loop guidance."""
         x = encoded
         if self.kind == "adaptive":
             x = x * x.abs()
@@ -106,9 +107,9 @@ def as_complex(channels: Float[Tensor, "b k 4 h w"]) -> Complex[Tensor, "b k 2 h
 
 
 def unit_size(coeffs: Complex[Tensor, "b k 2 h w"]) -> Float[Tensor, " b"]:
-    """How far a motion goes: the root of the sum of squared amplitudes, 95th percentile of what moves.
+    """Amplitude of a motion: 95th percentile, over moving points, of the norm of all amplitudes.
 
-    Zero for what stands still.
+    Zero without motion.
     """
     size = coeffs.abs().square().sum((1, 2)).sqrt().flatten(1)
     sizes = []
@@ -119,7 +120,7 @@ def unit_size(coeffs: Complex[Tensor, "b k 2 h w"]) -> Float[Tensor, " b"]:
 
 
 def of_unit_size(coeffs: Complex[Tensor, "b k 2 h w"]) -> Complex[Tensor, "b k 2 h w"]:
-    """The motion, scaled so that `unit_size` is 1; what stands still stays."""
+    """The motion, scaled so that `unit_size` is 1; zeros are unchanged."""
     size = unit_size(coeffs)
     return coeffs / torch.where(size > 0, size, 1.0).view(-1, 1, 1, 1, 1)
 
@@ -129,10 +130,10 @@ def fit_encoding(
     frequencies_hz: Float[Tensor, " k"],
     kind: str = "adaptive",
 ) -> Encoding:
-    """Statistics of a training set, of motions of unit size.
+    """Statistics of a training set; every motion is first scaled to unit amplitude.
 
     Raises:
-        ValueError: If there are none, or none that move.
+        ValueError: If there are no motions, or a band in which nothing moves.
     """
     sampled = []
     for coeffs in motions:

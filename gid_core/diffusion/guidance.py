@@ -1,12 +1,13 @@
-"""Closing a loop of any length while a motion is sampled, or at once afterwards.
+"""Loops of any length: guidance of the sampling, and an exact projection afterwards.
 
-Bands that are harmonics of the loop close by themselves. Others leave a gap between its ends, in position
-and in velocity: two linear functions of the bands, at every pixel and axis.
+Bands that are harmonics of the loop are periodic by themselves. Other bands leave a gap between the
+ends of the loop, in position and in velocity. Both gaps are linear functions of the bands, at every
+pixel and axis.
 
-Law: `project` leaves no gap, and changes nothing where there was none.
+Law: `project` leaves no gap, and does not change a motion without gaps.
 
-Source: Li et al., CVPR 2024, Sec. 6, Eq. 5 (guidance by |F_T - F_1| + |dF_T - dF_1|); the projection is
-the least change that satisfies both constraints.
+Source: Li et al., CVPR 2024, Sec. 6, Eq. 5 (guidance by |F_T - F_1| + |dF_T - dF_1|); the
+projection is the least change that satisfies both constraints.
 """
 
 import math
@@ -17,24 +18,27 @@ from einops import rearrange
 
 from ..shapes import Complex, Float, Tensor
 
-STRENGTH_UNIT = 1e-3  # so that useful strengths are numbers as the paper's
+STRENGTH_SCALE = 1e-3  # useful strengths are then of the order of the paper's
 
 
 def constraints(frequencies_hz: Float[Tensor, " k"], loop_s: float) -> Float[Tensor, "2 k2"]:
-    """Rows that take (Re S_1 .. Re S_k, Im S_1 .. Im S_k) to D(loop) - D(0), and to the same of its
-    velocity over the mean frequency, so that both are in px. float64."""
+    """The matrix from (Re S_1 .. Re S_k, Im S_1 .. Im S_k) to the gaps, float64.
+
+    The rows give D(loop) - D(0), and the difference of the velocities divided by the mean angular
+    frequency, so that both gaps are in px.
+    """
     omega = 2 * math.pi * frequencies_hz.double()
-    turn = torch.polar(torch.ones_like(omega), omega * loop_s) - 1
-    # Of what is a whole number of cycles, rounding shall leave nothing.
-    turn = torch.where(turn.abs() < 1e-5, 0.0, turn)
-    speed = 1j * omega / omega.mean() * turn
-    return torch.stack([torch.cat([x.real, -x.imag]) for x in (turn, speed)])
+    position = torch.polar(torch.ones_like(omega), omega * loop_s) - 1
+    # Rounding errors of whole numbers of cycles are set to zero.
+    position = torch.where(position.abs() < 1e-5, 0.0, position)
+    velocity = 1j * omega / omega.mean() * position
+    return torch.stack([torch.cat([x.real, -x.imag]) for x in (position, velocity)])
 
 
 def gaps(
     channels: Float[Tensor, "b k 4 h w"], frequencies_hz: Float[Tensor, " k"], loop_s: float
 ) -> Float[Tensor, "b 2 2 h w"]:
-    """(position, velocity) gaps in x and y."""
+    """(position, velocity) gaps in x and y, px."""
     rows = constraints(frequencies_hz, loop_s).to(channels).unflatten(1, (2, -1))
     parts = channels.unflatten(2, (2, 2))  # b k xy part h w
     return torch.einsum("gpk,bkxphw->bgxhw", rows, parts)
@@ -43,7 +47,7 @@ def gaps(
 def project(
     coeffs: Complex[Tensor, "b k 2 h w"], frequencies_hz: Float[Tensor, " k"], loop_s: float
 ) -> Complex[Tensor, "b k 2 h w"]:
-    """The nearest motion whose loop closes; bands give way in proportion to their energy."""
+    """The nearest motion without gaps, in a norm that weighs bands by their inverse energy."""
     c = constraints(frequencies_hz, loop_s)
     energy = coeffs.abs().square().mean((0, 2, 3, 4)).double().clamp(min=1e-30)
     weight = (energy / energy.sum()).repeat(2)
@@ -61,20 +65,22 @@ def loop_guide(
     loop_s: float,
     strength: float,
 ) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-    """A guide of sampling towards a loop that closes.
+    """Guidance of sampling towards small gaps.
 
     Args:
-        bands: Takes codes to channels in px, b k 4 h w: the gradient goes through it.
-        strength: u. The clean estimate moves by u / 1000 sigma^2 / (1 + sigma^2) times the slope of the
-            sum of all gaps: a pixel's code by the slope of its own, however large the picture is.
+        bands: Decodes codes to channels in px, b k 4 h w; must be differentiable.
+        strength: u. The clean estimate moves by -u / 1000 sigma^2 / (1 + sigma^2) times the
+        gradient
+            of the sum of all gaps. The sum, not the mean, makes the step of a pixel independent of
+            the size of the picture.
     """
 
     def guide(clean, x, sigma):
         with torch.inference_mode(False), torch.enable_grad():
             code = clean.detach().clone().requires_grad_()
             gap = gaps(bands(code), frequencies_hz, loop_s).abs().sum()
-            (slope,) = torch.autograd.grad(gap, code)
+            (gradient,) = torch.autograd.grad(gap, code)
         share = sigma.square() / (1 + sigma.square())
-        return clean - STRENGTH_UNIT * strength * share * slope
+        return clean - STRENGTH_SCALE * strength * share * gradient
 
     return guide

@@ -1,8 +1,8 @@
-"""The learned motion model: a still in, a plausible motion out, with no mask and no hint.
+"""The learned motion model: it samples a plausible motion for a still, without a mask.
 
-Law: the same still, seed and settings give the same motion on every device, to its arithmetic; noise is
-drawn on the CPU. Motion is sampled at unit size, evened by what the still lets expect, and then given the
-amplitude asked for.
+Law: equal stills, seeds and settings give equal motions on every device, up to its arithmetic:
+noise is drawn on the CPU. A motion is sampled at unit amplitude, matched to the amplitudes that the
+image encoder expects, and then scaled to the requested amplitude.
 
 Source: Li et al., "Generative Image Dynamics", CVPR 2024, Sec. 4.
 """
@@ -29,15 +29,15 @@ from .denoiser import Denoiser, ImageEncoder
 from .encoding import NORMALIZATIONS, Encoding, as_complex
 from .guidance import loop_guide
 
-KIND = "motion model"  # of weights
-FAINT = 0.02  # of unit size: strength that counts as none when places are evened
-STILL = 0.12  # of the amplitude: what moves less belongs to what stands still
-MOST_BLOCKS, MOST_BANDS = 16, 128  # of a configuration that a file may ask for
+KIND = "motion model"  # of weight files
+FAINT = 0.02  # of unit amplitude: added to both amplitudes of a ratio, so that zero gives 1
+STATIC_SHARE = 0.12  # of the typical amplitude: points that move less are static
+MOST_BLOCKS, MOST_BANDS = 16, 128  # limits for the configuration in a file
 PARTS = ("autoencoder", "encoder", "denoiser")
 
 
 class MotionModel(nn.Module):
-    """The networks and the statistics that they were trained with."""
+    """The networks and the statistics of their training set."""
 
     def __init__(self, config: MotionModelConfig, encoding: Encoding | None = None):
         super().__init__()
@@ -46,8 +46,8 @@ class MotionModel(nn.Module):
         self.autoencoder = MotionAutoencoder(config.autoencoder)
         self.encoder = ImageEncoder(config.denoiser)
         self.denoiser = Denoiser(config.denoiser)
-        known = torch.arange(1, config.bands + 1) / config.duration_s
-        self.register_buffer("frequencies_hz", known)
+        harmonics = torch.arange(1, config.bands + 1) / config.duration_s
+        self.register_buffer("frequencies_hz", harmonics)
         self.register_buffer("scale", torch.ones(config.bands))
         if encoding is not None:
             self.frequencies_hz.copy_(encoding.frequencies_hz)
@@ -59,20 +59,20 @@ class MotionModel(nn.Module):
 
     @property
     def multiple(self) -> int:
-        """What the sides of a still are multiples of, so that every layer halves them evenly."""
+        """The sides of a still must be multiples of this: every layer then halves them evenly."""
         return math.lcm(self.encoder.multiple, REDUCTION * self.denoiser.multiple)
 
     def amplitudes(
         self, features: Float[Tensor, "b f hl wl"], frequencies_hz: Float[Tensor, " k"]
     ) -> Float[Tensor, "b k hl wl"]:
-        """What the still alone lets expect of every place's bands, for a motion of unit size."""
+        """Expected amplitudes of the bands at every point, for a motion of unit amplitude."""
         root = self.encoder.amplitudes(features).float().clamp(min=0)
         root = root[:, nearest(self.frequencies_hz, frequencies_hz)]
         return root.square() * self.encoding.scale_at(frequencies_hz).view(-1, 1, 1)
 
 
 def fresh(config: MotionModelConfig, encoding: Encoding, seed: int = 0) -> MotionModel:
-    """An untrained model, the same for a seed, that leaves the host's random numbers alone."""
+    """An untrained model, determined by the seed; the global random state is unchanged."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         return MotionModel(config, encoding)
@@ -80,12 +80,15 @@ def fresh(config: MotionModelConfig, encoding: Encoding, seed: int = 0) -> Motio
 
 @dataclass(frozen=True)
 class LearnedPrior:
-    """A trained model as the sampler takes it."""
+    """A trained model with the settings of sampling, as a motion prior.
+
+    preview: Called with the channels of the clean estimate, 1 k 4 h w, after every step.
+    """
 
     model: MotionModel
     sampling: SamplingConfig = SamplingConfig()
     preview: Callable[[Tensor], None] | None = field(default=None, compare=False)
-    finds_what_moves = True  # no mask is guessed for it
+    finds_what_moves = True  # no mask is estimated beforehand
 
     def sample(
         self,
@@ -96,12 +99,12 @@ class LearnedPrior:
         anchor: Float[Tensor, "1 1 hr wr"] | None = None,
         poll: Callable[[], None] = lambda: None,
     ) -> SpectralVolume:
-        """Sample one still. What the matte leaves out stands still; so does an anchor.
+        """Sample the motion of one still. It is zero outside the matte and at the anchor.
 
-        Without a matte, what moves is found from the sample itself: `what_moves`.
+        Without a matte the result has a mask of the region that moves: `moving_mask`.
 
         Raises:
-            ValueError: For modes, which this model has none of.
+            ValueError: If modes are requested; this model gives bands alone.
         """
         if spectrum.kind != "response":
             raise ValueError(
@@ -115,13 +118,12 @@ class LearnedPrior:
         coeffs = coeffs * F.interpolate(free, coeffs.shape[-2:], mode="area")[:, None]
         volume = SpectralVolume(coeffs, hertz, tuple(image.shape[-2:]), matte)
         if matte is None:
-            volume = replace(volume, mask=what_moves(volume, image))
+            volume = replace(volume, mask=moving_mask(volume, image))
             inside = F.interpolate(volume.mask, volume.grid, mode="area")
             volume = replace(volume, coeffs=coeffs * inside[:, None])
-        size = amplitude_pct(one_period(volume), moving_points(volume))
-        return scale(
-            volume, torch.where(size > 0, spectrum.amplitude_pct / size.clamp(min=1e-9), 0.0)
-        )
+        amplitude = amplitude_pct(one_period(volume), moving_points(volume))
+        gain = spectrum.amplitude_pct / amplitude.clamp(min=1e-9)
+        return scale(volume, torch.where(amplitude > 0, gain, 0.0))
 
     @torch.inference_mode(False)
     def coefficients(
@@ -131,10 +133,10 @@ class LearnedPrior:
         generator: torch.Generator,
         poll: Callable[[], None] = lambda: None,
     ) -> Complex[Tensor, "1 k 2 h w"]:
-        """A motion of unit size, on the model's own grid."""
+        """A motion of about unit amplitude, on the model's own grid."""
         model, how = self.model, self.sampling
         if how.loop_strength:
-            # Hosts load weights in inference mode, and no gradient passes through such tensors.
+            # Hosts load weights in inference mode. Such tensors do not allow gradients, copies do.
             model = copy.deepcopy(model)
         denoiser = model.config.denoiser
         if denoiser.layout == "volume" and len(frequencies_hz) != denoiser.bands:
@@ -145,95 +147,106 @@ class LearnedPrior:
         like = model.encoder.stem.weight
         hertz = frequencies_hz.to(like)
         grid = grid_size(*image.shape[-2:], model.config.longest_side)
-        still = F.interpolate(image.clone().float(), grid, mode="bilinear", antialias=True).clamp(0, 1)  # fmt: skip
+        still = F.interpolate(image.clone().float(), grid, mode="bilinear", antialias=True)
         right, below = (-n % model.multiple for n in reversed(grid))
-        still = F.pad(still, (0, right, 0, below), mode="replicate").to(like)
+        still = F.pad(still.clamp(0, 1), (0, right, 0, below), mode="replicate").to(like)
         with torch.no_grad():
             features = model.encoder(still)
-            known = how.evened and model.encoder.trained
-            expected = model.amplitudes(features, hertz) if known else None
+            match = how.evened and model.encoder.trained
+            expected = model.amplitudes(features, hertz) if match else None
         height, width = features.shape[-2:]
         latent = model.config.autoencoder.latent
         noise = torch.randn(1, len(hertz), latent, height, width, generator=generator)
         noise = noise.to(like.device)  # float32, whatever the networks compute in
 
-        def network(told):
-            return lambda x, level: model.denoiser(x.to(like), level.to(like), told, hertz).float()
+        def denoise(condition):
+            def network(x, level):
+                return model.denoiser(x.to(like), level.to(like), condition, hertz).float()
 
-        def cleaned(told):
-            return lambda x, sigma: sampling.denoised(network(told), x, sigma)
+            return lambda x, sigma: sampling.denoised(network, x, sigma)
 
-        def bands(code):
+        def decode(code):
             channels = model.autoencoder.from_latent(code.to(like)).float()
             channels = model.encoding.stretch(channels, frequencies_hz)
             return channels[..., : grid[0], : grid[1]]
 
-        def finished(code):
-            return bands(code) if expected is None else evened(bands(code), expected)
+        def motion(code):
+            channels = decode(code)
+            return channels if expected is None else match_amplitude(channels, expected)
 
         def step(done, clean):
             poll()
             if self.preview is not None:
-                self.preview(finished(clean))
+                self.preview(motion(clean))
 
         guide = None
         if how.loop_strength:
-            guide = loop_guide(bands, frequencies_hz, how.loop_s, how.loop_strength)
+            guide = loop_guide(decode, frequencies_hz, how.loop_s, how.loop_strength)
+        sigmas = model.noise.steps(how.steps)
+        conditional, unconditional = denoise(features), denoise(torch.zeros_like(features))
+        estimate = sampling.guided(conditional, unconditional, how.guidance)
         with torch.no_grad():
             code = sampling.sample(
-                sampling.guided(cleaned(features), cleaned(torch.zeros_like(features)), how.guidance),
-                noise, model.noise.steps(how.steps), how.sampler, guide, how.repeats, generator, step,
-            )  # fmt: skip
-            channels = finished(code).cpu()
+                estimate,
+                noise,
+                sigmas,
+                how.sampler,
+                guide=guide,
+                repeats=how.repeats,
+                generator=generator,
+                callback=step,
+            )
+            channels = motion(code).cpu()
         return as_complex(channels)
 
 
 def nearest(
     known_hz: Float[Tensor, " n"], frequencies_hz: Float[Tensor, " k"]
 ) -> Int[Tensor, " k"]:
-    """Which of the known bands lies nearest to each frequency."""
+    """Index of the known band that is nearest to each frequency."""
     return (known_hz[None, :] - frequencies_hz[:, None].to(known_hz)).abs().argmin(1)
 
 
-def evened(
+def match_amplitude(
     channels: Float[Tensor, "b k 4 h w"], expected: Float[Tensor, "b _ hl wl"]
 ) -> Float[Tensor, "b k 4 h w"]:
-    """The motion, around every code as strong as the amplitudes of all bands expected there.
+    """Scale a motion so that its local amplitude over all bands is the expected one.
 
-    Samples are blotchy: how strong a place is depends on its noise, more than in motions they learned
-    from. All bands of a place have one gain: phases, directions and closed loops stay.
+    The local amplitude of a sample depends more on the noise than that of a training motion, so
+    that samples are blotchy. All bands of a point have one gain: phases, directions and closed
+    loops are unchanged.
     """
     height, width = channels.shape[-2:]
-    whole = [REDUCTION * n for n in expected.shape[-2:]]
+    padded = [REDUCTION * n for n in expected.shape[-2:]]
     energy = channels.square().sum((1, 2))[:, None]
-    energy = F.pad(energy, (0, whole[1] - width, 0, whole[0] - height), mode="replicate")
+    energy = F.pad(energy, (0, padded[1] - width, 0, padded[0] - height), mode="replicate")
     energy = F.avg_pool2d(energy, REDUCTION)
     energy = F.avg_pool2d(F.pad(energy, (1, 1, 1, 1), mode="replicate"), 3, 1)
-    wanted = expected.square().sum(1, keepdim=True).sqrt()
-    gain = (wanted + FAINT) / (energy.sqrt() + FAINT)
-    gain = F.interpolate(gain, whole, mode="bilinear")[..., :height, :width]
+    target = expected.square().sum(1, keepdim=True).sqrt()
+    gain = (target + FAINT) / (energy.sqrt() + FAINT)
+    gain = F.interpolate(gain, padded, mode="bilinear")[..., :height, :width]
     return channels * gain[:, None]
 
 
 def shipped() -> Path:
-    """The weights that came with Image Dynamics."""
+    """The path of the weights in this package."""
     return Path(__file__).parents[1] / "pretrained" / "motion-small.safetensors"
 
 
-def what_moves(
+def moving_mask(
     volume: SpectralVolume, image: Float[Tensor, "1 3 hr wr"]
 ) -> Float[Tensor, "1 1 hr wr"]:
-    """A mask of what moves by more than a little, at the still's size, fitted to its edges."""
+    """A mask of the moving region at the still's size, refined along the edges of the still."""
     size = volume.coeffs.abs().square().sum((1, 2)).sqrt()
-    # The mean over the motion's energy: however small a part it is in, the rest does not count.
+    # The mean amplitude, weighted by energy: it does not depend on the size of the moving region.
     typical = (size.pow(3).sum((1, 2)) / size.square().sum((1, 2)).clamp(min=1e-12)).view(-1, 1, 1)
-    share = ((size / typical.clamp(min=1e-9) - STILL) / STILL).clamp(0, 1)
+    share = ((size / typical.clamp(min=1e-9) - STATIC_SHARE) / STATIC_SHARE).clamp(0, 1)
     rough = F.interpolate(share[:, None], tuple(image.shape[-2:]), mode="bilinear")
     return refine_mask(image, rough)
 
 
 def save_model(model: MotionModel, path: str | Path, notes: dict | None = None) -> None:
-    """Write weights; `notes` say what to know about them: data, steps, measures."""
+    """Write weights; `notes` describe them: data, steps, metrics."""
     save_weights(model, KIND, path, notes)
 
 
@@ -244,11 +257,12 @@ def load_model(path: str | Path) -> MotionModel:
         ValueError: As `load_weights`.
     """
     return load_weights(
-        path, KIND, MotionModelConfig, _sensible, MotionModel, ("scale",), ("frequencies_hz",)
+        path, KIND, MotionModelConfig, _valid, MotionModel, ("scale",), ("frequencies_hz",)
     )
 
 
-def _sensible(config: MotionModelConfig) -> bool:
+def _valid(config: MotionModelConfig) -> bool:
+    """Whether the fields of a configuration from a file agree, and are within limits."""
     denoiser = config.denoiser
     return (
         config.normalization in NORMALIZATIONS

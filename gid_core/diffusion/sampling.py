@@ -1,12 +1,15 @@
-"""Diffusion: how clean codes are made of noise. Every formula of noise levels is here.
+"""Diffusion sampling: noise schedule, preconditioning, loss and samplers.
 
-Law: D(x, sigma) = c_skip x + c_out F(c_in x, c_noise) is the clean estimate; sampling solves
-dx/dsigma = (x - D) / sigma from the largest sigma to none. Guidance changes D and nothing else.
+All formulas of noise levels are in this file.
 
-Convention: codes have unit deviation (`sigma_data` = 1); sigmas fall, the last is 0.
+Law: D(x, sigma) = c_skip x + c_out F(c_in x, c_noise) is the clean estimate. Sampling solves
+dx/dsigma = (x - D) / sigma from the largest sigma to 0. Guidance changes D alone.
 
-Source: Karras et al. 2022 (EDM), Table 1 and Eq. 5, 8; Lu et al. 2022 (DPM-Solver++(2M)); Song et al. 2021:
-DDIM is Euler's method in these variables. Ho & Salimans 2022 for guidance without a classifier.
+Convention: codes have unit standard deviation (`sigma_data` = 1); sigmas decrease, the last is 0.
+
+Source: Karras et al. 2022 (EDM), Table 1 and Eq. 5, 8; Lu et al. 2022 (DPM-Solver++(2M)); Song et
+al. 2021 (DDIM, which is Euler's method in these variables); Ho & Salimans 2022 (classifier-free
+guidance).
 """
 
 from collections.abc import Callable
@@ -23,31 +26,31 @@ SAMPLERS = ("ddim", "heun", "dpmpp_2m")
 
 @dataclass(frozen=True)
 class Noise:
-    """Noise levels: of sampling, and how they are drawn in training (ln sigma is normal)."""
+    """Noise levels of sampling and of training; in training ln(sigma) is normally distributed."""
 
-    least: float = 0.02
-    most: float = 40.0
-    bend: float = 7.0  # rho: steps gather at low noise
+    sigma_min: float = 0.02
+    sigma_max: float = 40.0
+    rho: float = 7.0  # larger values give more steps at low noise
     train_mean: float = -0.4
     train_deviation: float = 1.4
 
     def steps(self, count: int) -> Float[Tensor, " n"]:
-        """Sigmas of a sampling run, count + 1 of them, float64 (Eq. 5).
+        """Sigmas of a sampling run: count + 1 values, float64 (Eq. 5).
 
         Raises:
-            ValueError: For less than one step.
+            ValueError: For fewer than one step.
         """
         if count < 1:
             raise ValueError(f"Expected at least 1 step, got {count}.")
         share = torch.linspace(0, 1, count, dtype=torch.float64)
-        high, low = self.most ** (1 / self.bend), self.least ** (1 / self.bend)
-        sigmas = (high + share * (low - high)) ** self.bend
+        high, low = self.sigma_max ** (1 / self.rho), self.sigma_min ** (1 / self.rho)
+        sigmas = (high + share * (low - high)) ** self.rho
         return torch.cat([sigmas, sigmas.new_zeros(1)])
 
     def drawn(self, count: int, generator: torch.Generator) -> Float[Tensor, " n"]:
-        """Sigmas of a training batch, spread evenly over their distribution."""
-        place = (torch.rand((), generator=generator) + torch.arange(count)) / count
-        normal = torch.erfinv((2 * place - 1).clamp(-0.9999, 0.9999)) * 2**0.5
+        """Sigmas of a training batch, at evenly spaced quantiles of their distribution."""
+        quantile = (torch.rand((), generator=generator) + torch.arange(count)) / count
+        normal = torch.erfinv((2 * quantile - 1).clamp(-0.9999, 0.9999)) * 2**0.5
         return (self.train_mean + self.train_deviation * normal).exp()
 
 
@@ -56,11 +59,11 @@ def denoised(
     x: Float[Tensor, "b ..."],
     sigma: Float[Tensor, " b"],
 ) -> Float[Tensor, "b ..."]:
-    """The clean estimate of a network that sees c_in x and ln(sigma) / 4 (EDM, Table 1)."""
-    field = sigma.view(-1, *[1] * (x.ndim - 1))
-    total = 1 + field.square()
-    seen = network(x / total.sqrt(), sigma.log() / 4)
-    return x / total + field / total.sqrt() * seen
+    """The clean estimate of a network with inputs c_in x and ln(sigma) / 4 (EDM, Table 1)."""
+    sigmas = sigma.view(-1, *[1] * (x.ndim - 1))
+    variance = 1 + sigmas.square()
+    output = network(x / variance.sqrt(), sigma.log() / 4)
+    return x / variance + sigmas / variance.sqrt() * output
 
 
 def loss(
@@ -69,10 +72,10 @@ def loss(
     sigma: Float[Tensor, " b"],
     noise: Float[Tensor, "b ..."],
 ) -> Float[Tensor, "b ..."]:
-    """Squared error, weighted so that the network's own output is worth the same at all levels (Eq. 8)."""
-    field = sigma.view(-1, *[1] * (clean.ndim - 1))
-    error = denoised(network, clean + field * noise, sigma) - clean
-    return error.square() * (1 + field.square()) / field.square()
+    """Squared error, weighted so that the error of the network's output counts equally (Eq. 8)."""
+    sigmas = sigma.view(-1, *[1] * (clean.ndim - 1))
+    error = denoised(network, clean + sigmas * noise, sigma) - clean
+    return error.square() * (1 + sigmas.square()) / sigmas.square()
 
 
 def sample(
@@ -85,16 +88,18 @@ def sample(
     generator: torch.Generator | None = None,
     callback: Callable[[int, Tensor], None] = lambda step, clean: None,
 ) -> Float[Tensor, "b ..."]:
-    """Clean codes from noise of unit deviation.
+    """Clean codes from noise of unit standard deviation.
 
     Args:
         guide: Changes the clean estimate at every step.
-        repeats: Times that a step is taken: after each but the last its noise is put back, so that a
-            guide can work again ("self-recurrence", Bansal et al. 2023).
-        callback: (steps done, the clean estimate); may raise to cancel.
+        repeats: How often every step is taken. After each time but the last, noise is added back,
+        so
+            that guidance acts again ("self-recurrence", Bansal et al. 2023).
+        generator: Of the noise of repeated steps.
+        callback: Called with (steps done, clean estimate); may raise to cancel.
 
     Raises:
-        ValueError: For an unknown sampler, or repeats without a generator to draw noise from.
+        ValueError: For an unknown sampler, or repeats without a generator.
     """
     if sampler not in SAMPLERS:
         raise ValueError(f"Expected a sampler among {', '.join(SAMPLERS)}, got {sampler!r}.")
@@ -105,41 +110,41 @@ def sample(
         clean = denoise(x, sigma.to(x).expand(len(x)))
         return clean if guide is None else guide(clean, x, sigma.to(x))
 
-    x, before = noise * sigmas[0].to(noise), None
+    x, previous = noise * sigmas[0].to(noise), None
     for i, (sigma, lower) in enumerate(zip(sigmas[:-1], sigmas[1:])):
         for again in reversed(range(repeats)):
             clean = estimate(x, sigma)
             if sampler == "dpmpp_2m":
-                there = _multistep(x, clean, before, sigmas, i)
+                following = _multistep(x, clean, previous, sigmas, i)
             else:
                 slope = (x - clean) / sigma.to(x)
-                there = x + slope * (lower - sigma).to(x)
+                following = x + slope * (lower - sigma).to(x)
                 if sampler == "heun" and lower > 0:
-                    end = (there - estimate(there, lower)) / lower.to(x)
-                    there = x + (slope + end) / 2 * (lower - sigma).to(x)
+                    end_slope = (following - estimate(following, lower)) / lower.to(x)
+                    following = x + (slope + end_slope) / 2 * (lower - sigma).to(x)
             if again:
                 fresh = torch.randn(x.shape, generator=generator).to(x)
-                x = there + (sigma.square() - lower.square()).sqrt().to(x) * fresh
-        x, before = there, clean
+                x = following + (sigma.square() - lower.square()).sqrt().to(x) * fresh
+        x, previous = following, clean
         callback(i + 1, clean)
     return x
 
 
-def _multistep(x, clean, before, sigmas, i):
-    """A step of DPM-Solver++(2M), in the variable -ln sigma; of first order where it has no past."""
+def _multistep(x, clean, previous, sigmas, i):
+    """A step of DPM-Solver++(2M) in lambda = -ln sigma; the first step is of first order."""
     sigma, lower = sigmas[i], sigmas[i + 1]
     if lower == 0:
         return clean
-    ahead = (sigma / lower).log()
-    if before is not None:
-        behind = (sigmas[i - 1] / sigma).log()
-        weight = (ahead / (2 * behind)).to(x)
-        clean = (1 + weight) * clean - weight * before
-    return (lower / sigma).to(x) * x - torch.expm1(-ahead).to(x) * clean
+    step = (sigma / lower).log()
+    if previous is not None:
+        previous_step = (sigmas[i - 1] / sigma).log()
+        weight = (step / (2 * previous_step)).to(x)
+        clean = (1 + weight) * clean - weight * previous
+    return (lower / sigma).to(x) * x - torch.expm1(-step).to(x) * clean
 
 
-def guided(told: Denoise, untold: Denoise, strength: float) -> Denoise:
-    """Away from what a model estimates that is told nothing: (1 + w) told - w untold."""
+def guided(conditional: Denoise, unconditional: Denoise, strength: float) -> Denoise:
+    """Classifier-free guidance: (1 + w) conditional - w unconditional."""
     if strength == 0:
-        return told
-    return lambda x, sigma: torch.lerp(untold(x, sigma), told(x, sigma), 1 + strength)
+        return conditional
+    return lambda x, sigma: torch.lerp(unconditional(x, sigma), conditional(x, sigma), 1 + strength)

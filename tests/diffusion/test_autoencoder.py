@@ -11,7 +11,7 @@ torch.manual_seed(0)
 
 
 @pytest.mark.parametrize("config", [TINY, AutoencoderConfig(widths=(8, 12, 16), blocks=1)])
-def test_codes_have_a_quarter_of_the_sides(config):
+def test_the_sides_of_a_code_are_a_quarter(config):
     autoencoder = MotionAutoencoder(config)
     encoded = torch.randn(2, 3, 4, 20, 28)
     latent = autoencoder.to_latent(encoded)
@@ -19,7 +19,7 @@ def test_codes_have_a_quarter_of_the_sides(config):
     assert autoencoder.from_latent(latent).shape == encoded.shape
 
 
-def test_a_bands_code_does_not_depend_on_the_others():
+def test_the_code_of_a_band_does_not_depend_on_other_bands():
     autoencoder = MotionAutoencoder(TINY)
     encoded = torch.randn(2, 3, 4, 20, 28)
     other = encoded.clone()
@@ -30,7 +30,7 @@ def test_a_bands_code_does_not_depend_on_the_others():
     assert changed.max() < 1e-5
 
 
-def test_whitening_is_undone():
+def test_decoding_undoes_whitening():
     autoencoder = MotionAutoencoder(TINY)
     encoded = torch.randn(1, 2, 4, 12, 16)
     plain = autoencoder.from_latent(autoencoder.to_latent(encoded))
@@ -40,6 +40,6 @@ def test_whitening_is_undone():
     assert torch.allclose(whitened, plain, atol=1e-5)
 
 
-def test_what_it_refuses():
+def test_a_patch_that_does_not_fit_the_widths_is_refused():
     with pytest.raises(ValueError, match="reduce sides by 4, got a patch of 1 and 2 widths"):
         MotionAutoencoder(replace(TINY, patch=1))

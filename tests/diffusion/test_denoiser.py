@@ -17,7 +17,7 @@ def inputs(b=2, k=3, h=6, w=10):
     return noisy, torch.randn(b), torch.randn(b, TINY.features, h, w), HERTZ[:k]
 
 
-def woken(denoiser, std=0.1):
+def randomized(denoiser, std=0.1):
     generator = torch.Generator().manual_seed(1)
     for parameter in denoiser.parameters():
         nn.init.normal_(parameter, std=std, generator=generator)
@@ -25,13 +25,13 @@ def woken(denoiser, std=0.1):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_it_says_nothing_before_it_has_learned(layout):
+def test_an_untrained_denoiser_gives_zero(layout):
     denoiser = Denoiser(replace(TINY, layout=layout))
     assert not denoiser(*inputs()).any()
 
 
-def test_alone_a_band_does_not_listen_to_the_others():
-    denoiser = woken(Denoiser(replace(TINY, layout="independent")))
+def test_without_attention_a_band_does_not_depend_on_other_bands():
+    denoiser = randomized(Denoiser(replace(TINY, layout="independent")))
     noisy, *rest = inputs()
     other = noisy.clone()
     other[1, 2] += 1
@@ -42,8 +42,8 @@ def test_alone_a_band_does_not_listen_to_the_others():
 
 
 @pytest.mark.parametrize("layout", ["coordinated", "volume"])
-def test_together_bands_listen(layout):
-    denoiser = woken(Denoiser(replace(TINY, layout=layout)))
+def test_with_attention_or_as_a_volume_every_band_depends_on_the_others(layout):
+    denoiser = randomized(Denoiser(replace(TINY, layout=layout)))
     noisy, *rest = inputs()
     other = noisy.clone()
     other[1, 2] += 1
@@ -51,16 +51,16 @@ def test_together_bands_listen(layout):
     assert (changed[1] > 1e-4).all() and not changed[0].any()
 
 
-def test_results_follow_the_bands():
-    denoiser = woken(Denoiser(TINY))
+def test_the_denoiser_is_equivariant_under_permutation_of_the_bands():
+    denoiser = randomized(Denoiser(TINY))
     noisy, noise, features, hertz = inputs()
     order = torch.tensor([2, 0, 1])
     moved = denoiser(noisy[:, order], noise, features, hertz[order])
     assert torch.allclose(moved, denoiser(noisy, noise, features, hertz)[:, order], atol=1e-4)
 
 
-def test_stage_two_begins_as_stage_one_ended():
-    alone = woken(Denoiser(replace(TINY, layout="independent")))
+def test_stage_two_starts_with_the_results_of_stage_one():
+    alone = randomized(Denoiser(replace(TINY, layout="independent")))
     together = Denoiser(TINY)
     missing, unexpected = together.load_state_dict(alone.state_dict(), strict=False)
     assert not unexpected and all("across" in name for name in missing)
@@ -71,16 +71,20 @@ def test_stage_two_begins_as_stage_one_ended():
     )
 
 
-def test_frequency_noise_and_still_are_heard():
-    denoiser = woken(Denoiser(TINY))
+def test_the_result_depends_on_noise_level_features_and_frequencies():
+    denoiser = randomized(Denoiser(TINY))
     noisy, noise, features, hertz = inputs()
-    here = denoiser(noisy, noise, features, hertz)
-    for others in ((noise + 0.5, features, hertz), (noise, -features, hertz), (noise, features, 1.3 * hertz)):  # fmt: skip
-        assert (denoiser(noisy, *others) - here).abs().max() > 1e-3
+    result = denoiser(noisy, noise, features, hertz)
+    for changed in (
+        (noise + 0.5, features, hertz),
+        (noise, -features, hertz),
+        (noise, features, 1.3 * hertz),
+    ):
+        assert (denoiser(noisy, *changed) - result).abs().max() > 1e-3
 
 
 def test_each_item_may_have_frequencies_of_its_own():
-    denoiser = woken(Denoiser(TINY))
+    denoiser = randomized(Denoiser(TINY))
     noisy, noise, features, hertz = inputs()
     both = torch.stack([hertz, hertz.flip(0)])
     mixed = denoiser(noisy, noise, features, both)
@@ -88,7 +92,7 @@ def test_each_item_may_have_frequencies_of_its_own():
     assert torch.allclose(mixed[1], denoiser(noisy, noise, features, hertz.flip(0))[1], atol=1e-5)
 
 
-def test_the_still_is_read_at_a_quarter_of_its_size():
+def test_features_have_a_quarter_of_the_stills_sides():
     encoder = ImageEncoder(TINY)
     side = encoder.multiple
     features = encoder(torch.rand(2, 3, 2 * side, 3 * side))
@@ -96,7 +100,7 @@ def test_the_still_is_read_at_a_quarter_of_its_size():
     assert encoder.amplitudes(features).shape[1] == TINY.bands
 
 
-def test_the_papers_size_can_be_built_and_counted():
+def test_the_model_of_the_papers_size_can_be_built():
     with torch.device("meta"):
         denoiser, encoder = (kind(PRESETS["paper"].denoiser) for kind in (Denoiser, ImageEncoder))
     count = sum(p.numel() for part in (denoiser, encoder) for p in part.parameters())

@@ -26,7 +26,7 @@ def ends(coeffs, loop_s):
 
 
 @pytest.mark.parametrize("loop_s", [1.7, 3.0, 4.0])
-def test_gaps_are_what_playing_shows(loop_s):
+def test_gaps_equal_those_of_playback(loop_s):
     coeffs = motion()
     found = gaps(as_channels(coeffs).double(), HERTZ, loop_s)
     position, velocity = ends(coeffs, loop_s)
@@ -36,41 +36,41 @@ def test_gaps_are_what_playing_shows(loop_s):
 
 
 @pytest.mark.parametrize("loop_s", [1.7, 3.0, 4.0])
-def test_a_projected_motion_closes(loop_s):
+def test_a_projected_motion_has_no_gaps(loop_s):
     closed = project(motion().to(torch.complex128), HERTZ, loop_s)
     position, velocity = ends(closed, loop_s)
     assert position.abs().max() < 1e-5 and velocity.abs().max() < 1e-3
 
 
 @pytest.mark.parametrize("loop_s", [5.0, 10.0])
-def test_harmonics_close_by_themselves_and_are_left_alone(loop_s):
+def test_harmonics_have_no_gaps_and_are_unchanged(loop_s):
     coeffs = motion()
     assert not constraints(HERTZ, loop_s).any()
     assert torch.allclose(project(coeffs, HERTZ, loop_s), coeffs, atol=1e-7)
 
 
-def test_projecting_is_the_least_change_and_done_once():
+def test_projection_is_idempotent_and_the_least_change():
     coeffs, loop_s = motion(), 3.0
     closed = project(coeffs, HERTZ, loop_s)
     assert torch.allclose(project(closed, HERTZ, loop_s), closed, atol=1e-4)
-    # Any other motion that closes lies farther away, in the norm that weighs bands by their energy.
+    # Every other motion without gaps has a larger distance, weighted by the inverse energy.
     energy = coeffs.abs().square().mean((0, 2, 3, 4)).view(-1, 1, 1, 1)
     cost = lambda other: ((other - coeffs).abs().square() / energy).sum()
     for seed in (1, 2, 3):
-        free = project(motion(seed), HERTZ, loop_s)  # closes, if by other weights
+        free = project(motion(seed), HERTZ, loop_s)  # has no gaps either
         assert cost(closed) < cost(closed + 0.1 * free)
         assert cost(closed) < cost(closed - 0.1 * free)
 
 
-def test_a_guide_walks_towards_a_closed_loop():
+def test_guidance_reduces_the_gaps():
     clean = as_channels(motion())
     guide = loop_guide(lambda code: code, HERTZ, 3.0, 40.0)
-    size = lambda code: gaps(code, HERTZ, 3.0).abs().mean()
-    walked = clean
+    gap = lambda code: gaps(code, HERTZ, 3.0).abs().mean()
+    guided = clean
     with torch.inference_mode():  # as nodes run
         for _ in range(100):
-            walked = guide(walked, walked, torch.tensor(1.0))
-    assert size(walked) < 0.3 * size(clean)
-    assert (walked - clean).abs().mean() < 0.6 * clean.abs().mean()
-    still = loop_guide(lambda code: code, HERTZ, 5.0, 40.0)
-    assert torch.equal(still(clean, clean, torch.tensor(1.0)), clean)
+            guided = guide(guided, guided, torch.tensor(1.0))
+    assert gap(guided) < 0.3 * gap(clean)
+    assert (guided - clean).abs().mean() < 0.6 * clean.abs().mean()
+    harmonic = loop_guide(lambda code: code, HERTZ, 5.0, 40.0)
+    assert torch.equal(harmonic(clean, clean, torch.tensor(1.0)), clean)

@@ -14,13 +14,13 @@ from gid_core.diffusion.encoding import Encoding
 from gid_core.diffusion.motion_model import (
     LearnedPrior,
     MotionModel,
-    evened,
     fresh,
     load_model,
+    match_amplitude,
+    moving_mask,
     nearest,
     save_model,
     shipped,
-    what_moves,
 )
 from gid_core.motion.spectrum import SpectralVolume, amplitude_pct, moving_points, one_period
 
@@ -29,7 +29,7 @@ HERTZ = torch.arange(1, 17) / 5
 
 
 def untrained(config=TINY, seed=0):
-    """A model whose layers all say something."""
+    """A model whose layers are all random, also those that are initialized with zeros."""
     generator = torch.Generator().manual_seed(seed)
     model = MotionModel(config, Encoding(HERTZ, 0.1 / HERTZ))
     for parameter in model.parameters():
@@ -52,46 +52,46 @@ def model():
     return untrained()
 
 
-def test_a_seed_is_a_motion_and_another_is_another(model):
+def test_equal_seeds_give_equal_motions_and_others_do_not(model):
     one, again, other = (sampled(model, still(), seed=seed) for seed in (1, 1, 2))
     assert torch.equal(one.coeffs, again.coeffs)
     assert not torch.allclose(one.coeffs, other.coeffs)
 
 
-def places(field):
-    """The energy around every code, as `evened` sees it."""
+def local_energy(field):
+    """The local energy around every code, as in `match_amplitude`."""
     pooled = F.avg_pool2d(field, REDUCTION)
     return F.avg_pool2d(F.pad(pooled, (1, 1, 1, 1), mode="replicate"), 3, 1)
 
 
-def test_evened_a_motion_is_as_strong_everywhere_as_expected():
+def test_matching_gives_the_expected_local_amplitude():
     generator = torch.Generator().manual_seed(0)
     blotches = 0.1 + torch.rand(2, 1, 3, 5, generator=generator)
     blotches = F.interpolate(blotches, (36, 60), mode="bilinear")
     channels = torch.randn(2, 5, 4, 36, 60, generator=generator) * blotches[:, None]
-    even = evened(channels, torch.ones(2, 5, 9, 15))
-    before, after = (places(x.square().sum((1, 2))[:, None]).sqrt() for x in (channels, even))
-    far = lambda size: float((size / 5**0.5).log().abs().mean())  # from what is expected
-    assert far(after) < 0.25 * far(before)
+    even = match_amplitude(channels, torch.ones(2, 5, 9, 15))
+    before, after = (local_energy(x.square().sum((1, 2))[:, None]).sqrt() for x in (channels, even))
+    error = lambda amplitude: float((amplitude / 5**0.5).log().abs().mean())
+    assert error(after) < 0.25 * error(before)
 
 
-def test_evening_has_one_gain_for_all_bands_of_a_place():
+def test_matching_has_one_positive_gain_for_all_bands_of_a_point():
     generator = torch.Generator().manual_seed(0)
     channels = torch.randn(1, 3, 4, 34, 57, generator=generator)
-    gain = evened(channels, torch.rand(1, 3, 9, 15, generator=generator)) / channels
+    gain = match_amplitude(channels, torch.rand(1, 3, 9, 15, generator=generator)) / channels
     assert (gain > 0).all() and torch.allclose(gain, gain[:, :1, :1].expand_as(gain), rtol=1e-4)
-    same = evened(channels * 1e-9, torch.zeros(1, 3, 9, 15))
-    assert torch.allclose(same, channels * 1e-9)  # nothing expected, nothing there: nothing is made
+    same = match_amplitude(channels * 1e-9, torch.zeros(1, 3, 9, 15))
+    assert torch.allclose(same, channels * 1e-9)  # zero expected and almost zero given: gain 1
 
 
-def test_a_motion_of_few_bands_is_as_strong_as_these_are_expected(model):
+def test_the_amplitude_of_a_subset_of_bands_is_that_of_these_bands(model):
     features = model.encoder(F.pad(still(32, 48), (0, 0)))
     every, few = model.amplitudes(features, HERTZ), model.amplitudes(features, HERTZ[4::5])
     torch.testing.assert_close(few, every[:, 4::5])
     assert nearest(HERTZ, torch.tensor([0.01, 0.29, 0.31, 99.0])).tolist() == [0, 0, 1, 15]
 
 
-def test_a_sample_is_evened_by_a_trained_encoder_only(model):
+def test_only_a_trained_encoder_sets_the_local_amplitude(model):
     plain = SamplingConfig(steps=3, evened=False)
     assert not torch.allclose(
         sampled(model, still()).coeffs, sampled(model, still(), sampling=plain).coeffs
@@ -114,13 +114,13 @@ def test_any_shape_of_still(model, size):
     assert volume.coeffs.isfinite().all()
 
 
-@pytest.mark.parametrize("wanted", [0.0, 0.7, 2.0])
-def test_the_motion_is_as_large_as_asked_for(model, wanted):
+@pytest.mark.parametrize("amplitude", [0.0, 0.7, 2.0])
+def test_the_motion_has_the_requested_amplitude(model, amplitude):
     matte = torch.zeros(1, 1, 37, 58)
     matte[..., 5:30, 10:50] = 1
-    volume = sampled(model, still(), matte, amplitude_pct=wanted)
+    volume = sampled(model, still(), matte, amplitude_pct=amplitude)
     size = amplitude_pct(one_period(volume), moving_points(volume))
-    assert float(size) == pytest.approx(wanted, rel=1e-4)
+    assert float(size) == pytest.approx(amplitude, rel=1e-4)
 
 
 def test_bands_are_harmonics_of_the_duration(model):
@@ -129,7 +129,7 @@ def test_bands_are_harmonics_of_the_duration(model):
     assert volume.coeffs.shape[1] == 7
 
 
-def test_a_matte_and_an_anchor_hold_things_still(model):
+def test_motion_is_zero_outside_the_matte_and_at_the_anchor(model):
     image, matte = still(), torch.zeros(1, 1, 37, 58)
     matte[..., :30] = 1
     anchor = torch.zeros_like(matte)
@@ -143,7 +143,7 @@ def test_a_matte_and_an_anchor_hold_things_still(model):
     assert torch.equal(volume.mask, matte)
 
 
-def test_it_runs_where_gradients_are_off_and_guides_all_the_same(model):
+def test_guidance_works_in_inference_mode(model):
     loop = SamplingConfig(steps=3, loop_strength=100.0, loop_s=3.3, guidance=0.5)
     with torch.inference_mode():
         guided = sampled(model, still(), sampling=loop)
@@ -152,14 +152,14 @@ def test_it_runs_where_gradients_are_off_and_guides_all_the_same(model):
     assert guided.coeffs.isfinite().all()
 
 
-def test_weights_that_a_host_has_loaded_can_be_guided(model, tmp_path):
+def test_guidance_works_with_weights_loaded_in_inference_mode(model, tmp_path):
     save_model(model, tmp_path / "m.safetensors")
     loop = SamplingConfig(steps=2, loop_strength=100.0, loop_s=3.3)
     with torch.inference_mode():  # as nodes run
         loaded = load_model(tmp_path / "m.safetensors")
         guided = sampled(loaded, still(), sampling=loop)
     assert guided.coeffs.isfinite().all()
-    assert loaded.scale.is_inference()  # what was guided was a copy
+    assert loaded.scale.is_inference()  # guidance works on a copy
 
 
 def test_every_step_is_polled_and_previewed(model):
@@ -170,7 +170,7 @@ def test_every_step_is_polled_and_previewed(model):
     assert seen == [(1, 16, 4, 37, 58)] * 4 and len(polls) >= 4
 
 
-def test_a_volume_has_the_bands_it_was_trained_on():
+def test_a_model_with_layout_volume_has_a_fixed_number_of_bands():
     denoiser = replace(TINY.denoiser, layout="volume")
     volume = untrained(replace(TINY, denoiser=denoiser))
     assert sampled(volume, still()).coeffs.shape[1] == 16
@@ -178,31 +178,31 @@ def test_a_volume_has_the_bands_it_was_trained_on():
         sampled(volume, still(), bands=7)
 
 
-def test_it_has_no_modes(model):
+def test_modes_are_refused(model):
     with pytest.raises(ValueError, match="knows no modes"):
         sampled(model, still(), kind="modes")
 
 
-def test_what_barely_moves_stays_out_of_the_mask():
+def test_the_mask_excludes_points_that_barely_move():
     coeffs = torch.full((1, 2, 2, 20, 30), 0.01 + 0j)
     coeffs[..., 10:] = 1.0
     image = torch.zeros(1, 3, 40, 60)
     image[..., 20:] = 0.8
-    mask = what_moves(SpectralVolume(coeffs, HERTZ[:2], (40, 60)), image)
+    mask = moving_mask(SpectralVolume(coeffs, HERTZ[:2], (40, 60)), image)
     assert (mask[..., :15] == 0).all() and (mask[..., 25:] > 0.95).all()
 
 
 @pytest.mark.parametrize("residue", [0.01, 0.1])
-def test_a_small_thing_is_found_however_little_the_rest_moves(residue):
+def test_the_mask_finds_a_small_moving_object(residue):
     coeffs = torch.full((1, 2, 2, 40, 60), residue + 0j)
     coeffs[..., 10:16, 20:30] = 1.0  # 2.5 % of the picture
     image = torch.zeros(1, 3, 40, 60)
     image[..., 10:16, 20:30] = 0.8
-    mask = what_moves(SpectralVolume(coeffs, HERTZ[:2], (40, 60)), image)
+    mask = moving_mask(SpectralVolume(coeffs, HERTZ[:2], (40, 60)), image)
     assert mask.mean() < 0.08 and (mask[..., 11:15, 22:28] > 0.9).all()
 
 
-def test_saved_and_read_again_it_samples_the_same(model, tmp_path):
+def test_a_model_saved_and_loaded_samples_the_same(model, tmp_path):
     path = tmp_path / "m.safetensors"
     save_model(model, path, {"data": "none"})
     read = load_model(path)
@@ -251,7 +251,7 @@ BAD = {
     "encoder.stem.weight holds impossible": (
         None,
         lambda t: t["encoder.stem.weight"].fill_(float("nan")),
-    ),  # fmt: skip
+    ),
 }
 
 
@@ -262,7 +262,7 @@ def test_damaged_and_hostile_files_are_refused(model, tmp_path, message):
         load_model(path)
 
 
-def test_what_is_no_model_is_refused(tmp_path):
+def test_files_that_are_no_model_are_refused(tmp_path):
     with pytest.raises(ValueError, match="found nothing at"):
         load_model(tmp_path / "none.safetensors")
     path = tmp_path / "x.safetensors"

@@ -20,7 +20,7 @@ def test_samplers_converge_to_the_closed_form_at_their_order(sampler):
     noise = torch.randn(3, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     errors = []
     for count in (40, 80, 160):
-        sigmas = Noise(least=0.05, most=20.0).steps(count)[:-1]
+        sigmas = Noise(sigma_min=0.05, sigma_max=20.0).steps(count)[:-1]
         grown = math.sqrt((DEVIATION**2 + sigmas[-1] ** 2) / (DEVIATION**2 + sigmas[0] ** 2))
         exact = noise * sigmas[0] * grown
         errors.append(float((sample(gaussian, noise, sigmas, sampler) - exact).abs().max()))
@@ -29,44 +29,45 @@ def test_samplers_converge_to_the_closed_form_at_their_order(sampler):
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_samples_have_the_distributions_deviation(sampler):
+def test_samples_have_the_standard_deviation_of_the_distribution(sampler):
     noise = torch.randn(4000, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     drawn = sample(gaussian, noise, Noise().steps(60), sampler)
     assert float(drawn.std()) == pytest.approx(DEVIATION, rel=0.06)
 
 
-def test_a_perfect_network_has_no_loss_and_noise_is_weighed_evenly():
+def test_a_perfect_network_has_no_loss_and_all_levels_have_equal_weight():
     clean, noise = torch.randn(4, 6), torch.randn(4, 6)
     sigma = torch.tensor([0.03, 0.4, 2.0, 30.0])
-    field = sigma[:, None]
+    sigmas = sigma[:, None]
 
     def perfect(x, level):
         assert torch.allclose((4 * level).exp(), sigma, rtol=1e-4)
-        return (field * clean - noise) / (1 + field.square()).sqrt()
+        return (sigmas * clean - noise) / (1 + sigmas.square()).sqrt()
 
     assert sampling.loss(perfect, clean, sigma, noise).max() < 1e-4
-    silent = sampling.loss(lambda x, level: 0 * x, clean, sigma, noise)
-    # (sigma clean - noise)^2 / (1 + sigma^2): of unit size at every level.
-    wanted = (field * clean - noise).square() / (1 + field.square())
-    assert torch.allclose(silent, wanted, rtol=1e-3, atol=1e-4)
+    untrained = sampling.loss(lambda x, level: 0 * x, clean, sigma, noise)
+    # (sigma clean - noise)^2 / (1 + sigma^2) has unit mean at every level.
+    expected = (sigmas * clean - noise).square() / (1 + sigmas.square())
+    assert torch.allclose(untrained, expected, rtol=1e-3, atol=1e-4)
 
 
-def test_preconditioned_inputs_have_unit_deviation():
+def test_preconditioned_inputs_have_unit_standard_deviation():
     clean = torch.randn(3, 5000)
     sigma = torch.tensor([0.1, 1.0, 20.0])
-    seen = []
+    inputs = []
     x = clean + sigma[:, None] * torch.randn(3, 5000)
-    denoised(lambda x, level: seen.append(x) or x, x, sigma)
-    assert torch.allclose(seen[0].std(1), torch.ones(3), atol=0.05)
+    denoised(lambda x, level: inputs.append(x) or x, x, sigma)
+    assert torch.allclose(inputs[0].std(1), torch.ones(3), atol=0.05)
 
 
-def test_steps_fall_from_most_to_none():
+def test_sigmas_decrease_from_the_largest_to_zero():
     noise = Noise()
     sigmas = noise.steps(7)
     assert len(sigmas) == 8 and sigmas[-1] == 0
-    assert sigmas[0] == pytest.approx(noise.most) and sigmas[-2] == pytest.approx(noise.least)
+    assert sigmas[0] == pytest.approx(noise.sigma_max)
+    assert sigmas[-2] == pytest.approx(noise.sigma_min)
     assert (sigmas.diff() < 0).all()
-    assert noise.steps(1).tolist() == pytest.approx([noise.most, 0])
+    assert noise.steps(1).tolist() == pytest.approx([noise.sigma_max, 0])
 
 
 def test_training_levels_are_log_normal():
@@ -76,17 +77,19 @@ def test_training_levels_are_log_normal():
     assert float(drawn.std()) == pytest.approx(noise.train_deviation, rel=0.02)
 
 
-def test_guidance_goes_away_from_what_is_untold():
-    told, untold = (lambda x, s: x + 3), (lambda x, s: x + 1)
-    assert guided(told, untold, 0.0) is told
-    assert guided(told, untold, 1.5)(torch.zeros(2), torch.ones(1)).tolist() == [6.0, 6.0]
+def test_classifier_free_guidance_is_its_formula():
+    conditional, unconditional = (lambda x, s: x + 3), (lambda x, s: x + 1)
+    assert guided(conditional, unconditional, 0.0) is conditional
+    estimate = guided(conditional, unconditional, 1.5)
+    assert estimate(torch.zeros(2), torch.ones(1)).tolist() == [6.0, 6.0]
 
 
-def test_a_guide_has_the_last_word_on_the_clean_estimate():
+def test_a_guide_replaces_the_clean_estimate():
     noise = torch.randn(2, 3)
     towards = lambda clean, x, sigma: torch.full_like(clean, 5.0)
     for sampler in SAMPLERS:
-        assert torch.allclose(sample(gaussian, noise, Noise().steps(6), sampler, towards), torch.tensor(5.0))  # fmt: skip
+        result = sample(gaussian, noise, Noise().steps(6), sampler, towards)
+        assert torch.allclose(result, torch.tensor(5.0))
 
 
 def test_repeated_steps_are_seeded_and_keep_the_distribution():
@@ -111,7 +114,7 @@ def test_every_step_reports_and_may_stop():
     assert seen == [1, 2, 3]
 
 
-def test_what_it_refuses():
+def test_unknown_samplers_and_missing_arguments_are_refused():
     with pytest.raises(ValueError, match="ddim, heun, dpmpp_2m, got 'plms'"):
         sample(gaussian, torch.randn(1, 2), Noise().steps(2), "plms")
     with pytest.raises(ValueError, match="at least 1 step, got 0"):
