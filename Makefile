@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STILLS ?= docs/demo
 
-.PHONY: demo test install check format gallery bench golden
+.PHONY: demo test install check format gallery bench tables golden
 
 $(VENV)/.runtime: constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -42,6 +42,9 @@ gallery: $(VENV)/.runtime
 
 bench: $(VENV)/.runtime
 	$(BIN)/python benchmarks/bench.py
+
+tables: $(VENV)/.dev
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/tables.py
 
 golden: $(VENV)/.dev
 	$(BIN)/python tests/golden/make.py

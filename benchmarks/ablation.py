@@ -3,13 +3,13 @@
     python benchmarks/ablation.py OUT [--seeds 3] [--steps 400] [--only full independent ...]
 
 Every model has the same scenes (64x40, 24 bands), the same number of steps and batch, and seeds of
-its own; autoencoder and image encoder have half as many steps before, and `full` spends the last
-fifth of its steps on attention across bands. Samples for held-back stills are compared with the
-truth by the distance of temporal spectra (root mean square of log ratios by band) and by the Frechet
-distance of motion descriptors. A model of K bands is scored on the K bands it has, against the truth
-cut to the same K bands; what the cut itself loses of 24 bands is a column of its own, the same for
-every model of that K. OUT keeps scenes and results, so that a second run goes on; nothing of it is
-for the repository.
+its own. Autoencoder and image encoder have half as many steps before; `full` spends the last fifth
+of its steps on attention across bands. Samples for held-back stills are compared with the truth by
+two distances: of temporal spectra (root mean square of log ratios by band), and the Frechet
+distance of motion descriptors. A model of K bands is scored on the K bands it has, against the
+truth cut to the same K bands. What the cut itself loses of 24 bands is a column of its own, the
+same for every model of that K. OUT keeps scenes and results, so that a second run goes on; nothing
+of it is for the repository.
 """
 
 import argparse
@@ -52,9 +52,14 @@ MODELS = {
     "K=24": {"bands": 24},
 }
 PAPER = {  # FVD / DTFVD (Li et al. 2024, Table 2)
-    "full": "47.1 / 2.53", "independent": "52.5 / 2.70", "volume": "53.7 / 2.83", "std": "62.7 / 3.16",
-    "K=4": "60.3 / 3.12", "K=8": "52.1 / 2.71", "K=24": "48.2 / 2.50",
-}  # fmt: skip
+    "full": "47.1 / 2.53",
+    "independent": "52.5 / 2.70",
+    "volume": "53.7 / 2.83",
+    "std": "62.7 / 3.16",
+    "K=4": "60.3 / 3.12",
+    "K=8": "52.1 / 2.71",
+    "K=24": "48.2 / 2.50",
+}
 
 
 @dataclass(frozen=True)
@@ -80,16 +85,32 @@ class Lowest:
 def trained(scenes, seed, steps, out, layout="coordinated", normalization="adaptive", bands=16):
     tiny = PRESETS["tiny"]
     config = replace(
-        tiny, bands=bands, normalization=normalization,
+        tiny,
+        bands=bands,
+        normalization=normalization,
         denoiser=replace(tiny.denoiser, bands=bands, layout=layout),
-    )  # fmt: skip
+    )
     mixture = data.Mixture((Lowest(scenes, bands),), (1.0,), seed, 10**9, data.augment)
     model = fresh(config, data.statistics(replace(mixture, length=256), normalization), seed)
     last = steps // 5 if layout == "coordinated" else 0
-    stages = {"autoencoder": steps // 2, "encoder": steps // 2, "bands": steps - last, "coordination": last}  # fmt: skip
+    stages = {
+        "autoencoder": steps // 2,
+        "encoder": steps // 2,
+        "bands": steps - last,
+        "coordination": last,
+    }
     for stage, count in stages.items():
         if count:
-            how = TrainConfig(stage, count, BATCH[stage], 2e-3, warm_up=20, save_every=10**9, average=0.99, seed=seed)  # fmt: skip
+            how = TrainConfig(
+                stage,
+                count,
+                BATCH[stage],
+                2e-3,
+                warm_up=20,
+                save_every=10**9,
+                average=0.99,
+                seed=seed,
+            )
             model = train(model, mixture, how, out / stage)
     return model
 

@@ -2,14 +2,16 @@
 
     python benchmarks/bench.py [part ...]
 
-Parts: import, elastic, splat, card, frame, linear, animate, memory. All by default. Medians over repeats
-after a warm-up; what is compared is timed in turns in one run.
+Parts: import, elastic, splat, card, frame, linear, animate, memory. All by default.
+
+Times of import, elastic, splat, frame and linear are processor time of one thread, so that other
+work on the machine disturbs them little. Each is a median over repeats after a warm-up; what is
+compared is timed in turns in one run. card and animate are timed by the clock, and need a machine
+that does nothing else.
 """
 
 import argparse
 import os
-import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -33,16 +35,16 @@ from gid_core.render import layers, renderer, splat
 STILL, MASK = ROOT / "docs/demo/still.png", ROOT / "docs/demo/still_mask.png"
 
 
-def median_ms(*calls, repeats: int = 9) -> list[float]:
-    """Median milliseconds of each call, timed in turns."""
+def median_ms(*calls, repeats: int = 9, clock=time.process_time) -> list[float]:
+    """Median milliseconds of each call, timed in turns: processor time unless told otherwise."""
     for call in calls:
         call()
     spent = [[] for _ in calls]
     for _ in range(repeats):
         for times, call in zip(spent, calls, strict=True):
-            start = time.perf_counter()
+            start = clock()
             call()
-            times.append(1000 * (time.perf_counter() - start))
+            times.append(1000 * (clock() - start))
     return [statistics.median(times) for times in spent]
 
 
@@ -55,18 +57,16 @@ def part_import() -> None:
     """The pack beside torch: what a host already has loaded is loaded first."""
     code = (
         "import time, sys, importlib.util as u; import torch, numpy, einops\n"
-        "t = time.perf_counter()\n"
+        "t = time.process_time()\n"
         f"s = u.spec_from_file_location('pack', {str(ROOT)!r} + '/__init__.py',"
         f" submodule_search_locations=[{str(ROOT)!r}])\n"
         "m = u.module_from_spec(s); sys.modules['pack'] = m; s.loader.exec_module(m)\n"
         "import pack.gid_core.pipeline, pack.gid_core.files.video\n"
-        "print(time.perf_counter() - t)"
+        "print(time.process_time() - t)"
     )
-    runs = [
-        float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
-        for _ in range(5)
-    ]  # fmt: skip
-    table("import of the whole core beyond torch, s", [f"{statistics.median(runs):.3f}"])
+    command = [sys.executable, "-c", code]
+    runs = [float(subprocess.check_output(command, text=True)) for _ in range(5)]
+    table("what | s", [f"import of the whole core, beyond torch | {statistics.median(runs):.3f}"])
 
 
 def part_elastic() -> None:
@@ -115,7 +115,10 @@ def part_splat() -> None:
 
 
 def part_card(device: str = "cuda", sizes=((512, 512), (1080, 1920)), channels=(4, 18, 34)) -> None:
-    """What splats on a graphics card, against the bytes that must move: all read once, the target twice."""
+    """Splatting on a graphics card, beside the memory traffic that is needed at least.
+
+    That is: every value read once, the target written and read once.
+    """
     if device == "cuda" and not torch.cuda.is_available():
         return print("No graphics card is here: card is left out.")
     rows = []
@@ -129,7 +132,7 @@ def part_card(device: str = "cuda", sizes=((512, 512), (1080, 1920)), channels=(
             for impl in ("native", "index", "triton"):
                 calls.append(lambda impl=impl: splat.splat(values, motion, impl).sum().item())
             moved = 4 * height * width * (3 * count + 2)
-            spent = median_ms(*calls)
+            spent = median_ms(*calls, clock=time.perf_counter)
             cells = " | ".join(f"{ms:.2f} ({moved / ms / 1e6:.0f} GB/s)" for ms in spent)
             rows.append(f"{width}x{height}, {count} | {cells}")
     table("size, channels | torch's kernel, ms | by index | triton", rows)
@@ -152,31 +155,34 @@ def part_frame() -> None:
             field = motion.at(0) * motion.scaled_to((height, width))
             parts = layers.separate_layers(
                 still, motion.mask[0] if matte is None else matte, motion.grid, (20, 20)
-            )  # fmt: skip
+            )
             importance = field.square().sum(1).sqrt().mean(0, keepdim=True)
             ramp = splat.pixel_grid(height, width, still) + 3.5
             grid = splat.normalized(ramp[None].flatten(2), (height, width)).view(
                 1, height, width, 2
             )
             image = still[None].contiguous()
+            canvas = tuple(parts.layer.shape[-2:])
+            values = torch.ones(1, 4, len(parts.points))
+            columns, rows_of = parts.points % canvas[1], parts.points // canvas[1]
+            places = torch.stack([columns, rows_of])[None].float()
             base, whole, follow, put, encode = median_ms(
                 lambda: torch.nn.functional.grid_sample(image, grid, align_corners=False),
-                lambda: parts.move(parts, field[5], importance),
-                lambda: parts.upsample(parts, torch.cat([field[5], importance])),
-                lambda: splat.splat_points(
-                    torch.ones(1, 4, len(parts.points)),
-                    torch.stack([parts.points % parts.layer.shape[-1], parts.points // parts.layer.shape[-1]])[None].float(),
-                    tuple(parts.layer.shape[-2:]),
-                ),
+                lambda: layers.move(parts, field[5], importance),
+                lambda: layers.upsample(parts, torch.cat([field[5], importance])),
+                lambda: splat.splat_points(values, places, canvas),
                 lambda: video.as_picture(still, "yuv420p"),
                 repeats=5,
-            )  # fmt: skip
-            share = len(parts.points) / (height * width)
-            rows.append(
-                f"{width}x{height}, {name} ({share:.0%}) | {base:.1f} | {whole:.1f} ({whole / base:.1f}x) | "
-                f"{follow:.1f} | {put:.1f} | {whole - follow - put:.1f} | {encode:.1f}"
             )
-    table("size, what moves | grid_sample 3 ch, ms | frame | follow the grid | splat | read and compose | to yuv", rows)  # fmt: skip
+            share = len(parts.points) / (height * width)
+            rest = whole - follow - put
+            rows.append(
+                f"{width}x{height}, {name} ({share:.0%}) | {base:.1f} | "
+                f"{whole:.1f} ({whole / base:.1f}x) | "
+                f"{follow:.1f} | {put:.1f} | {rest:.1f} | {encode:.1f}"
+            )
+    steps = "follow the grid | splat | read and compose | to yuv"
+    table(f"size, what moves | grid_sample 3 ch, ms | frame | {steps}", rows)
 
 
 def part_linear() -> None:
@@ -208,54 +214,38 @@ def part_animate() -> None:
             start = time.perf_counter()
             subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
             spent.append(time.perf_counter() - start)
-    table("animate 512x384x120 to mp4, start to end, s", [f"{statistics.median(spent[1:]):.1f}"])
+    table("what | s", [f"`animate` 512x384x120 to mp4 | {statistics.median(spent[1:]):.1f}"])
 
 
 def part_memory() -> None:
-    """Peak resident memory of whole processes, by the operating system's account."""
+    """Peak resident memory of whole processes, as the operating system counts it."""
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         large = Path(folder) / "still.png"
         Image.open(STILL).resize((1920, 1080)).save(large)
-        for frames in (30, 300):
-            command = [
-                sys.executable,
-                "-m",
-                "gid_core",
-                "animate",
-                large,
-                "--mask",
-                MASK,
-                "--quiet",
-            ]
-            command += ["-o", Path(folder) / "out.mp4", "--frames", str(frames)]
-            start = time.perf_counter()
-            child = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
-            _, status, usage = os.wait4(child.pid, 0)
-            if status != 0:
-                raise SystemExit(f"{command} failed")
-            spent = time.perf_counter() - start
-            rows.append(f"1920x1080x{frames} | {usage.ru_maxrss / 1024:.0f} | {spent:.1f}")
-    table("animate to mp4 | peak RSS, MiB | s", rows)
+        animate = [sys.executable, "-m", "gid_core", "animate", large, "--mask", MASK, "--quiet"]
+        for renderer_name in ("learned", "splat"):
+            for frames in (12, 48):
+                command = [*animate, "-o", Path(folder) / "out.mp4"]
+                command += ["--frames", str(frames), "--renderer", renderer_name]
+                child = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+                _, status, usage = os.wait4(child.pid, 0)
+                if status != 0:
+                    raise SystemExit(f"{command} failed")
+                rows.append(f"{renderer_name} | {frames} | {usage.ru_maxrss / 1024:.0f}")
+    table("`animate` 1920x1080 to mp4, renderer | frames | peak RSS, MiB", rows)
 
 
 def main() -> None:
     parts = {name[5:]: call for name, call in globals().items() if name.startswith("part_")}
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("parts", nargs="*", metavar="part")
+    parser.add_argument("parts", nargs="*", metavar="part", help=", ".join(parts))
     chosen = parser.parse_args().parts or list(parts)
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True
-    )
-    print(
-        f"commit {commit.stdout.strip()}, torch {torch.__version__}, Python {platform.python_version()}, "
-        f"{os.cpu_count()} CPU cores, {torch.get_num_threads()} threads"
-    )  # fmt: skip
+    if unknown := set(chosen) - set(parts):
+        parser.error(f"expected parts of {', '.join(parts)}; got {', '.join(sorted(unknown))}")
+    torch.set_num_threads(1)
     for name in chosen:
         parts[name]()
-    print(
-        f"\npeak RSS of this run: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB"
-    )
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@
     python benchmarks/extraction.py real FOLDER OUT [--flow torch] [--curve CSV]
     python benchmarks/extraction.py speed CLIP [--flow torch]
 
-OUT keeps what was made and measured, so that a run that is called again goes on; nothing of it is for
-the repository. Where numbers are computed it is said what they are.
+OUT keeps what was made and measured, so that a run that is called again goes on; nothing of it is
+for the repository. The functions that measure say what each number is.
 """
 
 import argparse
@@ -37,7 +37,11 @@ SIZE, FRAMES, FPS = (160, 256), 150, 30.0
 HELD_BACK = 1_000_000_000  # seeds of scenes that nothing was tuned or trained on
 SMALLEST_PX, LARGEST_PX = 1.0, 8.0  # amplitudes of the clips
 BANDS = (4, 8, 16, 24)
-PAPER_KEPT = (83, 91, 95.5, 97)  # % of energy (Li et al. 2024, supplement)
+SHOWN_HZ = (0.2, 0.4, 1, 2, 3.2)
+TARGETS = {  # px, shares and rad, chosen before anything was measured
+    "dis": {"epe": 0.20, "amplitude": 0.12, "phase": 0.2, "still mean": 0.1},
+    "torch": {"epe": 0.35, "amplitude": 0.12, "phase": 0.2, "still mean": 0.1},
+}
 RENDERED = 512  # longer side of the frames that are compared
 
 
@@ -68,22 +72,41 @@ def synthetic(args):
         lambda number: against_truth(scene_clip(args.out, number), estimate),
     )
     columns = ("kind", "size", "epe", "still median", "still mean", "amplitude", "phase", "area")
-    print_table(("clip", *columns), [[n, *(row[c] for c in columns)] for n, row in measured])
-    middle = {c: np.nanmedian([row[c] for _, row in measured]) for c in columns[2:]}
-    print("median over clips:", {c: round(float(v), 4) for c, v in middle.items()})
-    weight = np.array([row["energy"] for _, row in measured])
-    for name in ("amplitude", "phase"):
-        values = np.nan_to_num([row[name] for _, row in measured])
-        print(
-            f"{name} error, all clips pooled by energy: {(values * weight).sum() / weight.sum():.4f}"
-        )
-    pooled = np.concatenate([row["epe quantiles"] for _, row in measured])
-    print(f"end-point error, pixels of all clips: median {np.median(pooled):.4f} px")
-    stray = [row["still mean"] for _, row in measured]
-    print(f"motion of static pixels: largest mean {max(stray):.4f} px")
+    rows = [[n, *(row[c] for c in columns)] for n, row in measured]
+    print_table(("clip", *columns), rows, sys.stderr)
     for number, row in measured:
         if row["reasons"]:
-            print(number, "refused:", *row["reasons"])
+            print(number, "refused:", *row["reasons"], file=sys.stderr)
+    of = {c: np.array([row[c] for _, row in measured], float) for c in columns[1:]}
+    middle = {c: float(np.nanmedian(v)) for c, v in of.items()}
+    weight = np.array([row["energy"] for _, row in measured])
+    by_energy = {
+        c: float((np.nan_to_num(of[c]) * weight).sum() / weight.sum())
+        for c in ("amplitude", "phase")
+    }
+    pooled = float(np.median(np.concatenate([row["epe quantiles"] for _, row in measured])))
+    target = TARGETS[args.flow]
+    reached = {c: f"{int((of[c] <= target[c]).sum())} of {len(measured)}" for c in target}
+    summary = [
+        ("end-point error, pixels of all clips that move and are seen, px", pooled, "epe"),
+        ("the same, median of the clips' medians", middle["epe"], "epe"),
+        ("amplitude error, median of clips, %", 100 * middle["amplitude"], "amplitude"),
+        ("amplitude error, all clips by energy, %", 100 * by_energy["amplitude"], "amplitude"),
+        ("phase error, median of clips, rad", middle["phase"], "phase"),
+        ("phase error, all clips by energy, rad", by_energy["phase"], "phase"),
+        ("motion of what stands still, median, median of clips, px", middle["still median"], None),
+        ("the same, mean, median of clips, px", middle["still mean"], "still mean"),
+        ("the same, mean, largest of clips, px", float(np.nanmax(of["still mean"])), "still mean"),
+        ("of what moves by more than 0.3 px, found, median of clips", middle["area"], None),
+    ]
+    scale = {"amplitude": 100}
+    print_table(
+        (f"{args.flow}, {len(measured)} clips", "measured", "target", "clips that reach it"),
+        [
+            (name, value, target[c] * scale.get(c, 1) if c else "", reached[c] if c else "")
+            for name, value, c in summary
+        ],
+    )
 
 
 def against_truth(clip: dict, estimate) -> dict:
@@ -157,32 +180,24 @@ def real(args):
         lambda name: explained(args.folder / name, estimate),
     )
     columns = ("moving", "gain", "gain bands", "frame 0", "frame 0 raw", "hidden", "background")
-    print_table(
-        ("clip", *columns, "notes"),
-        [
-            [n, *(row.get(c, math.nan) for c in columns), " ".join(row["notes"])]
-            for n, row in measured
-        ],
-    )
-    groups = {"all": "", "real": "real", "the paper's": "paper"}
+    clips = [
+        [n, *(row.get(c, math.nan) for c in columns), " ".join(row["notes"])] for n, row in measured
+    ]
+    print_table(("clip", *columns, "notes"), clips, sys.stderr)
+    groups, medians, spectra = {"all": "", "real": "real", "the paper's": "paper"}, [], []
     for group, start in groups.items():
         rows = [row for n, row in measured if n.startswith(start) and "gain" in row]
         if not rows:
             continue
-        middle = {c: round(float(np.median([row[c] for row in rows])), 3) for c in columns}
-        print(f"median of {len(rows)} clips, {group}:", middle)
-        share = {k: np.median([row["kept"][str(k)] for row in rows]) for k in BANDS}
-        raw = {k: np.median([row["kept raw"][str(k)] for row in rows]) for k in BANDS}
-        for k, theirs in zip(BANDS, PAPER_KEPT):
-            print(
-                f"  K = {k}: {100 * share[k]:.1f} % kept ({100 * raw[k]:.1f} raw); paper {theirs}"
-            )
+        name = f"{group}, {len(rows)}"
+        middle = [float(np.median([row[c] for row in rows])) for c in columns]
+        share = [100 * np.median([row["kept"][str(k)] for row in rows]) for k in BANDS]
+        medians.append([name, *middle, " / ".join(f"{v:.1f}" for v in share)])
         curve = np.mean([row["spectrum"] for row in rows], 0)
         raw_curve = np.mean([row["spectrum raw"] for row in rows], 0)
-        slope = np.polyfit(np.log(np.arange(1, 17)), np.log(curve[0, :16]), 1)[0]
-        print(f"  mean |S_x| (px frames): {' '.join(f'{v:.1f}' for v in curve[0, :16])}")
-        print(f"  mean |S_y| (px frames): {' '.join(f'{v:.1f}' for v in curve[1, :16])}")
-        print(f"  slope of |S_x| {slope:.2f}, x over y {(curve[0] / curve[1])[:16].mean():.2f}")
+        slope = float(np.polyfit(np.log(np.arange(1, 17)), np.log(curve[0, :16]), 1)[0])
+        at = " / ".join(f"{curve[0, round(hz / 0.2) - 1]:.1f}" for hz in SHOWN_HZ)
+        spectra.append([name, at, slope, float((curve[0] / curve[1])[:16].mean())])
         if args.curve is not None and group == "all":
             theirs = np.loadtxt(args.curve, delimiter=",", comments="#").T
             lines = {
@@ -191,13 +206,20 @@ def real(args):
                 "here, not detrended": np.stack([0.2 * np.arange(1, 25), raw_curve[0]]),
             }
             plot(args.out / "mean_spectrum.png", lines)
+    share = " / ".join(map(str, BANDS))
+    print_table(("median of clips", *columns, f"K = {share} keep, %"), medians)
+    hertz = " / ".join(f"{hz:g}" for hz in SHOWN_HZ)
+    print()
+    columns = ("mean of clips", f"abs S_x at {hertz} Hz, px frames", "slope", "x over y")
+    print_table(columns, spectra)
 
 
 def explained(path: Path, estimate) -> dict:
     """How much of a clip its spectrum explains.
 
-    gain: PSNR of its first frame moved by its 16 bands, mean and drift, over that of its first frame
-        repeated, dB, where it moves. gain bands: by its bands alone, from where they are in frame 0.
+    gain: PSNR of its first frame moved by its 16 bands, mean and drift, over that of its first
+        frame repeated, dB, where it moves. gain bands: by its bands alone, from where they are in
+        frame 0.
     frame 0: how far from the first frame's place the bands with mean and drift begin, px of the
         grid, root mean square where it moves; raw: without detrending.
     kept: share of the energy about mean and drift that K bands hold; raw: about the mean.
@@ -246,8 +268,11 @@ def explained(path: Path, estimate) -> dict:
         # Played for the amplitude it has: a pose rescales nothing here.
         played, _ = playback.play(
             replace(spectrum, mask=None if mask is None else spectrum.mask),
-            len(taken), fps, loop=False, pose=pose,
-        )  # fmt: skip
+            len(taken),
+            fps,
+            loop=False,
+            pose=pose,
+        )
         error = 0.0
         for (frame, _), true in zip(pipeline.render(taken[:1], played), taken):
             error += (frame - true).square()[area.expand(3, -1, -1)].mean() / len(taken)
@@ -284,9 +309,12 @@ def speed(args):
     whole = timed("all", extract)
     whole(clip.frames, clip.fps, ExtractionConfig(window_s=FRAMES / clip.fps), flow, clip.size)
     height, width = clip.size
-    print(f"{args.clip.name}, {width}x{height}, {FRAMES} frames, flow {args.flow}:")
-    for name, seconds in sorted(spent.items(), key=lambda item: -item[1]):
-        print(f"  {seconds:7.2f} s  {100 * seconds / spent['all']:5.1f} %  {name}")
+    head = f"{width}x{height}, {FRAMES} frames, flow {args.flow}"
+    rows = [
+        (name, seconds, f"{100 * seconds / spent['all']:.0f}")
+        for name, seconds in sorted(spent.items(), key=lambda item: -item[1])
+    ]
+    print_table((head, "s of one core", "%"), rows)
 
 
 def kept(path: Path, names, measure) -> list[tuple]:
@@ -301,11 +329,11 @@ def kept(path: Path, names, measure) -> list[tuple]:
     return [(str(name), json.loads(json.dumps(done[str(name)]))) for name in names]
 
 
-def print_table(head, rows):
-    show = lambda v: f"{v:.3f}" if isinstance(v, float) else str(v)
-    print("| " + " | ".join(head) + " |\n|" + "---|" * len(head))
+def print_table(head, rows, file=None):
+    show = lambda v: f"{v:.3g}" if isinstance(v, float) else str(v)
+    print("| " + " | ".join(head) + " |\n|" + "---|" * len(head), file=file)
     for row in rows:
-        print("| " + " | ".join(map(show, row)) + " |")
+        print("| " + " | ".join(map(show, row)) + " |", file=file)
 
 
 def plot(path: Path, lines: dict, size=(640, 420), left=60, bottom=40):

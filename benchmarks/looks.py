@@ -1,10 +1,11 @@
-"""Measure what disguising stills is worth to the image encoder (`gid_core/training/looks.py`).
+"""Measure what augmentation of stills is worth to the image encoder (`training/augmentation.py`).
 
     python benchmarks/looks.py CLIPS OUT [--seeds 2] [--steps 300]
 
-Image encoders of preset small from nothing, on the same scenes, steps and seeds, with parts of the disguise taken out: how
-well each tells what moves, as `motion_model.py auc` has it. OUT keeps scenes, the flow of clips and runs, so that a
-second run goes on; nothing of it is for the repository.
+Image encoders of preset small are trained from random weights, on the same scenes, steps and seeds,
+with parts of the augmentation left out. Each is scored by how well it tells what moves, as
+`motion_model.py auc` does. OUT keeps scenes, the flow of clips and runs, so that a second run goes
+on; nothing of it is for the repository.
 """
 
 import argparse
@@ -74,7 +75,9 @@ def main():
                 found[group].append(float(area_under_curve(guess, label)))
             for group, values in found.items():
                 cells[group].append(f"{np.nanmedian(values):.3f} ({np.nanmean(values):.3f})")
-        print(f"| {variant} | " + " | ".join(", ".join(cells[g]) for g in groups) + " |", flush=True)  # fmt: skip
+        print(
+            f"| {variant} | " + " | ".join(", ".join(cells[g]) for g in groups) + " |", flush=True
+        )
 
 
 if __name__ == "__main__":

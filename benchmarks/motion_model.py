@@ -1,15 +1,17 @@
 """Measure the learned motion model.
 
-    python benchmarks/motion_model.py auc WEIGHTS CLIPS OUT [--seeds 4] [--masks M]   where things move, against all else
-    python benchmarks/motion_model.py motion WEIGHTS [--scenes 24]         spectra, coherence, diversity
-    python benchmarks/motion_model.py steps WEIGHTS [--scenes 12]          samplers and steps
-    python benchmarks/motion_model.py loop WEIGHTS [--scenes 6]            guidance and projection
-    python benchmarks/motion_model.py speed WEIGHTS                        seconds a still, memory
-    python benchmarks/motion_model.py preset NAME                          size, and one step of training
-    python benchmarks/motion_model.py gallery WEIGHTS CLIPS OUT            pictures to look at
+    python benchmarks/motion_model.py COMMAND ...
 
-Nothing here has been trained on: scenes are held back by their seeds, clips are for measuring. OUT keeps
-the flow of clips, so that a second run is quick; nothing of it is for the repository.
+    auc WEIGHTS CLIPS OUT [--seeds 4] [--masks M]   where things move, beside other maps
+    motion WEIGHTS [--scenes 24]                    spectra, coherence, diversity
+    steps WEIGHTS [--scenes 12]                     samplers and steps
+    loop WEIGHTS [--scenes 6]                       guidance and projection
+    speed WEIGHTS                                   seconds a still, memory
+    preset NAME                                     size, and one step of training
+    gallery WEIGHTS CLIPS OUT                       pictures to look at
+
+Nothing here has been trained on: scenes are held back by their seeds, clips are for measuring. OUT
+keeps the flow of clips, so that a second run is quick; nothing of it is for the repository.
 """
 
 import argparse
@@ -57,7 +59,15 @@ UNEVEN = replace(QUICK, evened=False)
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(required=True)
-    for run, places in ((auc, ["clips", "out"]), (motion, []), (steps, []), (loop, []), (speed, []), (preset, []), (gallery, ["clips", "out"])):  # fmt: skip
+    for run, places in (
+        (auc, ["clips", "out"]),
+        (motion, []),
+        (steps, []),
+        (loop, []),
+        (speed, []),
+        (preset, []),
+        (gallery, ["clips", "out"]),
+    ):
         command = commands.add_parser(run.__name__)
         command.set_defaults(run=run)
         command.add_argument("weights", type=Path)
@@ -128,7 +138,7 @@ def maps(still):
 
 
 def by_hand(name, size, masks):
-    """What moves, by the eye: outlines, drawn with clip and measured motion in view, or masks of a folder.
+    """What moves, outlined by hand with clip and measured motion in view; or masks of a folder.
 
     No guess from a still: it shows how far measured motion can be told at all.
     """
@@ -186,13 +196,16 @@ def auc(args):
         found = {k: at(v, size.shape) for k, v in found.items()}
         if group != "scenes":
             found["by hand"] = by_hand(name, tuple(size.shape), args.masks)
-        score = lambda v, where: area_under_curve(v[where], label[where]) if v.isfinite().all() else np.nan  # fmt: skip
+        score = lambda v, where: (
+            area_under_curve(v[where], label[where]) if v.isfinite().all() else np.nan
+        )
         row = {k: score(v, torch.ones_like(label)) for k, v in found.items()}
         groups[group].append(row)
         if group != "scenes":
             sure = textured(still)
             groups[f"{group}, textured"].append({k: score(v, sure) for k, v in found.items()})
-            print(f"| {name} | {row['learned']:.3f} | {row['its encoder']:.3f} | {row['by hand']:.3f} |", flush=True)  # fmt: skip
+            scores = ", ".join(f"{k} {row[k]:.3f}" for k in ("learned", "its encoder", "by hand"))
+            print(f"{name}: {scores}", file=sys.stderr, flush=True)
 
     for number, (still, coeffs) in enumerate(scenes(args.scenes)):
         compare(number, "scenes", still, 2 * energy(coeffs))  # px at 256 wide
@@ -200,11 +213,15 @@ def auc(args):
         compare(name, "paper" if name.startswith("paper") else "real", still, size)
     print("\n| median AUC | " + " | ".join(groups) + " |\n|---|" + "---|" * len(groups))
     for name in dict.fromkeys(n for rows in groups.values() for row in rows for n in row):
-        columns = ([r[name] for r in rows if np.isfinite(r.get(name, np.nan))] for rows in groups.values())  # fmt: skip
+        columns = (
+            [r[name] for r in rows if np.isfinite(r.get(name, np.nan))] for rows in groups.values()
+        )
         cells = [f"{np.median(column):.3f}" if column else "" for column in columns]
         print(f"| {name} | " + " | ".join(cells) + " |")
     for name in ("learned", "by hand"):
-        counts = {g: sum(not np.isnan(r.get(name, np.nan)) for r in rows) for g, rows in groups.items()}  # fmt: skip
+        counts = {
+            g: sum(not np.isnan(r.get(name, np.nan)) for r in rows) for g, rows in groups.items()
+        }
         print(f"count, {name}:", counts)
 
 
@@ -222,7 +239,10 @@ def expectation(model, still):
 
 
 def coherence(coeffs):
-    """Likeness of neighbours' motion: |<S_p, S_q>| over |S_p| |S_q|, in bands and axes, weighted by size."""
+    """Likeness of neighbours' motion, |<S_p, S_q>| / |S_p| |S_q| over bands and axes.
+
+    Its mean is weighted by |S_p| |S_q|.
+    """
     flat = coeffs[0].flatten(0, 1)
     together = (flat[:, :, 1:] * flat[:, :, :-1].conj()).sum(0).real
     sizes = [part.abs().square().sum(0).sqrt() for part in (flat[:, :, 1:], flat[:, :, :-1])]
@@ -258,7 +278,8 @@ def motion(args):
     print(
         f"within a factor 1.5: {int(((found / true).log().abs() < np.log(1.5)).sum())} of 16 bands"
     )
-    print(f"local coherence: truth {np.median(near['truth']):.3f}, sampled {np.median(near['sampled']):.3f}")  # fmt: skip
+    alike = {name: np.median(values) for name, values in near.items()}
+    print(f"local coherence: truth {alike['truth']:.3f}, sampled {alike['sampled']:.3f}")
     print(f"two seeds differ by {np.median(unlike):.3f} (0 the same, 0.71 unrelated)")
     print(f"unit size of samples: {np.median(over):.3f} (1 is that of the training set)")
     print(f"the autoencoder alone: {100 * np.median(through):.1f} % of a motion's energy is lost")
@@ -268,7 +289,9 @@ def motion(args):
 def reconstruction(model, coeffs):
     """Share of a motion's energy that coding and decoding loses."""
     encoded = model.encoding.encode(coeffs, HERTZ)
-    back = model.encoding.decode(model.autoencoder.from_latent(model.autoencoder.to_latent(encoded)), HERTZ)  # fmt: skip
+    back = model.encoding.decode(
+        model.autoencoder.from_latent(model.autoencoder.to_latent(encoded)), HERTZ
+    )
     return float((back - coeffs).abs().square().sum() / coeffs.abs().square().sum())
 
 
@@ -296,12 +319,14 @@ def steps(args):
     off = lambda found: float(((found - converged) / scale).square().mean().sqrt())
     print(f"from 125 steps of heun: 250 of ddim {off(far):.3f}", end="")
     for count in (10, 20, 50):
-        print(f", {count} of dpmpp_2m {off(descriptors(model, stills, SamplingConfig(count, 'dpmpp_2m'))):.3f}", end="")  # fmt: skip
+        found = descriptors(model, stills, SamplingConfig(count, "dpmpp_2m"))
+        print(f", {count} of dpmpp_2m {off(found):.3f}", end="")
     print(flush=True)
     print("| steps | " + " | ".join(SAMPLERS) + " |\n|---|" + "---|" * len(SAMPLERS))
     for count in (5, 10, 20, 50):
-        cells = [f"{distance(descriptors(model, stills, SamplingConfig(count, s))):.3f}" for s in SAMPLERS]  # fmt: skip
-        print(f"| {count} | " + " | ".join(cells) + " |", flush=True)
+        found = (descriptors(model, stills, SamplingConfig(count, s)) for s in SAMPLERS)
+        cells = " | ".join(f"{distance(x):.3f}" for x in found)
+        print(f"| {count} | {cells} |", flush=True)
 
 
 def loop(args):
@@ -321,13 +346,21 @@ def loop(args):
             gap = gaps(as_channels(coeffs), HERTZ, loop_s).square().mean((0, 2, 3, 4)).sqrt()
             size, before = (c.abs().square().sum(1).mean().sqrt() for c in (coeffs, free))
             change = (coeffs - free).abs().square().sum(1).mean().sqrt()
-            cells.append([float(gap[0] / before), float(gap[1] / before), float(size / before), float(change / before)])  # fmt: skip
+            cells.append(
+                [
+                    float(gap[0] / before),
+                    float(gap[1] / before),
+                    float(size / before),
+                    float(change / before),
+                ]
+            )
         print(f"| {name} | " + " | ".join(f"{v:.4f}" for v in np.median(cells, 0)) + " |")
 
 
 def speed(args):
     """Seconds a still at the default settings, and with guidance."""
     model, still = load_model(args.weights), torch.rand(3, 160, 256)
+    print("| settings | steps | sampler | s a still | threads |\n|---|---|---|---|---|")
     for name, how in (
         ("default", SamplingConfig()),
         ("quick", QUICK),
@@ -339,17 +372,23 @@ def speed(args):
             begun = time.perf_counter()
             sampled(model, still, seed, how)
             spent.append(time.perf_counter() - begun)
-        print(f"{name}: {how.steps} steps of {how.sampler}, {np.median(spent):.2f} s a still, {torch.get_num_threads()} threads")  # fmt: skip
-    print(f"largest memory of the process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10:.0f} MB")  # fmt: skip
+        took, threads = np.median(spent), torch.get_num_threads()
+        print(f"| {name} | {how.steps} | {how.sampler} | {took:.2f} | {threads} |")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+    print(f"\n| peak RSS of the process, MiB |\n|---|\n| {peak:.0f} |")
 
 
 def preset(args):
-    """Weights of a preset, and the time and memory of a step of each stage, one still of its size."""
+    """Weights of a preset; time and memory of a step of each stage, one still of its size."""
     config = PRESETS[args.weights.name]
     size = (config.longest_side * 5 // 8, config.longest_side)
     model = fresh(config, Encoding(HERTZ, 0.3 / HERTZ))
     parts = {n: sum(p.numel() for p in c.parameters()) / 1e6 for n, c in model.named_children()}
-    print(f"{args.weights.name}, {size[1]}x{size[0]}: " + ", ".join(f"{n} {m:.1f} M" for n, m in parts.items()))  # fmt: skip
+    head = f"{args.weights.name}, {size[1]}x{size[0]}"
+    print(f"| {head} | weights, M |\n|---|---|")
+    print("\n".join(f"| {name} | {millions:.1f} |" for name, millions in parts.items()))
+    print("\n| a step of | forward, s | with backward, s | peak RSS so far, GiB |")
+    print("|---|---|---|---|")
     generator = torch.Generator().manual_seed(0)
     still = torch.rand(1, 3, *size, generator=generator)
     channels = torch.randn(1, 16, 4, *size, generator=generator)
@@ -366,7 +405,7 @@ def preset(args):
         both = time.perf_counter() - begun
         model.zero_grad()
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-        print(f"{stage}: forward {forward:.1f} s, and backward {both:.1f} s; {memory:.1f} GB so far, {torch.get_num_threads()} threads", flush=True)  # fmt: skip
+        print(f"| {stage} | {forward:.1f} | {both:.1f} | {memory:.1f} |", flush=True)
 
 
 def gallery(args):

@@ -1,10 +1,10 @@
-"""What poking costs in a browser: a frame of the live preview, the page's size, the time until it is there.
+"""What poking costs in a browser: a frame, the size of the page, the time until it can be poked.
 
     python benchmarks/poke.py [--frames 240] [--openings 5] [--gpu]
 
 Saves the demo still as a page of 512 and of 1024 px, its longer side, and opens it from disk in
-Chromium, with WebGL2 and without. Three clocks of a frame, one after the other, while a finger leads
-the dandelion around and wind blows:
+Chromium, with WebGL2 and without. Three clocks of a frame, one after the other, while a finger
+leads the dandelion around and wind blows:
 
     script   oscillators, pull, wind and field, in JavaScript
     issue    View.draw until it returns: the mesh is handed over, nothing need be drawn yet
@@ -52,12 +52,14 @@ CLOCKS = """Object.defineProperty(window, "poked", { configurable: true, set(sta
     const { moved } = stage.told;
     stage.told.moved = () => {
         moved();
-        if (stage.hands.size && stage.field[0].some(x => Math.abs(x) > 1)) window.bent ??= performance.now();
+        if (stage.hands.size && stage.field[0].some(x => Math.abs(x) > 1))
+            window.bent ??= performance.now();
     };
 } });"""
 FRAMES = """async ([count, x, y]) => {
-    const { motion, body, view } = poked, context = view.canvas.getContext("2d"), pixel = new Uint8Array(4), spent = [];
-    const read = view.gl ? () => view.gl.readPixels(0, 0, 1, 1, view.gl.RGBA, view.gl.UNSIGNED_BYTE, pixel)
+    const { motion, body, view } = poked, { gl } = view, spent = [];
+    const context = view.canvas.getContext("2d"), pixel = new Uint8Array(4);
+    const read = gl ? () => gl.readPixels(0, 0, 1, 1, gl.RGBA, gl.UNSIGNED_BYTE, pixel)
         : () => context.getImageData(0, 0, 1, 1);
     motion.still();
     motion.touch("finger", x, y);
@@ -82,7 +84,7 @@ FRAMES = """async ([count, x, y]) => {
 
 
 def opened(browser, page_file: Path, *scripts: str, **options):
-    """A page in a context of its own, with scripts that run before the page's, once it can be poked."""
+    """A page in a context of its own, once it can be poked; `scripts` run before the page's."""
     context = browser.new_context(viewport={"width": 1100, "height": 900}, **options)
     for script in scripts:
         context.add_init_script(script)
@@ -157,11 +159,10 @@ def main() -> None:
             openings.append(
                 f"{size} | {path.stat().st_size:,} | {slowest(listens)} | {slowest(bent)}"
             )
-    table(
-        "px, drawn by | script, ms | 95 % | issue | 95 % | raster | 95 % | an empty reading | frames/s",
-        costs,
-    )
-    table("px | page, bytes | from disk until it listens, ms | slowest | until a drag has bent it, ms | slowest", openings)  # fmt: skip
+    clocks = "script, ms | 95 % | issue | 95 % | raster | 95 % | an empty reading"
+    table(f"px, drawn by | {clocks} | frames/s", costs)
+    moments = "until it listens, ms | slowest | until a drag has bent it, ms | slowest"
+    table(f"px | page, bytes | {moments}", openings)
 
 
 def saved(size: int, folder: Path) -> Path:

@@ -1,16 +1,18 @@
 """Measure the loops of a folder of stills at default settings, as a table.
 
-    python benchmarks/quality.py FOLDER [--seed 0]
+    python benchmarks/quality.py FOLDER [--seed 0] [--renderer splat]
 
-The folder holds NAME.png and NAME_mask.png. Columns:
+The folder holds NAME.png and NAME_mask.png. Frames are rendered as `animate` renders them: by the
+network that comes along, or with `--renderer splat` without it. Columns:
   slope     log-log slope of the moving area's median amplitude spectrum, 0.2 ... 3.2 Hz
   fold      least Jacobian determinant of any cell inside a part in any frame (0 or less would fold)
   amp       amplitude, % of the longer side (asked for: 1)
   parts     connected parts, and the peak of the one that moves least, px of the picture
   seam D    |D(T) - D(0)| and the same of velocity (x one frame), px
   wrap      last-to-first step of the rendered frames / largest step inside
-  mp4       growth of the wrap's step by encoding / that of a keyframe's step, forced in the middle
-            half of the clip where the step is most like the wrap's (noise adds less to a larger one)
+  mp4       growth of the wrap's step by encoding / that of a keyframe's step, forced in the
+            middle half of the clip where the step is most like the wrap's (noise adds less to a
+            larger one)
   leak      pixels that differ from the still farther from the refined mask than anything moves
 """
 
@@ -34,12 +36,13 @@ from gid_core.files import stills, video
 from gid_core.motion import playback
 from gid_core.motion.displacement import peaks
 from gid_core.motion.spectrum import amplitude_pct, displacement_at, moving_points
+from gid_core.render.renderer import load_renderer, shipped_renderer
 
 FRAMES, FPS = 150, 30
 COLUMNS = ("still", "slope", "fold", "amp", "parts", "seam D", "wrap", "mp4", "leak")
 
 
-def measure(path: Path, seed: int) -> list[str]:
+def measure(path: Path, seed: int, model) -> list[str]:
     still = stills.read_still(path)[:3]
     mask = stills.read_mask(path.with_name(path.stem + "_mask.png"))[None]
     spectrum, _ = pipeline.sample_motion(still[None], mask, seed=seed)
@@ -67,7 +70,7 @@ def measure(path: Path, seed: int) -> list[str]:
     position = (ends[1] - ends[0]).abs().max()
     velocity = ((ends[3] - ends[1]) - (ends[2] - ends[0])).abs().max() * 10
 
-    frames = torch.stack([frame for frame, _ in pipeline.render(still[None], motion)])
+    frames = torch.stack([frame for frame, _ in pipeline.render(still[None], motion, model=model)])
     inside, wrap = steps(frames)
     with tempfile.TemporaryDirectory() as folder:
         plain = encode(frames, Path(folder) / "a.mp4", None)
@@ -125,12 +128,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("stills", type=Path)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--renderer", choices=("learned", "splat"), default="learned")
     args = parser.parse_args()
+    model = load_renderer(shipped_renderer()) if args.renderer == "learned" else None
     names = [p for p in sorted(args.stills.glob("*.png")) if not p.stem.endswith("_mask")]
     print("| " + " | ".join(COLUMNS) + " |")
     print("|" + "---|" * len(COLUMNS))
     for path in names:
-        print("| " + " | ".join(measure(path, args.seed)) + " |", flush=True)
+        print("| " + " | ".join(measure(path, args.seed, model)) + " |", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,18 @@
 """Measure what renderers make of known frames.
 
-    python benchmarks/rendering.py synthetic [--size 256x160] [--scenes 40] [--gain 1] [--grain] [--picture P]
-    python benchmarks/rendering.py real FOLDER OUT [--picture P]
-    python benchmarks/rendering.py speed [--sizes 512x288 1024x576 1920x1080]
-    python benchmarks/rendering.py memory
+    python benchmarks/rendering.py [--weights F] COMMAND ...
 
-All of them get the same motion at every pixel. remap reads the still backwards, average and softmax
-splat its pixels and fill holes with the plate, weightless is `separation`, learned is `renderer`, exact is the
-truth itself. Scenes have no grain, which is another in every frame and nobody's to foresee, unless --grain asks
-for it. --weights takes other weights than those that came along. OUT keeps the motion that was read from
-clips; nothing of it is for the repository.
+    synthetic [--size 256x160] [--scenes 40] [--gain 1] [--grain] [--picture P]
+    real FOLDER OUT [--picture P]
+    speed [--sizes 512x288 1024x576 1920x1080]
+    memory
+
+All renderers get the same motion at every pixel. remap reads the still backwards. average and
+softmax splat its pixels and fill holes with the background. weightless is the frame that
+`render/layers.py` makes without a network, learned is the default of `render/renderer.py`, exact is
+the truth itself. Scenes have no grain unless --grain asks for it: grain is another in every frame,
+and no renderer can foresee it. --weights takes other weights than those that ship. OUT keeps the
+motion that was read from clips; nothing of it is for the repository.
 """
 
 import argparse
@@ -68,7 +71,9 @@ def main():
     command.add_argument("--picture", type=Path)
     command = commands.add_parser("speed")
     command.set_defaults(run=speed)
-    command.add_argument("--sizes", type=a_size, nargs="+", default=[(512, 288), (1024, 576), (1920, 1080)])  # fmt: skip
+    command.add_argument(
+        "--sizes", type=a_size, nargs="+", default=[(512, 288), (1024, 576), (1920, 1080)]
+    )
     command = commands.add_parser("memory")
     command.set_defaults(run=memory)
     args = parser.parse_args()
@@ -91,7 +96,7 @@ def frames_by(still, moved, model) -> dict:
 
 
 def uncovered_by(frame) -> torch.Tensor:
-    """Where a moment shows what the still does not, h w: nothing that both show comes to lie there."""
+    """What was disoccluded, h w: no surface that the still and the moment both show lies there."""
     share = weighted_splat(
         frame.visible[None], frame.displacement[None], frame.visible[None] + 1e-6
     )
@@ -110,7 +115,9 @@ def synthetic(args, model):
         spectrum, still = scene.spectrum(), scene.still
         times = torch.tensor([*torch.arange(24) * 5 / 24, *MOMENTS, *(t + STEP for t in MOMENTS)])
         coeffs, coords = with_trend(spectrum, times.double())
-        motion = Displacement(coeffs, coords.to(coeffs.dtype), 30.0, spectrum.reference_size, spectrum.mask)  # fmt: skip
+        motion = Displacement(
+            coeffs, coords.to(coeffs.dtype), 30.0, spectrum.reference_size, spectrum.mask
+        )
         moved = list(moved_frames(still, motion, frames=range(24, 32)))
         row = {name: [] for name in (*METHODS, "exact")}
         for now, then, t in zip(moved[:4], moved[4:], MOMENTS):
@@ -120,43 +127,50 @@ def synthetic(args, model):
             bare, moves = uncovered_by(truth), now.fields[3] > 0
             step = after.displacement - truth.displacement
             for name in row:
-                error = (made[name] - truth.image).square().mean(0)
-                row[name].append(
-                    {
-                        "all": decibels(error.mean()),
-                        "moving": decibels(error[moves].mean()) if moves.any() else np.nan,
-                        "uncovered": decibels(error[bare].mean()) if bare.sum() > 20 else np.nan,
-                        "ssim": float(picture_metrics.ssim(made[name][None], truth.image[None])[0]),
-                        "gmsd": float(picture_metrics.gradient_deviation(made[name][None], truth.image[None])[0]),
-                        "sharp": sharpness(made[name], moves) / max(1e-9, sharpness(truth.image, moves)),
-                        "flicker": unsteady(made[name], next_made[name], truth, step),
-                        "change": off_change(made[name], next_made[name], truth.image, after.image, moves),
-                    }
-                )  # fmt: skip
+                pair = made[name], next_made[name]
+                measured = measures(*pair, truth, after, moves, bare, step)
+                row[name].append(measured)
             if args.picture and t == MOMENTS[2] and len(pictures) < 12:
                 pictures.append([*(made[n] for n in METHODS), truth.image])
-        rows.append({n: {k: np.nanmean([m[k] for m in ms]) if not all(np.isnan(m[k]) for m in ms) else np.nan for k in ms[0]} for n, ms in row.items()})  # fmt: skip
+        rows.append({name: mean_of(moments) for name, moments in row.items()})
         print(f"\r{seed + 1} of {args.scenes}", end="", file=sys.stderr)
     columns = list(rows[0]["still"])
-    print(
-        f"\n{args.scenes} scenes, {args.size[0]}x{args.size[1]}, motion x {args.gain:g}: means over scenes"
-    )
+    head = f"{args.scenes} scenes, {args.size[0]}x{args.size[1]}, motion x {args.gain:g}"
+    print(f"\n{head}: means over scenes")
     print("| | " + " | ".join(columns) + " |\n|" + "---|" * (len(columns) + 1))
     for name in rows[0]:
         means = [np.nanmean([r[name][c] for r in rows]) for c in columns]
-        print(
-            f"| {name} | "
-            + " | ".join(f"{m:.4f}" if abs(m) < 2 else f"{m:.2f}" for m in means)
-            + " |"
-        )
+        cells = " | ".join(f"{m:.4f}" if abs(m) < 2 else f"{m:.2f}" for m in means)
+        print(f"| {name} | {cells} |")
     for other in ("average", "softmax", "weightless"):
         for column in ("all", "moving", "uncovered", "ssim", "gmsd", "flicker", "change"):
-            told(
-                f"learned - {other}, {column}",
-                [r["learned"][column] - r[other][column] for r in rows],
-            )
+            gains = [r["learned"][column] - r[other][column] for r in rows]
+            told(f"learned - {other}, {column}", gains)
     if args.picture:
         save(args.picture, pictures)
+
+
+def measures(frame, after, truth, true_after, moves, disoccluded, step) -> dict[str, float]:
+    """What a renderer made of a moment, and of the next one, against the exact frames."""
+    error = (frame - truth.image).square().mean(0)
+    one, other = frame[None], truth.image[None]
+    exact = max(1e-9, sharpness(truth.image, moves))
+    return {
+        "all": decibels(error.mean()),
+        "moving": decibels(error[moves].mean()) if moves.any() else np.nan,
+        "uncovered": decibels(error[disoccluded].mean()) if disoccluded.sum() > 20 else np.nan,
+        "ssim": float(picture_metrics.ssim(one, other)[0]),
+        "gmsd": float(picture_metrics.gradient_deviation(one, other)[0]),
+        "sharp": sharpness(frame, moves) / exact,
+        "flicker": unsteady(frame, after, truth, step),
+        "change": off_change(frame, after, truth.image, true_after.image, moves),
+    }
+
+
+def mean_of(moments: list[dict[str, float]]) -> dict[str, float]:
+    """The mean of every measure over the moments that have it."""
+    columns = {k: np.array([m[k] for m in moments]) for k in moments[0]}
+    return {k: np.nan if np.isnan(v).all() else np.nanmean(v) for k, v in columns.items()}
 
 
 def louder(scene, gain):
@@ -178,7 +192,7 @@ def unsteady(frame, after, truth, step) -> float:
 
 
 def off_change(frame, after, truth, true_after, where) -> float:
-    """Root-mean-square error of what changes at a pixel from a frame to the next, where something moves."""
+    """Root-mean-square error of the change from a frame to the next, where something moves."""
     error = ((after - frame) - (true_after - truth)).square().mean(0)
     return float(error[where].mean().sqrt()) if where.any() else np.nan
 
@@ -194,6 +208,9 @@ def real(args, model):
     """Every clip: its first frame moved by what was read from it, against its later frames."""
     args.out.mkdir(parents=True, exist_ok=True)
     gains, sharp, pictures = {}, {}, []
+    head = [f"{name}, dB" for name in METHODS[1:]] + ["sharpness, learned"]
+    print("| gain over the first frame, where it moves | " + " | ".join(head) + " |")
+    print("|---|" + "---|" * len(head))
     for path in sorted(p for p in args.folder.iterdir() if p.is_file()):
         clip = read_clip(path, RENDERED)
         frames = torch.stack([frame for frame, _ in zip(clip.frames, range(round(5 * clip.fps)))])
@@ -237,15 +254,8 @@ def real(args, model):
         gains[path.stem] = {n: 10 * np.log10(base / errors[n]) for n in METHODS}
         sharp[path.stem] = {n: float(np.mean(slopes[n])) for n in METHODS}
         cells = [f"{gains[path.stem][n]:.2f}" for n in METHODS[1:]]
-        print(
-            f"| {path.stem} | " + " | ".join(cells) + f" | {sharp[path.stem]['learned']:.3f} |",
-            flush=True,
-        )
-    print(
-        "| clip | "
-        + " | ".join(METHODS[1:])
-        + " | sharpness, learned |  dB over the first frame, where it moves"
-    )
+        cells.append(f"{sharp[path.stem]['learned']:.3f}")
+        print(f"| {path.stem} | " + " | ".join(cells) + " |", flush=True)
     for other in ("average", "softmax", "weightless"):
         told(f"learned - {other}, dB", [g["learned"] - g[other] for g in gains.values()])
     for name in METHODS:
@@ -256,6 +266,8 @@ def real(args, model):
 
 def speed(args, model):
     """Frames a second of each renderer, one after the other, and what the learned one needs."""
+    print("| size, what moves | splat, frames/s | learned, frames/s | learned takes |")
+    print("|---|---|---|---|")
     for width, height in args.sizes:
         scene = make_scene(HELD_BACK, (height // 4, width // 4), amplitude_pct=1.5)
         still = F.interpolate(scene.still[None], (height, width), mode="bicubic")[0].clamp(0, 1)
@@ -271,8 +283,9 @@ def speed(args, model):
                     times.append(time.perf_counter() - start)
                     start = time.perf_counter()
                 spent[kind] = float(np.median(times[1:]))
-            rates = ", ".join(f"{k} {1 / s:.2f} frames/s" for k, s in spent.items())
-            print(f"{width}x{height}, {name}: {rates}; learned takes {spent['learned'] / spent['splat']:.2f} x", flush=True)  # fmt: skip
+            rates = " | ".join(f"{1 / spent[kind]:.3g}" for kind in ("splat", "learned"))
+            times = spent["learned"] / spent["splat"]
+            print(f"| {width}x{height}, {name} | {rates} | {times:.1f} x |", flush=True)
 
 
 def enlarged(width, height, frames):
@@ -302,10 +315,14 @@ def memory(args, model):
     """Peak memory against length, pixels and tiles, each in a process of its own."""
     alone = multiprocessing.get_context("spawn")
 
-    def row(what, width, height, frames, tile=1024):
+    print("| | peak RSS, MiB | s a frame | largest difference from the whole, of 255 |")
+    print("|---|---|---|---|")
+
+    def row(what, width, height, frames, tile=1024, whole=None):
         with alone.Pool(1) as pool:
             used, spent, last = pool.apply(peak, (args.weights, width, height, frames, tile))
-        print(f"| {what} | {used:.0f} MB | {spent:.2f} s a frame |", flush=True)
+        off = "" if whole is None else f"{np.abs(last - whole).max() / 257:.3f}"
+        print(f"| {what} | {used:.0f} | {spent:.2f} | {off} |", flush=True)
         return last
 
     for frames in LENGTHS:
@@ -314,9 +331,8 @@ def memory(args, model):
         row(f"{width}x{height}, {width * height / 1e6:.2f} Mpx", width, height, 4)
     whole = None
     for tile in reversed(TILES):
-        last = row(f"1920x1080, tiles of {tile} px", 1920, 1080, 4, tile)
+        last = row(f"1920x1080, tiles of {tile} px", 1920, 1080, 4, tile, whole)
         whole = last if whole is None else whole
-        print(f"  largest difference from the whole: {np.abs(last - whole).max() / 257:.3f} of 255")
 
 
 def decibels(error) -> float:
@@ -328,17 +344,22 @@ def told(what, values):
     values = np.array([v for v in values if np.isfinite(v)])
     drawn = np.random.default_rng(0).choice(values, (2000, len(values))).mean(1)
     low, high = np.quantile(drawn, [0.025, 0.975])
-    print(f"{what}: median {np.median(values):.4f}, mean {values.mean():.4f} [{low:.4f}, {high:.4f}], least {values.min():.4f}, of {len(values)}")  # fmt: skip
+    mean = f"{values.mean():.4f} [{low:.4f}, {high:.4f}]"
+    median, least = np.median(values), values.min()
+    print(f"{what}: median {median:.4f}, mean {mean}, least {least:.4f}, of {len(values)}")
 
 
 def save(path, rows):
     height = 180
-    fit = lambda x: F.interpolate(x[None], (height, round(height * x.shape[2] / x.shape[1])), mode="nearest")[0]  # fmt: skip
+
+    def fit(picture):
+        size = height, round(height * picture.shape[2] / picture.shape[1])
+        return F.interpolate(picture[None], size, mode="nearest")[0]
+
     strips = [torch.cat([fit(x) for x in row], 2) for row in rows]
     width = max(s.shape[2] for s in strips)
-    stills.write_picture(
-        path, torch.cat([F.pad(s, (0, width - s.shape[2])) for s in strips], 1).clamp(0, 1)
-    )
+    sheet = torch.cat([F.pad(s, (0, width - s.shape[2])) for s in strips], 1)
+    stills.write_picture(path, sheet.clamp(0, 1))
 
 
 if __name__ == "__main__":

@@ -2,10 +2,11 @@
 
     python benchmarks/scale.py [FOLDER] [--clips 16] [--kill]
 
-Without a folder of clips, scenes are made (256x160, 150 frames: one window each). One core is the function that
-every worker calls, called in a loop in this process. Each row is a fresh folder; start-up of workers
-is in the clock; steady leaves it out: from the first clips that are done to the last. --kill ends a worker in the middle of the Ray run. Every
-row must give the same bytes as the first.
+Without a folder of clips, scenes are made (256x160, 150 frames: one window each). One core is the
+function that every worker calls, called in a loop in this process. Each row is a fresh folder, and
+its clock includes the start of workers. "Steady" leaves that out: it counts from the first clips
+that are done to the last. --kill ends a worker in the middle of the Ray run. Every row must give
+the same bytes as the first.
 """
 
 import argparse
@@ -111,17 +112,17 @@ def main() -> None:
             took, steady, contents, summary = measure(clips, workers, address, run)
             first = first or (60 * len(clips) / took, steady, contents)
             rate = 60 * len(clips) / took
-            share = f"{100 * rate / first[0] / workers:.0f} %, steady {100 * steady / first[1] / workers:.0f} %"
+            whole, later = (100 / workers * a / b for a, b in zip((rate, steady), first))
+            share = f"{whole:.0f} %, steady {later:.0f} %"
             print(f"| {name} | {rate:.1f} | {share} | {steady:.1f} | {contents == first[2]} |")
-        print(f"\n{summary}")
         if args.kill:
             killed: list[int] = []
             thread = threading.Thread(target=kill_one, args=(killed,), daemon=True)
             thread.start()
             took, _, contents, summary = measure(clips, 2, "local")
-            print(
-                f"a worker ({killed[0]}) killed in the middle: {took:.1f} s, the same bytes: {contents == first[2]}; {summary}"
-            )
+            rate, same = 60 * len(clips) / took, contents == first[2]
+            share = f"{50 * rate / first[0]:.0f} %"
+            print(f"| Ray, 2 workers, one killed in the middle | {rate:.1f} | {share} | | {same} |")
 
 
 if __name__ == "__main__":

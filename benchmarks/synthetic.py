@@ -42,8 +42,8 @@ def make(count: int) -> float:
 def speed(args) -> None:
     make(5)
     count = 60
-    print("scenes at 128x80 | a second | a second of processor time")
-    print("---|---|---")
+    head = "still, spectrum and mask at 128x80"
+    print(f"| {head} | a second | a second of processor time |\n|---|---|---|")
     for processes in (1, 2):
         context = multiprocessing.get_context("spawn")
         with context.Pool(processes) as pool:
@@ -52,9 +52,8 @@ def speed(args) -> None:
             spent = sum(pool.map(make, [count] * processes, chunksize=1))
             wall = time.perf_counter() - begun
         made = processes * count
-        print(f"{processes} processes | {made / wall:.1f} | {made / spent:.1f}")
-    print("\na frame with its truth | median s, over kinds | slowest kind")
-    print("---|---|---")
+        print(f"| {processes} processes | {made / wall:.1f} | {made / spent:.1f} |")
+    print("\n| a frame with its truth | median of the kinds, s | slowest kind, s |\n|---|---|---|")
     torch.set_num_threads(1)
     for size in ((160, 256), (288, 512)):
         spent = {}
@@ -67,7 +66,7 @@ def speed(args) -> None:
             spent[kind] = (time.process_time() - begun) / 3
         slowest = max(spent, key=spent.get)
         median = np.median(list(spent.values()))
-        print(f"{size[1]}x{size[0]} | {median:.3f} | {slowest}, {spent[slowest]:.3f}")
+        print(f"| {size[1]}x{size[0]} | {median:.3f} | {spent[slowest]:.3f} ({slowest}) |")
 
 
 def variety(args) -> None:
@@ -94,7 +93,15 @@ def variety(args) -> None:
             ]
         )
         small.append(F.interpolate(still[None], (10, 16), mode="area").flatten())
-    names = ("share of the picture that can move", "mean brightness", "contrast", "saturation", "sum of peak amplitudes, 95 %, px", "log-log slope of amplitude, 0.2-3.2 Hz", "horizontal to vertical amplitude")  # fmt: skip
+    names = (
+        "share of the picture that can move",
+        "mean brightness",
+        "contrast",
+        "saturation",
+        "sum of peak amplitudes, 95 %, px",
+        "log-log slope of amplitude, 0.2-3.2 Hz",
+        "horizontal to vertical amplitude",
+    )
     print("kinds:", ", ".join(f"{kind} {n}" for kind, n in sorted(kinds.items())))
     print("\n| over scenes | 5 % | 25 % | median | 75 % | 95 % |\n|---|---|---|---|---|---|")
     for name, values in zip(names, np.array(rows).T):
@@ -102,10 +109,11 @@ def variety(args) -> None:
         print(f"| {name} | {parts} |")
     distance = torch.cdist(torch.stack(small), torch.stack(small)) / np.sqrt(480)
     nearest = distance.fill_diagonal_(9).amin(1)
-    print(
-        f"\nroot-mean-square difference of 16x10 thumbnails: to the nearest other {nearest.median():.3f} "
-        f"(least {nearest.min():.3f}), to any other {distance[distance < 9].median():.3f}"
-    )
+    others = nearest.median(), nearest.min(), distance[distance < 9].median()
+    print("\n| thumbnails of 16x10, root mean square difference | |\n|---|---|")
+    print(f"| from the most alike other one, median | {others[0]:.3f} |")
+    print(f"| the same, smallest | {others[1]:.3f} |")
+    print(f"| from any other one, median | {others[2]:.3f} |")
 
 
 def gallery(args) -> None:
