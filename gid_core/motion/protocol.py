@@ -38,6 +38,6 @@ class MotionPrior(Protocol):
             matte: What may move, 0 ... 1; ones if nothing is known.
             generator: On the CPU; all random numbers come from it.
             anchor: What stands still, 0 ... 1.
-            poll: Called many times a second; may raise to cancel.
+            poll: Called between the steps of the work; may raise to cancel.
         """
         ...
