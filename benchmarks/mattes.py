@@ -2,9 +2,9 @@
 
     python benchmarks/mattes.py PHOTOS [OUT] [--half report] [--stills STILLS] [--old MATTE.py]
 
-PHOTOS holds NAME.jpg and outlines/NAME.json (`objects` with `kind`, `outline` and `holes`, in shares of
-width and height). The union of all objects but water, clouds and smoke is what a person means. From it
-paint is made, the same in every run:
+PHOTOS holds NAME.jpg and outlines/NAME.json (`objects` with `kind`, `outline` and `holes`, in
+shares of width and height). The union of all objects but water, clouds and smoke is what a person
+means. From it paint is made, the same in every run:
 
   outline   the union itself
   loose     grown by 3 % of the longer side, more here and less there
@@ -13,14 +13,15 @@ paint is made, the same in every run:
   shifted   moved by 2.5 %
 
 Columns: median IoU with the union, of the paint and of the refined mask; share of photographs where
-refining makes it worse, and better, by more than .02; the worst loss; share of the paint that is kept,
-median and lowest tenth. Outlines by eye are right within a few percent, so IoU saturates near .9. The
-`clear` columns leave out a band of 1 % of the longer side on both sides of the outline. A second table
-sets the IoU that the refinement's own report expects (1 less `unsure`) beside the real one.
+refining makes it worse, and better, by more than .02; the worst loss; share of the paint that is
+kept, median and lowest tenth. Outlines by eye are right within a few percent, so IoU saturates near
+.9. The `clear` columns leave out a band of 1 % of the longer side on both sides of the outline. A
+second table sets the IoU that the refinement's own report expects (1 less `unsure`) beside the real
+one.
 
-STILLS holds NAME.png and NAME_mask.png, without truth: what share of the paint is kept. OUT gets sheets:
-picture, paint, refined (with --old: paint, old, refined). Half of the photographs (by a hash of the name)
-was used for tuning, the other for reporting.
+STILLS holds NAME.png and NAME_mask.png, without truth: what share of the paint is kept. OUT gets
+sheets: picture, paint, refined (with --old: paint, old, refined). Half of the photographs (by a
+hash of the name) was used for tuning, the other for reporting.
 """
 
 import argparse
@@ -164,7 +165,8 @@ def reported_by(refine, image, painted):
 
 
 def score(photos, refine):
-    """Per kind of paint: rows of IoU and clear IoU before and after, share kept, seconds, unsure."""
+    """Per kind of paint: rows of IoU and clear IoU before and after, share kept, seconds,
+    unsure."""
     rows = {kind: [] for kind in KINDS}
     for name, image, truth in photos:
         edge = ndimage.distance_transform_edt(truth) + ndimage.distance_transform_edt(~truth)
@@ -190,7 +192,7 @@ def table(scores):
     lines = [
         "| paint | by | IoU paint | refined | worse | better | worst "
         "| clear: paint | refined | worse | better | kept | lowest tenth | ms |",
-        "|---|---|" + "---:|" * 12,
+        "|---|---|" + "---|" * 12,
     ]
     for kind in KINDS:
         for name, rows in scores.items():
@@ -209,9 +211,10 @@ def table(scores):
 
 
 def trust(rows):
-    """Bins of `unsure`: what IoU it promises, what it is, and how often refining has made it worse."""
+    """Bins of `unsure`: what IoU it promises, what it is, and how often refining has made it
+    worse."""
     unsure, gain = rows[:, 6], rows[:, 1] - rows[:, 0]
-    lines = ["| unsure | masks | expected IoU | real | worse |", "|---|" + "---:|" * 4]
+    lines = ["| unsure | masks | expected IoU | real | worse |", "|---|" + "---|" * 4]
     edges = (0, 0.1, 0.2, 0.3, 0.4, 1.01)
     for low, high in zip(edges[:-1], edges[1:], strict=True):
         here = (unsure >= low) & (unsure < high)
@@ -231,7 +234,7 @@ def stills(folder):
 
 def kept_on_stills(folder, refiners):
     lines = ["| still | paint | " + " | ".join(f"{n}: kept | added" for n in refiners) + " |"]
-    lines.append("|---|" + "---:|" * (1 + 2 * len(refiners)))
+    lines.append("|---|" + "---|" * (1 + 2 * len(refiners)))
     for name, image, painted in stills(folder):
         cells = []
         for refine in refiners.values():

@@ -2,11 +2,12 @@
 
     python benchmarks/recognition.py PHOTOS WEIGHTS OUT
 
-Of every photograph kept apart (`gid_core/training/outlines.py`), per pixel of it: area under the curve of what
-sways, and intersection over union at 1/2, where something does; the share marked where nothing does; kinds, by area.
-Thick trunks, which hardly sway, count on neither side. "Clear" leaves out 1 % of the longer side around outlines,
-which are drawn by eye. Intervals are 95 %, by bootstrap over photographs. OUT gets `recognition.json` and sheets:
-still, what is found (orange sways, blue flows), what is outlined.
+Of every photograph kept apart (`gid_core/training/outlines.py`), per pixel of it: area under the
+curve of what sways, and intersection over union at 1/2, where something does; the share marked
+where nothing does; kinds, by area. Thick trunks, which hardly sway, count on neither side. "Clear"
+leaves out 1 % of the longer side around outlines, which are drawn by eye. Intervals are 95 %, by
+bootstrap over photographs. OUT gets `recognition.json` and sheets: still, what is found (orange
+sways, blue flows), what is outlined.
 """
 
 import argparse
@@ -55,7 +56,8 @@ def interval(values, statistic=np.median):
 
 
 def compared(share, true, counted):
-    """Area under the curve and intersection over union on the pixels counted; nan where there is none."""
+    """Area under the curve and intersection over union on the pixels counted; nan where there is
+    none."""
     sways = true.sways > 0.5
     part = sways[counted].float().mean()
     curve = math.nan

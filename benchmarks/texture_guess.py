@@ -1,4 +1,5 @@
-"""What could move, guessed from texture and colour: the baseline that recognition is measured against."""
+"""What could move, guessed from texture and colour: the baseline that recognition is measured
+against."""
 
 import sys
 from pathlib import Path

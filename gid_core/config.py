@@ -26,7 +26,8 @@ class WindConfig:
 
 @dataclass(frozen=True)
 class ElasticConfig:
-    """The training-free motion prior. Frequencies hold for the largest part; smaller ones are faster."""
+    """The training-free motion prior. Frequencies hold for the largest part; smaller ones are
+    faster."""
 
     sway_hz: float = 1.0  # dominant frequency of the largest part
     damping_ratio: float = 0.09  # 0.086 measured on trees in leaf, 0.039 bare
@@ -120,7 +121,8 @@ class MotionModelConfig:
 
 @dataclass(frozen=True)
 class RendererConfig:
-    """The network that finishes frames; its levels have a half, a quarter, ... of the picture's size."""
+    """The network that finishes frames; its levels have a half, a quarter, ... of the picture's
+    size."""
 
     features: tuple[int, ...] = (64, 128, 256, 512)  # of the still, splatted (theirs: ResNet-34)
     widths: tuple[int, ...] = (96, 192, 384, 512)  # of the decoder

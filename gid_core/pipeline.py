@@ -163,7 +163,8 @@ def render(
         shutter: Motion blur: share of the time between frames for which the shutter is open.
 
     Raises:
-        ValueError: If batches do not fit each other, `check_images` refuses the stills, or the shutter is
+        ValueError: If batches do not fit each other, `check_images` refuses the stills, or the
+            shutter is
             not from 0 to 1.
     """
     images = accept_images(images)

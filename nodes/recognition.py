@@ -25,8 +25,8 @@ class MotionMask(io.ComfyNode):
                     "what",
                     options=list(WHAT),
                     default="what sways",
-                    tooltip="What sways comes back: plants, cloth, hair, hanging things. What flows "
-                    "goes on: water, clouds, smoke.",
+                    tooltip="What sways comes back: plants, cloth, hair, hanging things. What "
+                    "flows goes on: water, clouds, smoke.",
                 ),
                 io.Boolean.Input(
                     "refine_mask",

@@ -45,8 +45,8 @@ def from_image(image: torch.Tensor) -> torch.Tensor:
 def from_mask(value: torch.Tensor | None, name: str = "mask") -> torch.Tensor | None:
     """What someone painted, as b 1 h w, float32 on the CPU; None where nobody painted.
 
-    Load Image makes a mask of every picture: an empty one, or one of an alpha channel that is nearly
-    opaque. `is_painted` says what counts.
+    Load Image makes a mask of every picture: an empty one, or one of an alpha channel that is
+        nearly opaque. `is_painted` says what counts.
     """
     value = _mask(value, name)
     return value if value is not None and is_painted(value) else None

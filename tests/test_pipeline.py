@@ -112,7 +112,9 @@ def test_grey_and_transparent_stills_move_as_their_colours(stalk):
 
 def test_values_beyond_white_and_black_are_cut_off(stalk):
     image, mask = stalk
-    assert torch.equal(sample(3 * image - 1, mask).coeffs, sample((3 * image - 1).clamp(0, 1), mask).coeffs)  # fmt: skip
+    assert torch.equal(
+        sample(3 * image - 1, mask).coeffs, sample((3 * image - 1).clamp(0, 1), mask).coeffs
+    )
 
 
 @pytest.mark.parametrize("seed", [0, 2**63, 2**64 - 1])

@@ -1,11 +1,11 @@
 """Kinds and weather by name: rows of physical numbers for the elastic prior.
 
-Law: "custom" changes nothing; a kind sets what a thing is made of and how it is held, the weather how
-the wind blows, and neither touches the other's numbers.
+Law: "custom" changes nothing; a kind sets what a thing is made of and how it is held, the weather
+how the wind blows, and neither touches the other's numbers.
 
 Sources: trees, Moore & Maguire 2004 and James 2014; crops and grass, Py, de Langre & Moulia 2006;
-leaves, stems and how drag grows with wind, de Langre 2008; lanterns, a pendulum, sqrt(g / L) / 2 pi;
-flames, Hamins, Yang & Kashiwagi 1992; wind speeds, the Beaufort scale; turbulence, ESDU 85020.
+leaves, stems and how drag grows with wind, de Langre 2008; lanterns, a pendulum, sqrt(g / L) / 2
+pi; flames, Hamins, Yang & Kashiwagi 1992; wind speeds, the Beaufort scale; turbulence, ESDU 85020.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,8 @@ class Kind:
     elastic: its material and roots.
     width_m: how much a picture of it shows from side to side, m: makes wind speeds widths.
     highest_hz: up to which it is seen to move.
-    rises: what pulses upward in it by itself, as gustiness; own_gust_s: how fast, where not as the wind.
+    rises: what pulses upward in it by itself, as gustiness; own_gust_s: how fast, where not as the
+        wind.
     """
 
     elastic: ElasticConfig

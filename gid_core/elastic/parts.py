@@ -116,7 +116,8 @@ def fixed_nodes(
 
 
 def _rooting(nodes, grid, anchor, painted) -> str:
-    """What the lower border cuts off along much of its width, and is wider than high, is a field."""
+    """What the lower border cuts off along much of its width, and is wider than high, is a
+    field."""
     y, x = nodes // grid[1], nodes % grid[1]
     cut_off = np.count_nonzero(y == grid[0] - 1) > FIELD_WIDTH * grid[1]
     wide = np.ptp(x) > np.ptp(y)
@@ -185,9 +186,11 @@ def _joined(count, one, other, step, joined, parent=None):
 
 
 def _without_rims(cells, shape, labels, least):
-    """What has too little inside goes to the nearest that has enough: scraps, and the rims of edges.
+    """What has too little inside goes to the nearest that has enough: scraps, and the rims of
+    edges.
 
-    An edge is seldom sharp. What lies between its two sides is like neither, and long; it has no inside.
+    An edge is seldom sharp. What lies between its two sides is like neither, and long; it has no
+    inside.
     """
     from scipy.ndimage import distance_transform_edt, maximum_filter, minimum_filter
 

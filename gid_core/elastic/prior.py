@@ -1,7 +1,7 @@
 """The elastic prior: what is painted is elastic material that wind sets swaying, at every scale.
 
-A still becomes a sheet of parts (`sheet`), the wind moves them and their leaves (`response`), and the
-motion is brought to its size (`unfolding`).
+A still becomes a sheet of parts (`sheet`), the wind moves them and their leaves (`response`), and
+the motion is brought to its size (`unfolding`).
 """
 
 import logging

@@ -1,6 +1,7 @@
 """What the wind does to a sheet: the motion of its parts, and of the leaves on them.
 
-S_k = sum_j phi_j (phi_j . F_k) / (omega_j^2 - Omega_k^2 + 2 i zeta omega_j Omega_k), and leaves on top.
+S_k = sum_j phi_j (phi_j . F_k) / (omega_j^2 - Omega_k^2 + 2 i zeta omega_j Omega_k), and leaves on
+top.
 
 Law: `wind_response` without leaves is `free_modes` summed over modes, S_k = sum_j phi_j ambient_jk.
 """
@@ -71,7 +72,8 @@ def free_modes(
 ) -> SpectralVolume:
     """The lowest modes of all parts together, and what the wind does to them.
 
-    The same motion as `wind_response` without leaves, before its sum over modes: S_k = sum_j phi_j ambient_jk.
+    The same motion as `wind_response` without leaves, before its sum over modes: S_k = sum_j phi_j
+    ambient_jk.
     """
     frequencies, _, states = _blown(sheet, wind_config, spectrum, generator)
     every = [(w, i, j) for i, part in enumerate(sheet.parts) for j, w in enumerate(part.omega)]

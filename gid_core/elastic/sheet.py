@@ -1,7 +1,9 @@
-"""The parts of a still as elastic material: what they are made of, how they are held, how fast they sway.
+"""The parts of a still as elastic material: what they are made of, how they are held, how fast they
+sway.
 
-Finite elements on a coarse grid, the nodes at its pixel centers. Every part is solved on its own for
-its modes of vibration, K phi = omega^2 M phi. It bends from where it is held, and rests on roots of its
+Finite elements on a coarse grid, the nodes at its pixel centers. Every part is solved on its own
+for its modes of vibration, K phi = omega^2 M phi. It bends from where it is held, and rests on
+roots of its
 own, which hold every point alike: they add the same to every omega^2, and change no shape.
 
 Law: no unit of stiffness or mass survives. A part's modes give ratios of frequencies; its dominant
@@ -142,7 +144,8 @@ def solve(
 
 
 def _material(image, matte, grid, config, features, held, stays, poll):
-    """The solved parts of one matte, the mass at every node, and where its outline is in a thing."""
+    """The solved parts of one matte, the mass at every node, and where its outline is in a
+    thing."""
     coverage = _cell_coverage(matte, grid)
     # A hardly covered cell is light; were it soft too, it would flap.
     stiffness = np.maximum(coverage, LEAST_STIFFNESS) * _edge_weight(features[..., :3], config)
@@ -190,7 +193,8 @@ def _at_their_frequencies(found, total, grid) -> tuple[Body, ...]:
         if len(piece.fixed):  # a share of its stiffness is its roots', the rest its bending
             bends = np.maximum(bends / bends[leading(part)], 1)
             omega = np.sqrt(own.rooted + (1 - own.rooted) * bends)
-        else:  # it rests on its roots alone; a wave as long as its reach bends as stiffly as they hold
+        else:
+            # It rests on its roots alone; a wave as long as its reach is as stiff as they are.
             omega = np.sqrt(1 + (own.reach * max(grid)) ** 2 * bends)
         rescale = 2 * math.pi * own.sway_hz * faster / dominant(omega, own.damping_ratio)
         at = part.nodes

@@ -1,4 +1,5 @@
-"""How far a motion goes: the amplitude asked for, nothing much farther, and nothing turned inside out.
+"""How far a motion goes: the amplitude asked for, nothing much farther, and nothing turned inside
+out.
 
 Law: det(I + grad D) stays above `LEAST_JACOBIAN` in every cell inside a part, in every frame.
 """
@@ -87,7 +88,8 @@ def least_jacobian(displacement: Float[Tensor, "t 2 h w"]) -> Float[Tensor, "t h
 
 
 def continue_outside(coeffs, known, rings: int = 3):
-    """Let the motion go on a few cells beyond the material: between grid points it is interpolated."""
+    """Let the motion go on a few cells beyond the material: between grid points it is
+    interpolated."""
     known = known.double()
     field = torch.cat([coeffs.real, coeffs.imag], 1).flatten(0, 2)[:, None].double() * known
     known = known[None, None]

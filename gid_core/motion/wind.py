@@ -4,8 +4,9 @@ Law: n S(n) / sigma^2 integrates to 1 over ln n, along and across; fields have u
 
 Convention: lengths in picture widths; direction in degrees, 0 = to the right, 90 = to the top.
 
-Source: von Karman spectra (ESDU 85020); coherence across the wind, Davenport 1961; along it turbulence
-is carried almost frozen, Taylor 1938, and decays otherwise and more slowly, Kristensen 1979.
+Source: von Karman spectra (ESDU 85020); coherence across the wind, Davenport 1961; along it
+turbulence is carried almost frozen, Taylor 1938, and decays otherwise and more slowly, Kristensen
+1979.
 """
 
 import math
@@ -41,7 +42,8 @@ def wind(
 
     Gusts travel across the picture with phase exp(-i 2 pi f d / U), d the way along the wind, and
     are alike by exp(-f r / U), r the distance weighed by a decay along the wind and one across it.
-    In loops of 10 s and longer, what blows comes and goes. The scale is sigma_u = 1; only ratios matter.
+    In loops of 10 s and longer, what blows comes and goes. The scale is sigma_u = 1; only ratios
+    matter.
 
     Args:
         band_hz: Width of a band: the amplitude holds the turbulence's energy in one band.
@@ -70,8 +72,8 @@ def coherent_noise(
     config: WindConfig,
     generator: torch.Generator,
 ) -> Complex[Tensor, "k h w"]:
-    """Complex Gaussian fields of unit power, alike at a distance (d, s) along and across the wind by
-    exp(-f sqrt((c_along d)^2 + (c_across s)^2) / U) in each band."""
+    """Complex Gaussian fields of unit power, alike at a distance (d, s) along and across the wind
+    by exp(-f sqrt((c_along d)^2 + (c_across s)^2) / U) in each band."""
     height, width = grid
     # Twice the grid: on a torus the far end would otherwise be next door.
     rows, columns = 2 * height, 2 * width

@@ -103,7 +103,8 @@ def layer_pictures(
     parts = separate_layers(picture, matte.clamp(0, 1), spectrum.grid, (0, 0))
     foreground = torch.zeros(4, *size)
     (top, left), (height, width) = parts.origin, parts.layer.shape[-2:]
-    # Without alpha of the still's own, that of the foreground is its matte: channel 3 in both cases.
+    # Without alpha of the still's own, that of the foreground is its matte: channel 3 in both
+    # cases.
     foreground[:, top : top + height, left : left + width] = parts.layer[:4]
     foreground[:3] = (foreground[:3] / foreground[3:].clamp(min=1e-3)).clamp(0, 1)
     return _webp(foreground), _webp(straight(parts.plate))

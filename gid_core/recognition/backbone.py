@@ -1,11 +1,13 @@
 """Features of photographs: EfficientNet-Lite0 without its classifier, in our own few lines.
 
-Batch normalization is folded into the convolutions when weights are converted (`training/conversion.py`), so
-a place depends on nothing but the places around it. Sides are whole multiples of `MULTIPLE`, and a
-convolution of stride 2 pads one place less before than behind, as TensorFlow trained it.
+Batch normalization is folded into the convolutions when weights are converted
+(`training/conversion.py`), so a place depends on nothing but the places around it. Sides are whole
+multiples of `MULTIPLE`, and a convolution of stride 2 pads one place less before than behind, as
+TensorFlow trained it.
 
-Source: Tan & Le, "EfficientNet", ICML 2019, Table 1; inverted residuals, Sandler et al., "MobileNetV2", CVPR
-2018, Table 1. Lite: no squeeze and excitation, ReLU6 throughout, a stem of 32 channels whatever the width.
+Source: Tan & Le, "EfficientNet", ICML 2019, Table 1; inverted residuals, Sandler et al.,
+"MobileNetV2", CVPR 2018, Table 1. Lite: no squeeze and excitation, ReLU6 throughout, a stem of 32
+channels whatever the width.
 """
 
 import torch.nn.functional as F
@@ -14,7 +16,8 @@ from torch import nn
 from ..shapes import Float, Tensor
 
 STEM = 32  # channels
-STAGES = (  # expansion, kernel, stride of the first block, channels, blocks (Tan & Le 2019, Table 1)
+# expansion, kernel, stride of the first block, channels, blocks (Tan & Le 2019, Table 1)
+STAGES = (
     (1, 3, 1, 16, 1),
     (6, 3, 2, 24, 2),
     (6, 5, 2, 40, 2),
@@ -44,7 +47,8 @@ class _Convolution(nn.Conv2d):
 
 
 class InvertedResidual(nn.Module):
-    """Widen by a 1x1 convolution, filter every channel by itself, and narrow without a nonlinearity."""
+    """Widen by a 1x1 convolution, filter every channel by itself, and narrow without a
+    nonlinearity."""
 
     def __init__(self, given: int, made: int, expansion: int, kernel: int, stride: int):
         super().__init__()
@@ -80,7 +84,8 @@ class Backbone(nn.Module):
             given = made
 
     def forward(self, image: Float[Tensor, "b 3 h w"]) -> list[Float[Tensor, "b _ _ _"]]:
-        """Features of every stage, finest first, of pictures in [0, 1] whose sides are multiples of 32."""
+        """Features of every stage, finest first, of pictures in [0, 1] whose sides are multiples of
+        32."""
         return self.onward(self.entered(image))
 
     def entered(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b _ _ _"]:

@@ -1,9 +1,12 @@
-"""From features of a backbone to what a place is: a feature pyramid with the whole picture's word at its top.
+"""From features of a backbone to what a place is: a feature pyramid with the whole picture's word
+at its top.
 
-The coarsest features start, with their mean over the picture beside them; every finer stage is added to what
-came from above, and looked at over 3x3 places. What comes out is on the places of the finest stage that is read.
+The coarsest features start, with their mean over the picture beside them; every finer stage is
+added to what came from above, and looked at over 3x3 places. What comes out is on the places of the
+finest stage that is read.
 
-Source: Lin et al., "Feature Pyramid Networks", CVPR 2017; the picture's mean, Liu et al., "ParseNet", 2015.
+Source: Lin et al., "Feature Pyramid Networks", CVPR 2017; the picture's mean, Liu et al.,
+"ParseNet", 2015.
 """
 
 from collections.abc import Sequence
@@ -18,7 +21,8 @@ from .kinds import KINDS
 SWAYS, FLOWS, KIND = slice(0, 1), slice(1, 2), slice(2, 2 + len(KINDS))
 DEGREE = slice(KIND.stop, KIND.stop + 1)
 OUTPUTS = DEGREE.stop
-# How large the features of a stage are on photographs (deviation): a unit for all of them learns evenly.
+# How large the features of a stage are on photographs (deviation): a unit for all of them learns
+# evenly.
 SIZES = (20.0, 20.0, 10.0, 8.0, 8.0, 4.0, 2.0)
 
 
@@ -38,9 +42,11 @@ class Head(nn.Module):
         self.join = nn.ModuleList(nn.Conv2d(c, width, 1) for c in channels)
         self.whole = nn.Linear(channels[-1], width)
         self.look = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(width, width, 3, padding=1, groups=width), nn.Conv2d(width, width, 1))
+            nn.Sequential(
+                nn.Conv2d(width, width, 3, padding=1, groups=width), nn.Conv2d(width, width, 1)
+            )
             for _ in channels
-        )  # fmt: skip
+        )
         self.say = nn.Conv2d(width, OUTPUTS, 1)
 
     def forward(

@@ -1,7 +1,9 @@
-"""The recognizer: a still in; per place what may sway, what flows, what kind it is and how far it goes.
+"""The recognizer: a still in; per place what may sway, what flows, what kind it is and how far it
+goes.
 
-Law: the same still and weights give the same maps. The still is brought to whole multiples of 32 px near
-`longest_side`, both sides by nearly the same ratio, so that nothing that the network sees is made up at a border.
+Law: the same still and weights give the same maps. The still is brought to whole multiples of 32 px
+near `longest_side`, both sides by nearly the same ratio, so that nothing that the network sees is
+made up at a border.
 """
 
 from dataclasses import dataclass
@@ -32,8 +34,8 @@ class RecognizerConfig:
 class Recognition:
     """Maps at the still's size; shares and chances are in [0, 1].
 
-    `kind` is an index of `KINDS`: what a place is if it sways or flows. `degree` is how far it goes, against
-    what goes farthest in the picture.
+    `kind` is an index of `KINDS`: what a place is if it sways or flows. `degree` is how far it
+    goes, against what goes farthest in the picture.
     """
 
     sways: Float[Tensor, "1 1 h w"]

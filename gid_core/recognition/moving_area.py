@@ -71,7 +71,8 @@ def _fitted(still, mask, source, refine):
 def what_sways(
     still: Float[Tensor, "1 3 h w"], recognizer: Recognizer | None = None
 ) -> Float[Tensor, "1 1 h w"]:
-    """1 where the recognizer sees something that sways, else 0; all 0 where it is next to nothing."""
+    """1 where the recognizer sees something that sways, else 0; all 0 where it is next to
+    nothing."""
     return _likely(_recognized(still, recognizer).sways)
 
 

@@ -45,7 +45,8 @@ class Layers:
     lowest, highest: of the foreground's colours under a cubic kernel whose second pixel this is.
     origin: (y, x) of the canvas in the picture; negative where it extends past the border.
     points: flat canvas indices of the pixels that move.
-    nodes, weights: of each moving pixel, the upper left of the four grid points that it interpolates
+    nodes, weights: of each moving pixel, the upper left of the four grid points that it
+        interpolates
         its displacement from, and the weight of each of the four.
     """
 
@@ -191,7 +192,8 @@ def moved_frames(
         item: Index in the batch of motions.
         matte: What may move; the motion's own mask by default, everything if it has none.
         frames: Indices of the frames wanted, all by default.
-        near: Depth order where things meet, 1 = nearest; by default what moves more in the mean over
+        near: Depth order where things meet, 1 = nearest; by default what moves more in the mean
+            over
             the clip is in front (Li et al. 2024, Sec. 5).
     """
     size = tuple(still.shape[-2:])
@@ -331,8 +333,8 @@ def _follow(guide, y, x, grid):
 def _goes_past(moving, rows, columns):
     """1 where the mirrored picture continues something that the border cuts, else 0.
 
-    It does so if nothing still lies between it and the border. A thing away from the border must not
-    get a mirrored double.
+    It does so if nothing still lies between it and the border. A thing away from the border must
+    not get a mirrored double.
     """
     height, width = moving.shape
     solid = moving.float()

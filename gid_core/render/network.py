@@ -48,7 +48,8 @@ class _Block(nn.Module):
 
 
 class RenderModel(nn.Module):
-    """Encoder of a still, decoder of its splatted features. Level i has 1 / 2^(i + 1) of the size."""
+    """Encoder of a still, decoder of its splatted features. Level i has 1 / 2^(i + 1) of the
+    size."""
 
     def __init__(self, config: RendererConfig):
         super().__init__()
@@ -191,7 +192,8 @@ def mixed(
     others: Float[Tensor, "b c2 h w"],
     share: Float[Tensor, "b o h w"],
 ) -> Float[Tensor, "b c h w"]:
-    """The frame with shares of its eight neighbours (row by row), the still and `others_of` mixed in.
+    """The frame with shares of its eight neighbours (row by row), the still and `others_of` mixed
+    in.
 
     Pictures with alpha are premultiplied; alpha is mixed as colours are.
     """

@@ -1,8 +1,8 @@
 """From a still and a displacement to frames: splatted, and optionally refined by a network.
 
-Law: where nothing moves and nothing lands, the frame is the still, bit for bit, trained or not; as the
-displacement goes to zero, the frame goes to the still. Tiles with a margin of `RenderModel.halo`
-give what the whole frame gives.
+Law: where nothing moves and nothing lands, the frame is the still, bit for bit, trained or not; as
+the displacement goes to zero, the frame goes to the still. Tiles with a margin of
+`RenderModel.halo` give what the whole frame gives.
 
 Source: Li et al., "Generative Image Dynamics", CVPR 2024, Sec. 5.
 """

@@ -1,4 +1,5 @@
-"""The background behind what moves: the still with the moving thing filled in from its surroundings.
+"""The background behind what moves: the still with the moving thing filled in from its
+surroundings.
 
 Law: where the matte is zero the background is the picture itself; no colour comes from what moves,
 unless everything does.
@@ -63,7 +64,8 @@ def _around(present, margin):
 
 
 def _blocks(unsafe, size):
-    """Whether a block of so many pixels to a side holds any that is unsafe; cut ones at the end too."""
+    """Whether a block of so many pixels to a side holds any that is unsafe; cut ones at the end
+    too."""
     if size == 1:
         return unsafe
     return F.max_pool2d(unsafe[None].float(), size, ceil_mode=True)[0] > 0

@@ -27,8 +27,8 @@ def guided_filter(
 ) -> Float[Tensor, "1 1 h w"]:
     """Fit `values` by a linear function of the guide's colours in every window (Eq. 14-16).
 
-    Pictures of more than `MOST_FITTED` pixels are fitted at a reduced size, and the functions, which
-    vary slowly, applied at full size (He & Sun, "Fast Guided Filter", 2015).
+    Pictures of more than `MOST_FITTED` pixels are fitted at a reduced size, and the functions,
+    which vary slowly, applied at full size (He & Sun, "Fast Guided Filter", 2015).
 
     Args:
         eps: Regularization in squared guide units: edges fainter than sqrt(eps) are smoothed over.

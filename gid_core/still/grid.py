@@ -47,7 +47,8 @@ def backward_warp(
 def resize_displacement(
     displacement: Float[Tensor, "... 2 h w"], size: tuple[int, int]
 ) -> Float[Tensor, "... 2 h2 w2"]:
-    """Resize a displacement field and express it in pixels of the new grid, each axis by its ratio."""
+    """Resize a displacement field and express it in pixels of the new grid, each axis by its
+    ratio."""
     height, width = displacement.shape[-2:]
     flat = displacement.reshape(-1, 2, height, width)
     resized = F.interpolate(flat, size, mode="bilinear", align_corners=False, antialias=True)

@@ -1,6 +1,7 @@
 """The border: pictures and masks from outside are checked, clamped and brought to one size, once.
 
-Law: behind it every picture is b c h w in [0, 1] and finite, every mask b 1 h w of the still's size.
+Law: behind it every picture is b c h w in [0, 1] and finite, every mask b 1 h w of the still's
+size.
 """
 
 import logging
@@ -76,8 +77,8 @@ def check_images(images: Float[Tensor, "b c h w"]) -> None:
     bad = int((~images.isfinite()).sum())
     if bad:
         raise ValueError(
-            f"Expected finite pixel values, got {bad} that are NaN or infinite. A model before this "
-            "one has overflowed: try it in float32."
+            f"Expected finite pixel values, got {bad} that are NaN or infinite. A model before "
+            "this one has overflowed: try it in float32."
         )
 
 

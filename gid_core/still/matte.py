@@ -3,7 +3,8 @@
 Law: where the colours say nothing, `refine_mask` decides nothing: there the paint decides.
 
 Source: bilateral grids, Chen, Paris & Durand 2007; naive Bayes on colours inside and outside, as in
-GrabCut, Rother, Kolmogorov & Blake 2004. Counting both sides of a mask in one bilateral grid is ours.
+GrabCut, Rother, Kolmogorov & Blake 2004. Counting both sides of a mask in one bilateral grid is
+ours.
 """
 
 from dataclasses import dataclass
@@ -19,7 +20,8 @@ SPACE_CELLS = 8  # grid cells along the longer side: a colour counts near where 
 COLOUR_CELLS = (14, 18, 18)  # of luma and the two chroma axes
 REACH = 0.04  # how far outside the painted outline the matte may grow, of the longer side
 ROUNDS = 2
-# Log odds of the paint, the colours and the areas. They began as a logistic regression on photographs
+# Log odds of the paint, the colours and the areas. They began as a logistic regression on
+# photographs
 # with outlines drawn by eye, and were then chosen on a half of them with benchmarks/mattes.py.
 PAINTED_LOGIT = 4.5  # of the paint, far inside
 PAINTED_DEPTH = 2.0  # how many reaches inside it gets to 63 % of that

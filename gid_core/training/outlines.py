@@ -1,14 +1,15 @@
 """Outlines of what would move in a breeze, drawn by eye on photographs, as maps of any size.
 
-A label is `photographs/NAME.json` beside this file: `objects`, each with `kind`, a closed `outline` and
-optional `holes` in fractions of width and height, `degree` (0 to 1, how far it goes against what moves most in
-the picture) and `front` (larger is nearer). No objects: nothing moves. The photographs themselves are not here:
-`CREDITS.tsv` says where each is from, and their folder is given by path.
+A label is `photographs/NAME.json` beside this file: `objects`, each with `kind`, a closed `outline`
+and optional `holes` in fractions of width and height, `degree` (0 to 1, how far it goes against
+what moves most in the picture) and `front` (larger is nearer). No objects: nothing moves. The
+photographs themselves are not here: `CREDITS.tsv` says where each is from, and their folder is
+given by path.
 
 Law: what lies in front decides: every place belongs to one object or to none.
 
-The split, once and for all: a photograph is for validation if the first byte of the SHA-256 of its name without
-suffix is below 51 (one in five by chance), else for training.
+The split, once and for all: a photograph is for validation if the first byte of the SHA-256 of its
+name without suffix is below 51 (one in five by chance), else for training.
 """
 
 import hashlib
@@ -67,7 +68,8 @@ def read_outlines(name: str, folder: Path = FOLDER) -> list[dict]:
     for thing in objects:
         if thing["kind"] not in KINDS:
             raise ValueError(
-                f"{name}.json has an object of kind {thing['kind']!r}. Expected one of {', '.join(KINDS)}."
+                f"{name}.json has an object of kind {thing['kind']!r}. Expected one of "
+                f"{', '.join(KINDS)}."
             )
         for polygon in (thing["outline"], *thing.get("holes", ())):
             if len(polygon) < 3:

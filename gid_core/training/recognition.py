@@ -3,9 +3,9 @@
     python -m gid_core.training.recognition PHOTOS BACKBONE -o WEIGHTS
 
 PHOTOS is the folder of the photographs that `photographs/` has outlines of, BACKBONE what
-`training/conversion.py` wrote. The head is trained on features that are computed once for some views of every
-photograph; then, if asked to, the backbone's last stages with it, slowly, on new views. Photographs for validation
-are never opened.
+`training/conversion.py` wrote. The head is trained on features that are computed once for some
+views of every photograph; then, if asked to, the backbone's last stages with it, slowly, on new
+views. Photographs for validation are never opened.
 
 Convention: a loss is a mean over the places of a batch, of which those near an outline count less
 (`outlines.Labels.certain`).
@@ -114,8 +114,9 @@ class Photographs:
         missing = [name for name in self.names if not (folder / f"{name}.jpg").is_file()]
         if missing:
             raise ValueError(
-                f"{str(folder)!r} lacks {len(missing)} of {len(self.names)} photographs, {missing[0]}.jpg "
-                f"among them. Give the folder of the photographs that {labels_folder.name}/CREDITS.tsv lists."
+                f"{str(folder)!r} lacks {len(missing)} of {len(self.names)} photographs, "
+                f"{missing[0]}.jpg among them. Give the folder of the photographs that "
+                f"{labels_folder.name}/CREDITS.tsv lists."
             )
         self.stills = [read_still(folder / f"{name}.jpg")[None, :3] for name in self.names]
         self.outlines = [read_outlines(name, labels_folder) for name in self.names]

@@ -1,7 +1,7 @@
 """Views of outlined photographs: a crop, maybe mirrored, in another light, with its labels.
 
-Convention: a box is (left, top, right, bottom) in fractions of the picture; labels are drawn anew for every
-view, so that an outline is as sharp in a crop as in the whole.
+Convention: a box is (left, top, right, bottom) in fractions of the picture; labels are drawn anew
+for every view, so that an outline is as sharp in a crop as in the whole.
 """
 
 import math

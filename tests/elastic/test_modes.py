@@ -97,7 +97,8 @@ def test_modes_solve_the_eigenproblem_assembled_by_a_loop():
     m = np.repeat(mass.flatten()[part.nodes], 2)
     for j in range(6):
         phi = part.shapes[:, :, j].flatten()
-        # Rayleigh's quotient is the frequency, and what is left of K phi - omega^2 M phi is nothing.
+        # Rayleigh's quotient is the frequency, and what is left of K phi - omega^2 M phi is
+        # nothing.
         assert phi @ stiff @ phi == pytest.approx(part.omega[j] ** 2, rel=1e-6)
         left = stiff @ phi - part.omega[j] ** 2 * m * phi
         assert np.abs(left).max() < 1e-6 * np.abs(stiff @ phi).max()

@@ -154,7 +154,8 @@ def test_shapes_do_not_depend_on_how_far_the_wind_moves_them():
     assert torch.allclose(8 * small.ambient, large.ambient)
 
 
-# --- objects, and what is protected ----------------------------------------------------------------
+# --- objects, and what is protected
+# ----------------------------------------------------------------
 
 
 FEET = 35, 37  # the lowest rows of two plants that are free to move

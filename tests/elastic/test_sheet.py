@@ -25,7 +25,8 @@ def test_a_diagonal_stem_of_one_pixel_stays_in_one_part(size, scale):
 
 
 def peak_hz(body):
-    """Where a part answers most to a force that is white in time and space, on a grid of 0.01 Hz."""
+    """Where a part answers most to a force that is white in time and space, on a grid of 0.01
+    Hz."""
     hz = np.arange(0.05, 12, 0.01)
     answer = receptance(body.part.omega, 2 * math.pi * hz, body.elastic.damping_ratio)
     return hz[np.square(np.abs(answer)).sum(1).argmax()]

@@ -94,7 +94,8 @@ def test_a_long_loop_has_gusts_and_lulls(lull):
 
 
 def test_gust_and_lull_are_a_product_in_time():
-    """The wind at a point is the flat wind times one slow wave, whose bands are all still in the loop."""
+    """The wind at a point is the flat wind times one slow wave, whose bands are all still in the
+    loop."""
     frequencies = torch.arange(1, 25) / 10
     flat, gusty = (
         wind(frequencies, (2, 3), 0.1, WindConfig(lull=lull), generator(8)) for lull in (0.0, 0.6)
@@ -152,6 +153,8 @@ def test_a_turned_wind_is_the_same_wind_turned():
 
 
 def test_a_seed_is_a_wind():
-    draws = [wind(torch.tensor([0.2, 3.0]), (4, 6), 0.2, WindConfig(), generator(s)) for s in (7, 7, 8)]  # fmt: skip
+    draws = [
+        wind(torch.tensor([0.2, 3.0]), (4, 6), 0.2, WindConfig(), generator(s)) for s in (7, 7, 8)
+    ]
     assert torch.equal(draws[0], draws[1])
     assert not torch.allclose(draws[0], draws[2])

@@ -110,7 +110,9 @@ def test_whole_pixels_move_an_opaque_thing_exactly(thing, dx, dy, grid):
     field = constant(dx * grid[1] / W, dy * grid[0] / H, grid=grid)
     frame, hole = first(still, motion(field), matte)
     here = shifted(matte, dx, dy) > 0
-    torch.testing.assert_close(frame[:, here[0]], shifted(still, dx, dy)[:, here[0]], atol=1e-5, rtol=0)  # fmt: skip
+    torch.testing.assert_close(
+        frame[:, here[0]], shifted(still, dx, dy)[:, here[0]], atol=1e-5, rtol=0
+    )
     rest = frame[:, ~here[0]]
     torch.testing.assert_close(rest, colour(*BLUE)[:, 0].expand_as(rest), atol=1e-5, rtol=0)
     expected = ((matte > 0) & ~here).float()
@@ -130,7 +132,9 @@ def test_a_half_transparent_thing_stays_so(thing):
     _, matte = thing
     still = torch.where(matte > 0, 0.5 * colour(*RED) + 0.5 * colour(*BLUE), colour(*BLUE))
     frame, hole = first(still, motion(constant(4, 1)), 0.5 * matte)
-    torch.testing.assert_close(frame, shifted(still - colour(*BLUE), 4, 1) + colour(*BLUE), atol=1e-5, rtol=0)  # fmt: skip
+    torch.testing.assert_close(
+        frame, shifted(still - colour(*BLUE), 4, 1) + colour(*BLUE), atol=1e-5, rtol=0
+    )
     assert hole.max() <= 0.5 + 1e-5
 
 
@@ -154,7 +158,9 @@ def test_what_moves_more_is_in_front(near):
         still[:, 8:16, columns], matte[:, 8:16, columns] = rgb, 1
         field[:, 0, :, slice(0, 18) if side == 0 else slice(18, W)] = step
     frame, _ = first(still, motion(field), matte)
-    torch.testing.assert_close(frame[:, 8:16, 16:20], colours[near].expand(3, 8, 4), atol=1e-3, rtol=0)  # fmt: skip
+    torch.testing.assert_close(
+        frame[:, 8:16, 16:20], colours[near].expand(3, 8, 4), atol=1e-3, rtol=0
+    )
 
 
 def test_a_coarse_field_lies_on_half_pixel_centers():

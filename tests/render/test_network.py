@@ -38,7 +38,15 @@ def test_no_colour_is_made_up(rng, model):
     made = model.finished(given)
     others = others_of(still, frame, uncovered, field, importance)
     around = F.pad(frame, (1, 1, 1, 1), mode="replicate")
-    pictures = torch.stack([still, others[:, :3], others[:, 3:], F.max_pool2d(around, 3, 1), -F.max_pool2d(-around, 3, 1)])  # fmt: skip
+    pictures = torch.stack(
+        [
+            still,
+            others[:, :3],
+            others[:, 3:],
+            F.max_pool2d(around, 3, 1),
+            -F.max_pool2d(-around, 3, 1),
+        ]
+    )
     assert (made <= pictures.amax(0) + 1e-6).all() and (made >= pictures.amin(0) - 1e-6).all()
     assert (made - frame).abs().mean() > 0.05
 
@@ -90,7 +98,8 @@ def test_a_hole_is_filled_from_around_it_now(rng):
 
 
 def reach(config, side, edge):
-    """How far from a tile's edge, on a whole multiple, the farthest pixel lies that the tile sees."""
+    """How far from a tile's edge, on a whole multiple, the farthest pixel lies that the tile
+    sees."""
     model = fresh_renderer(config)
     with torch.no_grad():
         for parameter in model.parameters():  # nothing cancels, and nothing is cut off
@@ -113,7 +122,15 @@ def reach(config, side, edge):
     return model, farthest
 
 
-@pytest.mark.parametrize("config", [RENDERERS["tiny"], RENDERERS["small"], RendererConfig((2, 2, 2, 2), (2, 2, 2, 2), 2), RendererConfig((2, 3), (3, 2), 1)])  # fmt: skip
+@pytest.mark.parametrize(
+    "config",
+    [
+        RENDERERS["tiny"],
+        RENDERERS["small"],
+        RendererConfig((2, 2, 2, 2), (2, 2, 2, 2), 2),
+        RendererConfig((2, 3), (3, 2), 1),
+    ],
+)
 def test_tiles_see_all_that_they_need_and_little_more(config):
     edge = 32 * 2 ** len(config.widths)
     model, farthest = reach(config, 2 * edge, edge)
@@ -127,7 +144,9 @@ def test_features_are_splatted_as_pictures_are(rng, model):
     field = torch.tensor([8.0, -16.0]).view(1, 2, 1, 1).expand(1, 2, H + 2, W + 1)
     for i, (level, moved) in enumerate(zip(pyramid, model.splatted(pyramid, field, field[:, :1]))):
         dx, dy = 8 >> (i + 1), 16 >> (i + 1)
-        torch.testing.assert_close(moved[:, :-1, :-dy, dx:], level[:, :, dy:, :-dx], atol=1e-4, rtol=0)  # fmt: skip
+        torch.testing.assert_close(
+            moved[:, :-1, :-dy, dx:], level[:, :, dy:, :-dx], atol=1e-4, rtol=0
+        )
         assert (moved[:, -1, :-dy, dx:] > 0.999).all()
         assert moved[:, :, -dy:].abs().max() < 1e-3 and moved[..., :dx].abs().max() < 1e-3
 

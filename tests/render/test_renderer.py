@@ -27,7 +27,9 @@ def model():
 
 @pytest.fixture
 def still(rng):
-    return F.interpolate(torch.rand(1, 3, 12, 18, generator=rng), (H, W), mode="bicubic")[0].clamp(0, 1)  # fmt: skip
+    return F.interpolate(torch.rand(1, 3, 12, 18, generator=rng), (H, W), mode="bicubic")[0].clamp(
+        0, 1
+    )
 
 
 @pytest.fixture
@@ -38,12 +40,16 @@ def matte():
 
 
 def motion(rng, frames=3, size=3.0):
-    field = F.interpolate(size * torch.randn(frames, 2, 3, 4, generator=rng), (12, 18), mode="bicubic")  # fmt: skip
+    field = F.interpolate(
+        size * torch.randn(frames, 2, 3, 4, generator=rng), (12, 18), mode="bicubic"
+    )
     return Displacement.of_frames(field[None], 8.0, (H, W))
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
-def test_where_nothing_moves_and_nothing_lands_the_still_stays_bit_for_bit(rng, model, channels, matte):  # fmt: skip
+def test_where_nothing_moves_and_nothing_lands_the_still_stays_bit_for_bit(
+    rng, model, channels, matte
+):
     still = torch.rand(channels, H, W, generator=rng)
     changed = torch.zeros(H, W, dtype=torch.bool)
     moving = motion(rng)
@@ -133,12 +139,21 @@ def test_saved_and_read_again_it_renders_the_same(rng, model, still, matte, tmp_
     read = load_renderer(tmp_path / "r.safetensors")
     assert read.config == model.config
     moving = motion(rng, 1)
-    one, other = (next(render_frames(still, moving, matte=matte, model=m))[0] for m in (model, read))  # fmt: skip
+    one, other = (
+        next(render_frames(still, moving, matte=matte, model=m))[0] for m in (model, read)
+    )
     torch.testing.assert_close(one, other, atol=0.01, rtol=0)  # half precision
     assert not torch.equal(one, next(render_frames(still, moving, matte=matte))[0])
 
 
-@pytest.mark.parametrize("config", [RendererConfig((4, 5), (4, 5, 6)), RendererConfig((4,) * 7, (4,) * 7), RendererConfig((4,), (4,), 17)])  # fmt: skip
+@pytest.mark.parametrize(
+    "config",
+    [
+        RendererConfig((4, 5), (4, 5, 6)),
+        RendererConfig((4,) * 7, (4,) * 7),
+        RendererConfig((4,), (4,), 17),
+    ],
+)
 def test_configurations_that_make_no_sense_are_refused(tmp_path, config):
     model = fresh_renderer(RENDERERS["tiny"])
     model.config = config
@@ -169,7 +184,9 @@ def test_less_memory_gives_the_same_frame_in_smaller_tiles(rng, model):
     torch.testing.assert_close(small.finish(moved), whole, atol=1e-6, rtol=0)
     assert small.tile == 128 and asked[0] > 200 and asked[-1] <= 200
     handle.remove()
-    model.register_forward_pre_hook(lambda *_: (_ for _ in ()).throw(RuntimeError("DefaultCPUAllocator: can't allocate memory")))  # fmt: skip
+    model.register_forward_pre_hook(
+        lambda *_: (_ for _ in ()).throw(RuntimeError("DefaultCPUAllocator: can't allocate memory"))
+    )
     with pytest.raises(ValueError, match="too little memory to finish a frame, even 64 px"):
         finisher(model, still).finish(moved)
 
@@ -206,13 +223,20 @@ def test_a_shutter_that_is_hardly_open_changes_nothing(rng, still, matte):
 
 
 def test_a_blurred_frame_is_the_mean_of_the_moments_it_is_exposed_to():
-    # A loop of one harmonic that goes to and fro: at its middle it is fastest, at its ends it rests.
+    # A loop of one harmonic that goes to and fro: at its middle it is fastest, at its ends it
+    # rests.
     y = torch.arange(40.0).view(40, 1)
     still = (0.5 + 0.3 * torch.sin(2 * torch.pi * y / 10)).expand(3, 40, 30).clone()
     coeffs = torch.zeros(1, 1, 2, 40, 30, dtype=torch.complex64)
     coeffs[:, :, 1] = 6.0
     times = torch.arange(24, dtype=torch.float64) / 24
-    moving = Displacement(coeffs, harmonic_coords(torch.tensor([1.0]), times).to(torch.complex64), 24.0, (40, 30), loop=True)  # fmt: skip
+    moving = Displacement(
+        coeffs,
+        harmonic_coords(torch.tensor([1.0]), times).to(torch.complex64),
+        24.0,
+        (40, 30),
+        loop=True,
+    )
     blurred = [f for f, _ in render_frames(still, moving, shutter=1.0, frames=[0, 6])]
     for frame, t in zip(blurred, (0, 6)):
         fine = torch.linspace(t - 0.5, t + 0.5, 401, dtype=torch.float64)

@@ -18,8 +18,13 @@ def test_a_folded_convolution_is_the_two_layers(rng):
     norm = a_norm(4, rng)
     x = torch.randn(2, 3, 8, 9, generator=rng, dtype=torch.float64)
     apart = F.batch_norm(
-        F.conv2d(x, weight), norm["running_mean"], norm["running_var"], norm["weight"], norm["bias"], eps=EPSILON
-    )  # fmt: skip
+        F.conv2d(x, weight),
+        norm["running_mean"],
+        norm["running_var"],
+        norm["weight"],
+        norm["bias"],
+        eps=EPSILON,
+    )
     torch.testing.assert_close(F.conv2d(x, *folded(weight, norm)), apart)
 
 
@@ -59,7 +64,10 @@ def test_a_block_lies_where_it_lay(rng):
     tensors = published(rng)
     weight, bias = folded(
         tensors["_blocks.4._depthwise_conv.weight"],
-        {n: tensors[f"_blocks.4._bn1.{n}"] for n in ("weight", "bias", "running_mean", "running_var")},
-    )  # fmt: skip
+        {
+            n: tensors[f"_blocks.4._bn1.{n}"]
+            for n in ("weight", "bias", "running_mean", "running_var")
+        },
+    )
     layer = converted(tensors).stages[2][1].filter  # blocks: 1, 2, 2, of which it is the fifth
     assert torch.equal(layer.weight, weight) and torch.equal(layer.bias, bias)
