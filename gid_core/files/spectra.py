@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from ..motion.spectrum import FORMAT_VERSION, KINDS, SpectralVolume
+from .paths import check_input
 from .whole import written_whole
 
 HEADER = "image_dynamics"
@@ -70,9 +71,7 @@ def load_spectrum(path: str | Path) -> SpectralVolume:
         ValueError: If the file is missing, damaged, too large, of another version or kind, or not
             finite.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"Expected a spectrum file, found nothing at {str(path)!r}.")
+    path = check_input(path, "a spectrum file", "nothing")
     if path.stat().st_size > MAX_GB * 1e9 or _header_bytes(path) > MAX_HEADER:
         raise ValueError(
             f"{path.name!r} is not a readable safetensors file of a motion: it, or what it says of "

@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
+from .paths import check_input
 from .whole import written_whole
 
 VERSION = 1
@@ -64,9 +65,7 @@ def load_weights(
         ValueError: If the file is missing, damaged, something else, of another version, or holds
             values that are not finite.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"Expected a file of weights, found nothing at {str(path)!r}.")
+    path = check_input(path, "a file of weights", "nothing")
     if path.stat().st_size > MAX_FILE:
         raise ValueError(f"{path.name!r} is too large for weights of a {kind}.")
     try:

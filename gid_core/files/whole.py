@@ -17,6 +17,8 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
+from .paths import shown
+
 MAX_NAME = 200  # bytes; leaves room for a number and an ending
 MAX_STEM = 32  # bytes of a name that its temporary name repeats
 MAX_SUFFIX = 16  # bytes of an ending that a temporary name keeps
@@ -51,7 +53,7 @@ def written_whole(path: Path, suffix: str = ""):
         full = getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error)
         why = "the disk is full" if full else str(error)
         raise ValueError(
-            f"Could not write {str(path)!r}: {why}. Nothing was left behind."
+            f"Could not write {shown(path)}: {why}. Nothing was left behind."
         ) from error
     finally:
         # A failed encoder may still have it open. That error would hide the first one.
@@ -79,7 +81,7 @@ def check_folder(path: Path) -> None:
     """
     if not os.path.isdir(path.parent):
         raise ValueError(
-            f"Expected an existing folder to write to, got {str(path.parent)!r}. "
+            f"Expected an existing folder to write to, got {shown(path.parent)}. "
             "Create it, or write elsewhere."
         )
     try:
@@ -88,13 +90,13 @@ def check_folder(path: Path) -> None:
         return
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
-        raise ValueError(f"Cannot write to {str(path)!r}: {why}. Use another name.") from error
+        raise ValueError(f"Cannot write to {shown(path)}: {why}. Use another name.") from error
     if stat.S_ISDIR(mode):
-        raise ValueError(f"Expected a file name to write to, got the folder {str(path)!r}.")
+        raise ValueError(f"Expected a file name to write to, got the folder {shown(path)}.")
     if not stat.S_ISREG(mode):
-        raise ValueError(f"Expected a file to write to, got the device or pipe {str(path)!r}.")
+        raise ValueError(f"Expected a file to write to, got the device or pipe {shown(path)}.")
     if not os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
-        raise ValueError(f"The file {str(path)!r} is read-only. Write to another.")
+        raise ValueError(f"The file {shown(path)} is read-only. Write to another.")
 
 
 def _created(path, target, suffix):
@@ -112,7 +114,7 @@ def _created(path, target, suffix):
             continue
         except OSError as error:
             raise ValueError(
-                f"Cannot write in {str(path.parent)!r}: {error.strerror}. Write elsewhere."
+                f"Cannot write in {shown(path.parent)}: {error.strerror}. Write elsewhere."
             ) from error
         break
     mode = stat.S_IMODE(os.fstat(handle).st_mode)

@@ -1,0 +1,111 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from gid_core.files.levels import levels
+from gid_core.files.stills import read_mask, read_still
+
+RAMP = np.linspace(0, 1, 12).reshape(3, 4)
+
+
+@pytest.mark.parametrize(
+    "white, kind",
+    [(1, np.float32), (1, np.float64), (255, np.float32), (65535, np.float32), (255, np.uint16),
+     (65535, np.uint16), (65535, np.int32), (2**32 - 1, np.uint32), (255, np.uint8)],
+)  # fmt: skip
+def test_white_is_the_smallest_that_no_value_exceeds(white, kind):
+    read = levels((RAMP * white).astype(kind), "m")
+    assert read.dtype == np.float32
+    np.testing.assert_allclose(read, RAMP, atol=1 / min(white, 255) if white > 1 else 1e-6)
+
+
+def test_zeros_and_ones_are_black_and_white():
+    for kind in (bool, np.uint8, np.uint16, np.int32, np.float32):
+        assert levels(np.eye(3, 4).astype(kind), "m").tolist() == np.eye(3, 4).tolist()
+
+
+def test_resampled_floats_may_overshoot():
+    assert levels(np.float32([-0.04, 0.5, 1.04]), "m").tolist() == [0, 0.5, 1]
+
+
+@pytest.mark.parametrize(
+    "values, found",
+    [([0, 7.5], "from 0 to 7.5"), ([0, 4095], "0 to 4095"), ([-1, 1], "from -1 to 1"),
+     ([0, 1e12], "to 1e.12"), ([0, 12], "0 to 12")],
+)  # fmt: skip
+def test_what_no_white_explains_is_refused_with_the_values_found(values, found):
+    with pytest.raises(ValueError, match=f"'m' holds values .*{found}.*Scale them"):
+        levels(np.float64(values), "m")
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_values_that_are_not_finite_are_refused(bad):
+    with pytest.raises(ValueError, match="'m' holds 2 values that are NaN or infinite"):
+        levels(np.float32([0, bad, bad, 1]), "m")
+
+
+def test_black_is_black():
+    assert levels(np.zeros((2, 3), np.float32), "m").tolist() == [[0, 0, 0]] * 2
+
+
+def saved(path, values):
+    Image.fromarray(values).save(path)
+    return path
+
+
+BLOCK = np.zeros((6, 8), bool)
+BLOCK[1:3, 2:7] = True
+
+
+@pytest.mark.parametrize(
+    "name, values",
+    [("8.png", BLOCK.astype(np.uint8)), ("rgb.png", np.uint8(BLOCK)[..., None].repeat(3, -1)),
+     ("bits.png", BLOCK), ("16.png", BLOCK.astype(np.uint16)), ("8in16.png", np.uint16(BLOCK * 255)),
+     ("16full.png", np.uint16(BLOCK * 65535)), ("32.tif", BLOCK.astype(np.int32)),
+     ("8in32.tif", np.int32(BLOCK * 255)), ("16in32.tif", np.int32(BLOCK * 65535)),
+     ("float.tif", BLOCK.astype(np.float32)), ("float.pfm", BLOCK.astype(np.float32)),
+     ("255.tif", np.float32(BLOCK * 255)), ("grey.bmp", BLOCK.astype(np.uint8))],
+)  # fmt: skip
+def test_masks_of_any_type_are_black_and_white(tmp_path, name, values):
+    read = read_mask(saved(tmp_path / name, values))
+    assert torch.equal(read, torch.from_numpy(BLOCK)[None].float())
+
+
+def test_masks_of_palettes_and_alpha_of_zeros_and_ones_are_read(tmp_path):
+    palette = Image.fromarray(BLOCK.astype(np.uint8), "P")
+    palette.putpalette([0, 0, 0, 1, 1, 1])
+    palette.save(tmp_path / "a.png")
+    assert torch.equal(read_mask(tmp_path / "a.png")[0] > 0.5, torch.from_numpy(BLOCK))
+    ink = np.stack([np.full((6, 8), 255), BLOCK], -1).astype(np.uint8)
+    Image.fromarray(ink, "LA").save(tmp_path / "b.png")
+    assert torch.equal(read_mask(tmp_path / "b.png"), torch.from_numpy(BLOCK)[None].float())
+
+
+@pytest.mark.parametrize("values", [np.uint8(BLOCK * 3), np.uint16(BLOCK * 1023)])
+def test_masks_that_are_nearly_black_are_refused_with_the_values_found(tmp_path, values):
+    with pytest.raises(ValueError, match=f"'a.png' holds values from 0 to {values.max()}"):
+        read_mask(saved(tmp_path / "a.png", values))
+
+
+def test_soft_masks_keep_their_greys(tmp_path):
+    greys = np.uint8([[0, 51, 102, 204]])
+    torch.testing.assert_close(
+        read_mask(saved(tmp_path / "a.png", greys)), torch.tensor([[[0, 0.2, 0.4, 0.8]]])
+    )
+
+
+@pytest.mark.parametrize("ending", ["tif", "pfm"])
+def test_float_stills_are_read_by_their_range(tmp_path, ending):
+    grey = np.float32([[0, 0.25, 0.5, 1]])
+    read = read_still(saved(tmp_path / f"a.{ending}", grey))
+    torch.testing.assert_close(read, torch.from_numpy(grey).expand(3, 1, 4))
+    read = read_still(saved(tmp_path / f"b.{ending}", grey * 255))
+    torch.testing.assert_close(read, torch.from_numpy(grey).expand(3, 1, 4))
+    with pytest.raises(ValueError, match=f"'c.{ending}' holds values from 0 to 12"):
+        read_still(saved(tmp_path / f"c.{ending}", grey * 12))
+
+
+def test_dark_stills_of_16_bits_stay_dark(tmp_path):
+    dark = saved(tmp_path / "a.png", np.uint16([[0, 100, 200]]))
+    assert read_still(dark).max() == pytest.approx(200 / 65535)
