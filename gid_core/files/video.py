@@ -2,24 +2,35 @@
 
 Law: a clip is written to a temporary file and then moved; an interrupted encode leaves nothing.
 
-Convention: frames are grey, rgb or rgba in [0, 1]; video is tagged bt709, limited range.
+Convention: frames are grey, rgb or rgba in [0, 1]; video is tagged bt709, limited range. Formats
+without transparency (mp4, gif) show rgba over a background colour, white unless another is given.
+
+Browsers show a frame of a gif for 2 cs at least, and one of a webp for 11 ms: shorter ones take
+100 ms. Above these rates every second, third, ... frame is written, so that time stays right.
+Source: Chromium, third_party/blink/renderer/platform/graphics/bitmap_image.cc.
 """
 
 import errno
 import json
+import math
 from collections.abc import Iterable
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
 from ..shapes import Float, Tensor
+from .paths import check_ending
 from .stills import to_bytes
 from .whole import written_whole
 
 CONTAINERS = (".mp4", ".webm", ".webp", ".gif")
+OPAQUE = (".mp4", ".gif")
+WHITE = (1.0, 1.0, 1.0)
+MAX_FPS = {".gif": 50, ".webp": 90}
+MIN_FPS = 1e-3  # below it, encoders count no more
 # At the wrap of a loop a keyframe follows a predicted frame. The keyframe is quantized more finely
 # than predicted frames. So predicted frames have nothing to add where nothing moves: such areas are
 # copies of the keyframe, and the wrap shows no pulse there.
@@ -41,7 +52,12 @@ CODECS = {  # by ending: encoder, pixels without and with alpha, options of enco
 }
 
 
-def write_clip(path: str | Path, frames: Iterable[Float[Tensor, "c h w"]], fps: float) -> None:
+def write_clip(
+    path: str | Path,
+    frames: Iterable[Float[Tensor, "c h w"]],
+    fps: float,
+    background: tuple[float, float, float] = WHITE,
+) -> None:
     """Encode frames as they come, in the format of the file name's ending.
 
     mp4: H.264. webm: VP9, with alpha if the frames have it. webp and gif: animations that repeat
@@ -52,7 +68,7 @@ def write_clip(path: str | Path, frames: Iterable[Float[Tensor, "c h w"]], fps: 
     """
     path = Path(path)
     check_clip_path(path)
-    save_clip(path, frames, fps, path.suffix.lower())
+    save_clip(path, frames, fps, path.suffix.lower(), background=background)
 
 
 def save_clip(
@@ -62,19 +78,26 @@ def save_clip(
     suffix: str,
     tags: dict[str, str] | None = None,
     crf: float | None = None,
+    background: tuple[float, float, float] = WHITE,
 ) -> None:
     """Encode into a path, which gets the complete clip or nothing, or into an open file.
 
     Args:
         tags: Metadata of the container (mp4, webm).
         crf: Quality of H.264 and VP9, smaller is better; None for the default.
+        background: Red, green and blue behind rgba frames, where the format has no alpha.
     """
     encode = _encode_gif if suffix == ".gif" else _encode_video
     frames = iter(frames)
     first = next(frames, None)
     if first is None:
         raise ValueError(f"Expected at least one frame to write to {str(file)!r}, got none.")
-    frames = chain([first], frames)
+    if not fps >= MIN_FPS:
+        raise ValueError(f"Expected {MIN_FPS:g} frames per second or more, got {fps:g}.")
+    step = frame_step(suffix, fps)
+    frames, fps = islice(chain([first], frames), 0, None, step), fps / step
+    if suffix in OPAQUE:
+        frames = (over(frame, background) for frame in frames)
     if not isinstance(file, str | Path):
         encode(file, frames, fps, suffix, tags or {}, crf)
         return
@@ -93,6 +116,38 @@ def save_clip(
             ) from error
 
 
+def frame_step(suffix: str, fps: float) -> int:
+    """Of how many frames one is written, so that the clip plays as long as it should."""
+    return math.ceil(fps / MAX_FPS[suffix]) if suffix in MAX_FPS else 1
+
+
+def format_notes(suffix: str, fps: float, transparent: bool) -> list[str]:
+    """What a format cannot keep of a clip, in sentences for the user."""
+    found, step = [], frame_step(suffix, fps)
+    if step > 1:
+        found.append(
+            f"players show {suffix} at {MAX_FPS[suffix]} frames per second at most: one of {step} "
+            "frames is written"
+        )
+    if transparent and suffix in OPAQUE:
+        found.append(
+            f"{suffix} has no transparency: the still is shown over a background colour "
+            "(--background); .webm and .webp stay transparent"
+        )
+    return found
+
+
+def over(
+    frame: Float[Tensor, "c h w"], background: tuple[float, float, float]
+) -> Float[Tensor, "c2 h w"]:
+    """An rgba frame composited over a colour; others as they are."""
+    if len(frame) < 4:
+        return frame
+    alpha = frame[3:].clamp(0, 1)
+    behind = frame.new_tensor(background).view(3, 1, 1)
+    return frame[:3] * alpha + behind * (1 - alpha)
+
+
 def as_tag(value) -> str:
     """Metadata as text: JSON, unless it is text already."""
     return value if isinstance(value, str) else json.dumps(value)
@@ -104,10 +159,7 @@ def check_clip_path(path: Path) -> None:
     Raises:
         ValueError: If no encoder is known for the ending.
     """
-    if path.suffix.lower() not in CONTAINERS:
-        raise ValueError(
-            f"Expected a file name ending in {', '.join(CONTAINERS)}, got {path.name!r}."
-        )
+    check_ending(path, CONTAINERS)
 
 
 def as_picture(frame: Float[Tensor, "c h w"], pix_fmt: str, even: int = 2):

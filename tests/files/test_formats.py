@@ -37,10 +37,18 @@ def tiff(order, *directories, start=b""):
 def raw(order="<", first=None, second=None, start=b""):
     """A TIFF whose first directory is a 160x120 thumbnail, and whose second holds sensor values."""
     first = {
-        254: (LONG, [1]), 256: (SHORT, [16]), 257: (SHORT, [12]), 258: (SHORT, [8]),
-        259: (SHORT, [1]), 262: (SHORT, [1]), 273: (LONG, [0]), 277: (SHORT, [1]),
-        278: (SHORT, [12]), 279: (LONG, [192]), 330: (LONG, ["next"]),
-    } | (first or {})  # fmt: skip
+        254: (LONG, [1]),
+        256: (SHORT, [16]),
+        257: (SHORT, [12]),
+        258: (SHORT, [8]),
+        259: (SHORT, [1]),
+        262: (SHORT, [1]),
+        273: (LONG, [0]),
+        277: (SHORT, [1]),
+        278: (SHORT, [12]),
+        279: (LONG, [192]),
+        330: (LONG, ["next"]),
+    } | (first or {})
     second = {256: (SHORT, [640]), 257: (SHORT, [480]), 262: (SHORT, [32803])} | (second or {})
     first = {tag: entry for tag, entry in first.items() if entry}
     return tiff(order, first, second, start=start) + bytes(400)
@@ -132,10 +140,20 @@ def test_a_dds_that_nobody_decodes_is_a_sentence(tmp_path, content):
 
 
 @pytest.mark.parametrize(
-    "error", [NotImplementedError("x"), IndexError(), KeyError("y"), OverflowError(), EOFError(),
-              TypeError("z"), AssertionError(), RecursionError(), AttributeError("w")],
+    "error",
+    [
+        NotImplementedError("x"),
+        IndexError(),
+        KeyError("y"),
+        OverflowError(),
+        EOFError(),
+        TypeError("z"),
+        AssertionError(),
+        RecursionError(),
+        AttributeError("w"),
+    ],
     ids=lambda error: type(error).__name__,
-)  # fmt: skip
+)
 def test_whatever_a_decoder_raises_is_a_sentence(tmp_path, monkeypatch, error):
     Image.new("RGB", (4, 3)).save(tmp_path / "a.bmp")
 

@@ -11,9 +11,18 @@ RAMP = np.linspace(0, 1, 12).reshape(3, 4)
 
 @pytest.mark.parametrize(
     "white, kind",
-    [(1, np.float32), (1, np.float64), (255, np.float32), (65535, np.float32), (255, np.uint16),
-     (65535, np.uint16), (65535, np.int32), (2**32 - 1, np.uint32), (255, np.uint8)],
-)  # fmt: skip
+    [
+        (1, np.float32),
+        (1, np.float64),
+        (255, np.float32),
+        (65535, np.float32),
+        (255, np.uint16),
+        (65535, np.uint16),
+        (65535, np.int32),
+        (2**32 - 1, np.uint32),
+        (255, np.uint8),
+    ],
+)
 def test_white_is_the_smallest_that_no_value_exceeds(white, kind):
     read = levels((RAMP * white).astype(kind), "m")
     assert read.dtype == np.float32
@@ -31,9 +40,14 @@ def test_resampled_floats_may_overshoot():
 
 @pytest.mark.parametrize(
     "values, found",
-    [([0, 7.5], "from 0 to 7.5"), ([0, 4095], "0 to 4095"), ([-1, 1], "from -1 to 1"),
-     ([0, 1e12], "to 1e.12"), ([0, 12], "0 to 12")],
-)  # fmt: skip
+    [
+        ([0, 7.5], "from 0 to 7.5"),
+        ([0, 4095], "0 to 4095"),
+        ([-1, 1], "from -1 to 1"),
+        ([0, 1e12], "to 1e.12"),
+        ([0, 12], "0 to 12"),
+    ],
+)
 def test_what_no_white_explains_is_refused_with_the_values_found(values, found):
     with pytest.raises(ValueError, match=f"'m' holds values .*{found}.*Scale them"):
         levels(np.float64(values), "m")
@@ -60,13 +74,22 @@ BLOCK[1:3, 2:7] = True
 
 @pytest.mark.parametrize(
     "name, values",
-    [("8.png", BLOCK.astype(np.uint8)), ("rgb.png", np.uint8(BLOCK)[..., None].repeat(3, -1)),
-     ("bits.png", BLOCK), ("16.png", BLOCK.astype(np.uint16)), ("8in16.png", np.uint16(BLOCK * 255)),
-     ("16full.png", np.uint16(BLOCK * 65535)), ("32.tif", BLOCK.astype(np.int32)),
-     ("8in32.tif", np.int32(BLOCK * 255)), ("16in32.tif", np.int32(BLOCK * 65535)),
-     ("float.tif", BLOCK.astype(np.float32)), ("float.pfm", BLOCK.astype(np.float32)),
-     ("255.tif", np.float32(BLOCK * 255)), ("grey.bmp", BLOCK.astype(np.uint8))],
-)  # fmt: skip
+    [
+        ("8.png", BLOCK.astype(np.uint8)),
+        ("rgb.png", np.uint8(BLOCK)[..., None].repeat(3, -1)),
+        ("bits.png", BLOCK),
+        ("16.png", BLOCK.astype(np.uint16)),
+        ("8in16.png", np.uint16(BLOCK * 255)),
+        ("16full.png", np.uint16(BLOCK * 65535)),
+        ("32.tif", BLOCK.astype(np.int32)),
+        ("8in32.tif", np.int32(BLOCK * 255)),
+        ("16in32.tif", np.int32(BLOCK * 65535)),
+        ("float.tif", BLOCK.astype(np.float32)),
+        ("float.pfm", BLOCK.astype(np.float32)),
+        ("255.tif", np.float32(BLOCK * 255)),
+        ("grey.bmp", BLOCK.astype(np.uint8)),
+    ],
+)
 def test_masks_of_any_type_are_black_and_white(tmp_path, name, values):
     read = read_mask(saved(tmp_path / name, values))
     assert torch.equal(read, torch.from_numpy(BLOCK)[None].float())

@@ -9,7 +9,15 @@ import torch
 from PIL import Image
 
 from gid_core.files.stills import read_still
-from gid_core.files.video import CONTAINERS, as_tag, check_clip_path, save_clip, write_clip
+from gid_core.files.video import (
+    CONTAINERS,
+    as_tag,
+    check_clip_path,
+    format_notes,
+    frame_step,
+    save_clip,
+    write_clip,
+)
 
 H, W, FRAMES = 24, 32, 6
 PLAIN = (0.8, 0.3, 0.2)
@@ -100,6 +108,40 @@ def test_an_animation_lasts_as_long_as_its_frames(tmp_path, ending, fps):
     assert sum(durations) == pytest.approx(1000 * count / fps, abs=11)
 
 
+@pytest.mark.parametrize(
+    "ending, fps, shortest_ms",
+    [
+        (".gif", 60.0, 20),
+        (".gif", 50.0, 20),
+        (".gif", 119.88, 20),
+        (".gif", 240.0, 20),
+        (".webp", 100.0, 11),
+        (".webp", 120.0, 11),
+        (".webp", 240.0, 11),
+        (".webp", 90.0, 11),
+    ],
+)
+def test_no_frame_is_shorter_than_browsers_show(tmp_path, ending, fps, shortest_ms):
+    count = 240
+    write_clip(tmp_path / f"a{ending}", clip(frames=count), fps)
+    frames, durations, _ = animation(tmp_path / f"a{ending}")
+    assert min(durations) >= shortest_ms
+    assert sum(durations) == pytest.approx(1000 * count / fps, abs=40)
+    step = frame_step(ending, fps)
+    assert len(frames) == -(-count // step)
+    for t in range(0, 7, step):
+        assert frames[t // step, :, :14, :3].mean((0, 2)).reshape(7, 2).mean(1).argmin() == t
+    assert bool(format_notes(ending, fps, False)) == (step > 1)
+
+
+@pytest.mark.parametrize("ending", CONTAINERS)
+@pytest.mark.parametrize("fps", [1e-9, 0.0, float("nan"), -1.0])
+def test_a_rate_that_means_nothing_is_a_sentence(tmp_path, ending, fps):
+    with pytest.raises(ValueError, match="Expected 0.001 frames per second or more"):
+        write_clip(tmp_path / f"a{ending}", clip(), fps)
+    assert os.listdir(tmp_path) == []
+
+
 @pytest.mark.parametrize("ending", [".mp4", ".webm"])
 @pytest.mark.parametrize("height, width", [(23, 31), (1, 1), (2, 33)])
 def test_odd_sizes_grow_by_one(tmp_path, ending, height, width):
@@ -137,10 +179,26 @@ def test_webm_keeps_transparency(tmp_path):
 
 
 @pytest.mark.parametrize("ending", [".mp4", ".gif"])
-def test_where_there_is_no_transparency_the_colours_remain(tmp_path, ending):
-    write_clip(tmp_path / f"a{ending}", clip(channels=4), 10.0)
-    read = decoded if ending == ".mp4" else animation
-    np.testing.assert_allclose(plain_corner(read(tmp_path / f"a{ending}")[0]), PLAIN, atol=0.03)
+@pytest.mark.parametrize("colour", [(1.0, 1.0, 1.0), (0.1, 0.2, 0.9)])
+def test_where_there_is_no_transparency_a_colour_lies_behind(tmp_path, ending, colour):
+    # What was removed from the still is green, which nobody may see.
+    removed = torch.tensor([0.0, 1, 0, 0]).view(4, 1, 1).expand(4, H, W).clone()
+    removed[:, :, : W // 2] = torch.tensor([0.8, 0.3, 0.2, 0.5]).view(4, 1, 1)
+    options = {} if colour == (1.0, 1.0, 1.0) else {"background": colour}  # white by default
+    write_clip(tmp_path / f"a{ending}", [removed] * 3, 10.0, **options)
+    frames = (decoded if ending == ".mp4" else animation)(tmp_path / f"a{ending}")[0]
+    np.testing.assert_allclose(plain_corner(frames), colour, atol=0.04)
+    half = [(c + b) / 2 for c, b in zip((0.8, 0.3, 0.2), colour, strict=True)]
+    np.testing.assert_allclose(frames[:, 4:20, 4:12, :3].mean((0, 1, 2)), half, atol=0.04)
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".gif"])
+def test_a_background_behind_opaque_frames_changes_nothing(tmp_path, ending, rng):
+    frames = torch.rand(3, 4, H, W, generator=rng)
+    frames[:, 3] = 1
+    write_clip(tmp_path / f"a{ending}", frames, 10.0)
+    write_clip(tmp_path / f"b{ending}", frames[:, :3], 10.0)
+    assert (tmp_path / f"a{ending}").read_bytes() == (tmp_path / f"b{ending}").read_bytes()
 
 
 def test_grey_stills_can_be_written(tmp_path):
