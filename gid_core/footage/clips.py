@@ -1,39 +1,42 @@
 """Clips are read upright, at one frame rate, one frame in memory at a time.
 
 Law: a clip of constant rate gives each of its frames once. Any other clip gives, at every tick of
-the rate, the frame that is nearest in time. A clip that breaks off is read up to there, with a
-note.
+the rate, the frame that is nearest in time. Its rate is its average: (frames - 1) / (last - first).
+A clip that breaks off is read up to there, with a note.
 
 Convention: frames are rgb in [0, 1]. Sizes are (height, width) as shown, after the picture was
-turned upright and its pixels were made square.
+turned upright and its pixels were made square. Animated pictures last as in browsers (`timing`).
 """
 
+import os
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from io import IOBase
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from ..shapes import Float, Tensor
 from ..still.grid import grid_size
+from . import frames, timing
 
 CLIP_SUFFIXES = tuple(
     ".mp4 .m4v .mov .webm .mkv .avi .gif .webp .mpg .mpeg .ts .wmv .3gp .ogv .flv .mxf".split()
 )
 MAX_PIXELS = 2**26  # of a frame: 8K video has half as many
 MAX_FRAMES = 20_000
-MAX_PAUSE_S = 10.0  # between two frames; longer ones mean that time stamps are broken
+MAX_SHOWN = 300  # letters of a path in a message
 RATES = (0.1, 1000.0)  # plausible frames per second
-PROBED = 120  # frames whose time stamps give the rate where no header states one
+PROBED = 600  # frames whose time stamps are compared with the rate that a header states
 # Containers of pictures and sound that refer to no other file or address.
 FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,gif,ogg,mpegts,mpeg,mpegvideo,flv,asf,m4v,h264,hevc,"
     "ivf,nut,mxf,dv,yuv4mpegpipe,apng,mp3,wav,flac,aac"
 )
+ANIMATED = {"gif", "apng"}
 HDR = {16: "PQ", 18: "HLG"}
 
 
@@ -59,7 +62,7 @@ class Clip:
         from av.video.reformatter import VideoReformatter
 
         scaler = VideoReformatter()  # one for all frames: its tables cost more than a frame
-        return (_pixels(picture, self.frame_size, scaler) for picture in self._ticks())
+        return (frames.upright(picture, self.frame_size, scaler) for picture in self._ticks())
 
     def still(self, number: int = 0) -> Float[Tensor, "3 h w"]:
         """One of the frames at full size.
@@ -72,7 +75,7 @@ class Clip:
             raise ValueError(
                 f"Expected a frame {number} in {_name(self.source)!r}, which ends before."
             )
-        return _pixels(picture, self.size)
+        return frames.upright(picture, self.size)
 
     def _ticks(self):
         """At every tick of the frame rate the picture that is nearest in time."""
@@ -82,7 +85,7 @@ class Clip:
         with _opened(self.source, notes) as (*_, pictures):
             for time, picture in pictures:
                 origin = time + self.start_s if origin is None else origin
-                if last is not None and time - last_s > MAX_PAUSE_S:
+                if last is not None and time - last_s > timing.MAX_PAUSE_S:
                     jump_s = time - last_s
                     notes.append(f"Its time stamps jump by {jump_s:.4g} s: read up to there.")
                     break
@@ -131,27 +134,26 @@ def read_clip(
     """
     source = Path(source) if isinstance(source, str | Path) else source
     name = _name(source)
-    if isinstance(source, Path) and not source.is_file():
-        raise ValueError(f"Expected a clip, found no file at {str(source)!r}.")
+    _check_file(source)
     notes: list[str] = []
     with _opened(source, notes) as (rate, aspect, pictures):
-        times, first = [], None
-        for time, picture in pictures:
-            first = first or picture
-            times.append(time)
-            if fps or rate or len(times) == PROBED:
-                break
+        _, first = next(pictures, (0.0, None))
     if first is None:
         raise ValueError(f"{name!r} has no frame that can be read. Copy or save it again.")
-    steps = np.diff(times)
-    rate = fps or rate or (1 / max(1e-9, float(np.median(steps))) if len(steps) else RATES[0])
+    rate = fps or timing.average_rate(_times(source), rate) or RATES[0]
     if not RATES[0] <= rate <= RATES[1]:
         raise ValueError(
             f"{name!r} tells no frame rate that can be meant ({rate:.3g} fps). Say what it is."
         )
-    size = _shown_size(first, aspect)
+    size = frames.shown_size(first, aspect)
     if getattr(first, "color_trc", None) in HDR:
         notes.append("It is HDR video, read without tone mapping: the colours of stills look pale.")
+    if frames.is_transparent(first):
+        notes.append("It is transparent: its frames are shown over white.")
+    if frames.is_interlaced(first):
+        notes.append(
+            "It is interlaced: what moves has combed edges. Deinterlace it first, to twice the rate."
+        )
     frame_size = grid_size(*size, longest_side) if longest_side else size
     return Clip(source, size, frame_size, float(rate), start_s, most_frames, notes)
 
@@ -177,38 +179,93 @@ def _opened(source, notes):
 
 @contextmanager
 def _video(source, notes):
+    with _container(source) as container:
+        stream = _stream(container, source)
+        context = stream.codec_context
+        _check_size(source, context.height, context.width)
+        context.options = {"max_pixels": str(MAX_PIXELS)}
+        stream.thread_type = "AUTO"
+        rate = float(stream.average_rate or 0)
+        rate = rate if RATES[0] <= rate <= 240 else None
+        aspect = float(stream.sample_aspect_ratio or 1)
+        yield rate, aspect, _decoded(container, stream, notes)
+
+
+def _container(source):
     import av
 
     if not isinstance(source, Path):
         source.seek(0)
     file = str(source.resolve()) if isinstance(source, Path) else source
-    options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
-    with av.open(file, options=options) as container:
-        # The cover picture of a record is a video stream, too.
-        streams = [s for s in container.streams.video if "attached_pic" not in str(s.disposition)]
-        if not streams:
-            has = "sound but no picture" if container.streams.audio else "no picture"
-            raise ValueError(f"{_name(source)!r} has {has}. Expected a video.")
-        context = streams[0].codec_context
-        _check_size(source, context.height, context.width)
-        context.options = {"max_pixels": str(MAX_PIXELS)}
-        streams[0].thread_type = "AUTO"
-        rate = float(streams[0].average_rate or 0)
-        rate = rate if RATES[0] <= rate <= 240 else None
-        aspect = float(streams[0].sample_aspect_ratio or 1)
-        yield rate, aspect, _decoded(container, streams[0], notes)
+    return av.open(file, options={"format_whitelist": FORMATS, "protocol_whitelist": "file"})
+
+
+def _stream(container, source):
+    """The first stream that moves: the cover picture of a record is a video stream, too."""
+    streams = [s for s in container.streams.video if "attached_pic" not in str(s.disposition)]
+    if not streams:
+        has = "sound but no picture" if container.streams.audio else "no picture"
+        raise ValueError(f"{_name(source)!r} has {has}. Expected a video.")
+    return streams[0]
+
+
+def _frames(container, stream):
+    """Decoded frames. Alpha of webm is a second picture, which only libvpx decodes."""
+    import av
+
+    name = {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(stream.codec_context.name)
+    if name is None or stream.metadata.get("alpha_mode") != "1":
+        yield from container.decode(stream)
+        return
+    decoder = av.CodecContext.create(name, "r")
+    decoder.options = {"max_pixels": str(MAX_PIXELS)}
+    for packet in container.demux(stream):
+        for frame in decoder.decode(packet):
+            frame.time_base = frame.time_base or stream.time_base
+            yield frame
+
+
+def _times(source) -> list[float]:
+    """When frames are shown, in seconds: all of an animated picture, the first of a video."""
+    import av
+
+    if _is_webp(source):
+        with source.open("rb") if isinstance(source, Path) else nullcontext(source) as file:
+            file.seek(0)
+            return timing.webp_times(file.read())
+    times: list[float] = []
+    with _container(source) as container:
+        stream = _stream(container, source)
+        if stream.codec_context.name == "vp8":  # some of its packets are never shown
+            return times
+        animated = container.format.name in ANIMATED
+        try:
+            for packet in container.demux(stream):
+                shown = packet.dts if packet.pts is None else packet.pts
+                if shown is not None and packet.size and not packet.is_corrupt:
+                    times.append(float(shown * packet.time_base))
+                if len(times) == (MAX_FRAMES if animated else PROBED):
+                    break
+        except av.error.FFmpegError:
+            pass  # it breaks off, as reading its frames will say
+    return timing.as_browsers(times) if animated else times
 
 
 def _decoded(container, stream, notes):
     """(seconds, frame) of every frame, up to the end or to where the file breaks off."""
     from av.error import FFmpegError
 
-    count, damaged, time = 0, 0, None
+    count, damaged, time, stored = 0, 0, None, None
+    animated = container.format.name in ANIMATED
     step = 1 / float(stream.average_rate or 25)
     try:
-        for frame in container.decode(stream):
+        for frame in _frames(container, stream):
             after = 0.0 if time is None else time + step
-            time = after if frame.time is None else float(frame.time)
+            if animated and stored is not None and frame.time is not None:
+                time += float(timing.shown_s(frame.time - stored))
+            else:
+                time = after if frame.time is None else float(frame.time)
+            stored = frame.time
             if frame.is_corrupt:
                 damaged += 1
                 continue
@@ -252,22 +309,39 @@ def _webp_pictures(image, notes):
     for number in range(getattr(image, "n_frames", 1)):
         try:
             image.seek(number)
-            pixels = image.convert("RGB")
+            pixels = np.asarray(image.convert("RGBA"))
         except (OSError, EOFError, SyntaxError) as error:
             notes.append(f"It breaks off after {number} frames: read up to there ({error}).")
             return
-        yield time, av.VideoFrame.from_image(pixels)
-        time += max(1, image.info.get("duration", 100)) / 1000
+        yield time, av.VideoFrame.from_ndarray(pixels, "rgba")
+        time += float(timing.shown_s(image.info.get("duration", 0) / 1000))
 
 
 def _is_webp(source):
-    if isinstance(source, Path):
-        with source.open("rb") as file:
-            start = file.read(12)
-    else:
-        source.seek(0)
-        start = source.read(12)
+    with source.open("rb") if isinstance(source, Path) else nullcontext(source) as file:
+        file.seek(0)
+        start = file.read(12)
     return start[:4] == b"RIFF" and start[8:] == b"WEBP"
+
+
+def _check_file(source) -> None:
+    """Refuse a path from which nothing can be read."""
+    if not isinstance(source, Path):
+        return
+    shown = repr(str(source)[-MAX_SHOWN:])
+    try:
+        mode = os.stat(source).st_mode
+        if stat.S_ISREG(mode):
+            source.open("rb").close()
+            return
+        why = ": it is a folder" if stat.S_ISDIR(mode) else ": it is a device or a pipe"
+    except FileNotFoundError:
+        why = ""
+    except PermissionError as error:
+        raise ValueError(f"Cannot read {shown}: {error.strerror}.") from error
+    except (OSError, ValueError) as error:
+        why = f": {getattr(error, 'strerror', None) or error}"
+    raise ValueError(f"Expected a clip, found no file at {shown}{why}.")
 
 
 def _check_size(source, height, width):
@@ -276,41 +350,6 @@ def _check_size(source, height, width):
             f"{_name(source)!r} says it is {width}x{height}, more than the {MAX_PIXELS // 10**6} "
             "million pixels of any video. Scale it down first."
         )
-
-
-def _pixels(frame, size, scaler=None) -> Float[Tensor, "3 h w"]:
-    """A frame upright at a size, with all its bits."""
-    turned, left, up = _turn(frame)
-    height, width = reversed(size) if turned else size
-    deep = max(component.bits for component in frame.format.components) > 8
-    kernel = "AREA" if height * width < frame.height * frame.width else "BICUBIC"
-    form = "rgb48le" if deep else "rgb24"
-    if scaler is None:
-        picture = frame.reformat(width, height, form, interpolation=kernel)
-    else:
-        picture = scaler.reformat(frame, width, height, form, interpolation=kernel)
-    pixels = picture.to_ndarray().astype(np.float32) / (65535 if deep else 255)
-    pixels = torch.from_numpy(pixels).movedim(-1, 0)
-    pixels = pixels.transpose(1, 2) if turned else pixels
-    return pixels.flip([axis for axis, mirrored in ((1, up), (2, left)) if mirrored]).contiguous()
-
-
-def _turn(frame):
-    """Three booleans: transpose first, then flip left-right, then flip top-bottom."""
-    matrix = frame.side_data.get("DISPLAYMATRIX")
-    if matrix is None:
-        return False, False, False
-    # A row vector times this: x' = a x + c y, y' = b x + d y, to the nearest quarter turn.
-    a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5]
-    return (True, c < 0, b < 0) if abs(int(b)) > abs(int(a)) else (False, a < 0, d < 0)
-
-
-def _shown_size(frame, aspect):
-    """(height, width) upright, with square pixels."""
-    height, width = frame.height, frame.width
-    if 0.1 < aspect < 10:
-        width = max(1, round(width * aspect))
-    return (width, height) if _turn(frame)[0] else (height, width)
 
 
 def _name(source):

@@ -204,7 +204,7 @@ def test_any_frame_can_be_had_at_full_size(tmp_path):
 
 
 def test_4k_is_scaled_while_it_is_read(tmp_path):
-    path = encode(tmp_path / "a.mp4", [quarters(2160, 3840)] * 2)
+    path = encode(tmp_path / "a.mp4", [quarters(2160, 3840)] * 2, codec="libx264", colorspace=5)
     clip = read_clip(path, longest_side=256)
     frames = list(clip.frames)
     assert clip.size == (2160, 3840) and [f.shape for f in frames] == [(3, 144, 256)] * 2
@@ -326,3 +326,176 @@ def test_hdr_is_said(tmp_path):
     if not hasattr(av.VideoFrame(), "color_trc"):
         pytest.skip("this PyAV does not tell")
     assert "HDR" in read_clip(path).notes[0]
+
+
+def gif(path, delays_cs):
+    """A gif of frames told apart by their grey, with delays as they are stored."""
+    pictures = [Image.new("L", (W, H), 8 * n + 4) for n in range(len(delays_cs))]
+    later = pictures[1:]
+    pictures[0].save(path, save_all=True, append_images=later, duration=20, loop=0)
+    data = bytearray(path.read_bytes())
+    at = -1
+    for delay in delays_cs:
+        at = data.index(b"\x21\xf9\x04", at + 1)
+        data[at + 4 : at + 6] = struct.pack("<H", delay)
+    path.write_bytes(data)
+    return path
+
+
+def webp(path, delays_ms):
+    pictures = [Image.new("L", (W, H), 8 * n + 4) for n in range(len(delays_ms))]
+    pictures[0].save(
+        path, save_all=True, append_images=pictures[1:], duration=delays_ms, lossless=True
+    )
+    return path
+
+
+def order(frames):
+    """Which of the greys of `gif` and `webp` every frame is."""
+    return [round((float(frame.mean()) * 255 - 4) / 8) for frame in frames]
+
+
+@pytest.mark.parametrize(
+    "delays_cs, fps",
+    [
+        ([3, 4, 3] * 4, 30),
+        ([7, 6, 7] * 4, 15),
+        ([4, 4, 4, 4, 5] * 3, 24),
+        ([2] * 9, 50),
+        ([5] * 7, 20),
+    ],
+)
+def test_every_frame_of_a_gif_comes_once_at_its_average_rate(tmp_path, delays_cs, fps):
+    clip = read_clip(gif(tmp_path / "a.gif", delays_cs))
+    count = len(delays_cs)
+    assert clip.fps == pytest.approx((count - 1) / (sum(delays_cs[:-1]) / 100))
+    assert clip.fps == pytest.approx(fps, rel=0.06)
+    assert order(clip.frames) == list(range(count)) and clip.notes == []
+
+
+@pytest.mark.parametrize("delay", [0, 1])
+def test_delays_too_short_for_browsers_last_a_tenth_of_a_second(tmp_path, delay):
+    clip = read_clip(gif(tmp_path / "a.gif", [delay] * 5))
+    assert clip.fps == pytest.approx(10) and order(clip.frames) == list(range(5))
+    clip = read_clip(webp(tmp_path / "a.webp", [10 * delay] * 5))
+    assert clip.fps == pytest.approx(10) and order(clip.frames) == list(range(5))
+
+
+@pytest.mark.parametrize("delays_ms", [[33, 34, 33] * 4, [66, 67, 67] * 3, [11, 12] * 5])
+def test_every_frame_of_a_webp_comes_once_at_its_average_rate(tmp_path, delays_ms):
+    clip = read_clip(webp(tmp_path / "a.webp", delays_ms))
+    count = len(delays_ms)
+    assert clip.fps == pytest.approx((count - 1) / (sum(delays_ms[:-1]) / 1000))
+    assert order(clip.frames) == list(range(count)) and clip.notes == []
+
+
+@pytest.mark.parametrize("fps", [30.0, 15.0, 24.0, 12.5, 30000 / 1001, 50.0])
+@pytest.mark.parametrize("ending", [".gif", ".webp", ".webm", ".mp4"])
+def test_our_own_clips_keep_their_rate(tmp_path, ending, fps):
+    pictures = greys(9)
+    for picture in pictures:  # the palette of a gif is its first frame's
+        picture[:, :, :9] = torch.arange(1, 10) / 10
+    write_clip(tmp_path / f"a{ending}", pictures, fps)
+    clip = read_clip(tmp_path / f"a{ending}")
+    # Nine frames of a gif tell their rate to 1 cs in eight frames.
+    assert clip.fps == pytest.approx(fps, rel=0.0101 / (8 / fps) if ending == ".gif" else 5e-3)
+    shown = [frame[:, :, 12:] for frame in clip.frames]
+    assert numbers(shown) == list(range(1, 10)) and clip.notes == []
+
+
+@pytest.mark.parametrize("ending", ["flv", "mkv"])
+def test_rates_that_milliseconds_round_are_averages(tmp_path, ending):
+    times = [round(n / 30, 3) for n in range(24)]
+    codec = {"flv": "flv1", "mkv": "ffv1"}[ending]
+    path = encode(tmp_path / f"a.{ending}", greys(9) + greys(9) + greys(6), times, codec, rate=30)
+    clip = read_clip(path)
+    assert clip.fps == pytest.approx(30, rel=0.01) and len(list(clip.frames)) == 24
+
+
+def test_a_clip_of_varying_rate_has_its_average(tmp_path):
+    # The header says 10; seven frames take 1.6 s.
+    times = [0, 0.1, 0.2, 0.7, 1.2, 1.5, 1.6]
+    clip = read_clip(encode(tmp_path / "a.mkv", greys(7), times, "ffv1"))
+    assert clip.fps == pytest.approx(6 / 1.6)
+    assert "Resampled to 3.75 fps" in (list(clip.frames), clip.notes)[1][0]
+
+
+@pytest.mark.parametrize("height, matrix", [(480, 5), (576, 5), (718, 5), (720, 1), (1080, 1)])
+@pytest.mark.parametrize("stated", [True, False])
+def test_a_clip_that_states_no_matrix_looks_as_in_browsers(tmp_path, height, matrix, stated):
+    # (0.8, 0.2, 0.3) by BT.601 or BT.709, limited range, from their definitions.
+    kr, kb = {5: (0.299, 0.114), 1: (0.2126, 0.0722)}[matrix]
+    red, green, blue = 0.8, 0.2, 0.3
+    luma = kr * red + (1 - kr - kb) * green + kb * blue
+    planes = [16 + 219 * luma]
+    planes += [128 + 112 * (blue - luma) / (1 - kb), 128 + 112 * (red - luma) / (1 - kr)]
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        stream = container.add_stream("ffv1", 10)
+        stream.width, stream.height, stream.pix_fmt = 64, height, "yuv444p"
+        if stated:
+            stream.codec_context.colorspace = matrix
+        pixels = np.stack([np.full((height, 64), round(plane), np.uint8) for plane in planes])
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, "yuv444p")))
+        container.mux(stream.encode())
+    colour = read_clip(tmp_path / "a.mkv").still().mean((1, 2))
+    assert colour.tolist() == pytest.approx([red, green, blue], abs=0.015)
+
+
+def see_through(count=3):
+    """Frames with green that is removed on the right, and half there on the left."""
+    frame = torch.tensor([0.0, 1, 0, 0]).view(4, 1, 1).expand(4, H, W).clone()
+    frame[:, :, : W // 2] = torch.tensor([0.8, 0.3, 0.2, 0.5]).view(4, 1, 1)
+    return [frame] * count
+
+
+@pytest.mark.parametrize("ending", [".webm", ".webp"])
+def test_transparent_clips_are_shown_over_white_and_said(tmp_path, ending):
+    write_clip(tmp_path / f"a{ending}", see_through(), 10.0)
+    clip = read_clip(tmp_path / f"a{ending}")
+    assert clip.notes == ["It is transparent: its frames are shown over white."]
+    for frame in clip.frames:
+        assert frame[:, 4:20, W // 2 + 4 :].min() > 0.95
+        inside = frame[:, 4:20, 4 : W // 2 - 4].mean((1, 2))
+        assert inside.tolist() == pytest.approx([0.9, 0.65, 0.6], abs=0.04)
+
+
+def test_a_transparent_gif_and_more_than_eight_bits_are_shown_over_white(tmp_path):
+    picture = Image.new("P", (W, H), 0)
+    picture.putpalette([0, 255, 0, 255, 0, 0])
+    picture.paste(1, (0, 0, W // 2, H))
+    later = [picture.copy()]
+    picture.save(tmp_path / "a.gif", save_all=True, append_images=later, transparency=0, disposal=2)
+    deep = np.zeros((H, W, 4), np.uint16)
+    deep[..., 1], deep[:, : W // 2] = 65535, (65535, 0, 0, 65535)
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        stream = container.add_stream("ffv1", 10)
+        stream.width, stream.height, stream.pix_fmt = W, H, "yuva444p10le"
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(deep, "rgba64le")))
+        container.mux(stream.encode())
+    for name in ("a.gif", "a.mkv"):
+        clip = read_clip(tmp_path / name)
+        assert any("over white" in note for note in clip.notes)
+        frame = clip.still()
+        assert frame[:, :, W // 2 + 1 :].min() > 0.98
+        assert frame[:, :, 1 : W // 2 - 1].mean((1, 2)).tolist() == pytest.approx(
+            [1, 0, 0], abs=0.02
+        )
+
+
+def test_opaque_alpha_changes_nothing(tmp_path):
+    path = encode(tmp_path / "a.avi", greys(4), codec="ffv1", pix_fmt="yuva420p")
+    assert read_clip(path).notes == []
+
+
+def test_interlaced_clips_are_said(tmp_path):
+    with av.open(str(tmp_path / "a.mpg"), "w") as container:
+        stream = container.add_stream("mpeg2video", 25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.options = {"flags": "+ildct+ilme", "top": "1"}
+        for n in range(6):
+            picture = np.full((48, 64, 3), 30 * n, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
+        container.mux(stream.encode())
+    clip = read_clip(tmp_path / "a.mpg")
+    assert any("interlaced" in note and "Deinterlace" in note for note in clip.notes)
+    assert not any("interlaced" in n for n in read_clip(encode(tmp_path / "b.mkv", greys(3))).notes)
