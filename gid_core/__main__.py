@@ -31,6 +31,7 @@ from .footage import clips, extraction, flow
 from .motion import playback
 from .options import MOST_BANDS, parser
 from .poke.page import save_page
+from .recognition import model as recognizer
 from .render import renderer
 from .scenes import synthetic
 from .still import inputs
@@ -40,6 +41,8 @@ MAX_HZ = 3.2  # highest of the paper's 16 bands over 5 s
 MAX_PERIOD_S = 10.0
 FINE_CRF = 8.0  # for clips that are measured: compression should not show in the measures
 PICTURES = (".jpg", ".jpeg", ".png", ".webp")
+WRITTEN = (*PICTURES, ".bmp", ".tif", ".tiff")  # of pictures
+SPECTRUM = ".safetensors"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,7 +61,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def animate(args) -> None:
-    _check_paths(args)
+    video.check_clip_path(args.out)
+    for path in filter(None, (args.save_spectrum, args.save_modes)):
+        whole.check_ending(path, SPECTRUM)
+    weights = {
+        "motion model": _model_path(args),
+        "renderer": _renderer_path(args),
+        "recognizer": recognizer.shipped() if args.mask is None else None,
+    }
+    _check_files(
+        _inputs(args, "still", "mask", "anchor", "depth") | weights,
+        {"clip": args.out, "spectrum": args.save_spectrum, "modes": args.save_modes},
+    )
     _renderer(args)  # refused before anything is computed
     still, mask, anchor = _read(args)
     if args.anchor is not None and mask is not None and not inputs.overlap(mask, anchor):
@@ -106,22 +120,34 @@ def _model(args):
             "Expected the elastic model for --save-modes: a learned model knows no modes of "
             "vibration."
         )
-    path = motion_model.shipped() if args.model == "learned" else Path(args.model)
+    path = _model_path(args)
     loop_s = args.frames / args.fps * args.speed
     sampling = SamplingConfig(args.steps, args.sampler, args.guidance, args.loop_guidance, loop_s)
     return motion_model.LearnedPrior(motion_model.load_model(path), sampling)
 
 
+def _model_path(args):
+    if args.model == "elastic":
+        return None
+    return motion_model.shipped() if args.model == "learned" else Path(args.model)
+
+
 def _renderer(args):
     """The network that refines frames, or None."""
+    path = _renderer_path(args)
+    return None if path is None else renderer.load_renderer(path)
+
+
+def _renderer_path(args):
     if args.renderer == "splat":
         return None
-    path = renderer.shipped_renderer() if args.renderer == "learned" else Path(args.renderer)
-    return renderer.load_renderer(path)
+    return renderer.shipped_renderer() if args.renderer == "learned" else Path(args.renderer)
 
 
 def render(args) -> None:
-    _check_paths(args)
+    video.check_clip_path(args.out)
+    inputs = _inputs(args, "still", "spectrum", "mask", "depth")
+    _check_files(inputs | {"renderer": _renderer_path(args)}, {"clip": args.out})
     _renderer(args)
     still, mask, _ = _read(args)
     spectrum = spectra.load_spectrum(args.spectrum)
@@ -131,10 +157,11 @@ def render(args) -> None:
 def extract(args) -> None:
     if args.clip.is_dir() or args.clip.suffix.lower() == ".txt":
         return _extract_all(args)
-    if args.out.suffix.lower() != ".safetensors":
-        raise ValueError(f"Expected a file name ending in .safetensors, got {args.out.name!r}.")
-    for path in filter(None, (args.out, args.report, args.still)):
-        whole.check_folder(path)
+    for path, endings in ((args.out, [SPECTRUM]), (args.report, [".json"]), (args.still, WRITTEN)):
+        if path is not None:
+            whole.check_ending(path, *endings)
+    outputs = {"spectrum": args.out, "report": args.report, "still": args.still}
+    _check_files(_inputs(args, "clip"), outputs)
     config = ExtractionConfig(args.bands, args.window, not args.raw, args.size)
     clip = clips.read_clip(args.clip, config.longest_side, args.fps, args.start)
     estimate, bar = flow.estimator(args.flow), _Bar("frame", args.quiet)
@@ -182,6 +209,9 @@ def synth(args) -> None:
             seed, (height, width), args.kind, amplitude_pct=args.amplitude, photographs=photographs
         )
         name = args.out / f"{seed:06d}_{scene.kind}"
+        endings = (".mp4", ".png", "_mask.png", SPECTRUM)
+        outputs = {f"scene's {ending}": Path(f"{name}{ending}") for ending in endings}
+        _check_files(_files_in("photograph", args.photographs), outputs)
         frames = (scene.image_at(t / args.fps) for t in range(args.frames))
         frames = _progress(frames, args.frames, args.quiet)
         video.save_clip(name.with_suffix(".mp4"), frames, args.fps, ".mp4", crf=FINE_CRF)
@@ -202,6 +232,10 @@ def _photographs(folder):
 
 
 def train(args) -> None:
+    run = ("model.safetensors", "state.safetensors", "log.csv", "log.png")
+    inputs = _files_in("photograph", args.photographs) | _files_in("clip", args.clips)
+    inputs |= {"weights": args.begin, "perceptual distance": args.perceptual}
+    _check_apart(inputs, {name: args.out / name for name in run})
     if args.cache is not None:
         report.make_folder(args.cache)
     config = training.TrainConfig(
@@ -244,6 +278,10 @@ def evaluate(args) -> None:
         raise ValueError(f"There is no {args.device} device here. Use --device cpu.")
     if args.out is not None:
         report.make_folder(args.out)  # before anything is computed
+        inputs = _files_in("reference", args.refs) | _files_in("candidate", args.cands)
+        inputs |= _inputs(args, "inception_weights", "i3d_weights", "texture_weights")
+        names = ("evaluation.json", "evaluation.html")
+        _check_files(inputs, {name: args.out / name for name in names})
     networks = feature_distances.networks(
         args.inception_weights, args.i3d_weights, args.texture_weights, args.window, args.device
     )
@@ -258,27 +296,42 @@ def evaluate(args) -> None:
 
 
 def page(args) -> None:
-    if args.out.suffix.lower() not in (".html", ".htm"):
-        raise ValueError(f"Expected a file name ending in .html, got {args.out.name!r}.")
-    whole.check_folder(args.out)
+    whole.check_ending(args.out, ".html", ".htm")
+    _check_files(_inputs(args, "still", "spectrum"), {"page": args.out})
     still, spectrum = stills.read_still(args.still), spectra.load_spectrum(args.spectrum)
     save_page(args.out, still[None], spectrum, args.wind, args.title, args.size)
     _say(f"wrote {args.out}: {args.out.stat().st_size / 1e6:.2f} MB")
 
 
-def _check_paths(args):
-    """Refuse outputs that cannot be written, before anything is computed."""
-    video.check_clip_path(args.out)
-    for path in (
-        args.out,
-        *(getattr(args, f"save_{kind}", None) for kind in ("spectrum", "modes")),
-    ):
-        if path is not None:
-            whole.check_folder(path)
-    if args.out.exists() and args.still.exists() and args.out.samefile(args.still):
-        raise ValueError(
-            f"The clip would replace the still {str(args.still)!r}. Name another file."
-        )
+def _check_files(inputs, outputs):
+    """Refuse outputs that cannot be written or would replace an input, before any work.
+
+    Args:
+        inputs, outputs: Paths, or None for those that were not named, by what they are.
+    """
+    _check_apart(inputs, outputs)
+    for path in filter(None, outputs.values()):
+        whole.check_folder(path)
+
+
+def _check_apart(inputs, outputs):
+    inputs, outputs = ({n: p for n, p in d.items() if p is not None} for d in (inputs, outputs))
+    whole.check_apart(inputs, outputs)
+
+
+def _inputs(args, *names):
+    return {name.replace("_", " "): getattr(args, name) for name in names}
+
+
+def _files_in(name, path):
+    """The files of a folder, or the path itself; none without a path."""
+    if path is None:
+        return {}
+    try:
+        found = sorted(path.iterdir()) if path.is_dir() else [path]
+    except OSError as error:
+        raise ValueError(f"Cannot list the folder {str(path)!r}: {error.strerror}.") from error
+    return {f"{name} {file.name}": file for file in found}
 
 
 def _read(args):
