@@ -296,7 +296,8 @@ def evaluate(args) -> None:
 
 
 def page(args) -> None:
-    whole.check_ending(args.out, ".html", ".htm")
+    if args.out.suffix.lower() != ".htm":
+        whole.check_ending(args.out, ".html")
     _check_files(_inputs(args, "still", "spectrum"), {"page": args.out})
     still, spectrum = stills.read_still(args.still), spectra.load_spectrum(args.spectrum)
     save_page(args.out, still[None], spectrum, args.wind, args.title, args.size)

@@ -383,10 +383,12 @@ def text(default=None):
 
 
 def number(kind, low, high, exclusive=False):
+    """A parser of numbers in a range. Those that need not be whole can be ratios: 30000/1001."""
+
     def parse(text):
         try:
-            value = kind(text)
-        except ValueError:
+            value = _ratio(text) if kind is float else kind(text)
+        except (ValueError, ZeroDivisionError):
             raise argparse.ArgumentTypeError(f"expected a number, got {text!r}") from None
         if not math.isfinite(value) or value > high or value < low or (exclusive and value == low):
             above = "above" if exclusive else "from"
@@ -394,6 +396,11 @@ def number(kind, low, high, exclusive=False):
         return value
 
     return parse
+
+
+def _ratio(text):
+    above, slash, below = text.partition("/")
+    return float(above) / float(below) if slash else float(above)
 
 
 def size(text):

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -406,3 +407,41 @@ def test_training_ends_in_weights_that_animate(folder, capsys):
     assert status == 1 and "knows no modes" in said
     assert main(["train", "encoder", "--preset", "tiny", "-o", "b", *scenes]) == 1
     assert "holds another run: its stage differs" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "text, rate",
+    [
+        ("30000/1001", Fraction(30000, 1001)),
+        ("24000/1001", Fraction(24000, 1001)),
+        ("120/1.001", Fraction(120000, 1001)),
+        ("60/2", Fraction(30)),
+        ("29.97", Fraction(2997, 100)),
+        ("1e1", Fraction(10)),
+    ],
+)
+def test_frame_rates_can_be_ratios(folder, text, rate):
+    assert animate("-o", "a.mp4", "--fps", text, "--renderer", "splat") == 0
+    with av.open("a.mp4") as container:
+        assert container.streams.video[0].average_rate == rate
+
+
+@pytest.mark.parametrize(
+    "text", ["30/0", "1/2/3", "/2", "30/", "/", "0/5", "-30/1", "1/nan", "1/inf"]
+)
+def test_what_is_no_frame_rate_is_refused(folder, capsys, text):
+    with pytest.raises(SystemExit):
+        animate("-o", "a.mp4", f"--fps={text}")
+    assert "argument --fps: expected " in capsys.readouterr().err and files() == []
+
+
+def test_other_numbers_can_be_ratios_and_whole_ones_cannot(folder, capsys):
+    animate(
+        "-o", "a.gif", "--save-spectrum", "a.safetensors", "--amplitude", "3/2", "--speed", "1/1"
+    )
+    animate("-o", "b.gif", "--save-spectrum", "b.safetensors", "--amplitude", "1.5")
+    one, other = (load_spectrum(f"{name}.safetensors").coeffs for name in "ab")
+    assert (one == other).all()
+    with pytest.raises(SystemExit):
+        animate("-o", "c.gif", "--frames", "8/2")
+    assert "argument --frames: expected a number, got '8/2'" in capsys.readouterr().err
