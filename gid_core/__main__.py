@@ -5,11 +5,21 @@ Law: memory does not grow with the number of frames; a failure is one sentence w
 
 import json
 import math
+import os
 import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+
+# Threads that wait sleep, so that other processes get their cores. OpenMP reads this once, when
+# torch loads it; hence before that import, and for all processes that are started from here.
+for _name, _value in {
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "GOMP_SPINCOUNT": "0",  # of GNU's OpenMP
+    "KMP_BLOCKTIME": "0",  # ms, of Intel's and LLVM's
+}.items():
+    os.environ.setdefault(_name, _value)
 
 import torch
 

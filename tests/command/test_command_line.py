@@ -445,3 +445,23 @@ def test_other_numbers_can_be_ratios_and_whole_ones_cannot(folder, capsys):
     with pytest.raises(SystemExit):
         animate("-o", "c.gif", "--frames", "8/2")
     assert "argument --frames: expected a number, got '8/2'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("own", [{}, {"OMP_WAIT_POLICY": "ACTIVE", "KMP_BLOCKTIME": "200"}])
+def test_waiting_threads_sleep_unless_the_user_says_otherwise(own):
+    waits = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0"}
+    # What the environment says when torch is imported, which is when OpenMP reads it.
+    code = f"""
+import os, sys
+class Seen:
+    def find_spec(self, name, *rest):
+        if name == "torch":
+            print(*(os.environ[n] for n in {list(waits)}))
+            sys.exit()
+sys.meta_path.insert(0, Seen())
+import gid_core.__main__
+"""
+    environment = {n: v for n, v in os.environ.items() if n not in waits} | own
+    environment["PYTHONPATH"] = str(ROOT)
+    said = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True)
+    assert said.stdout.decode().split() == list((waits | own).values())
