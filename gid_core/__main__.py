@@ -101,9 +101,11 @@ def animate(args) -> None:
     highest = max(MAX_HZ, kinds.highest_hz(args.kind))
     bands = args.bands or max(1, min(MOST_BANDS, below, round(highest * duration)))
     bands = SpectrumConfig(bands, duration, args.amplitude)
-    spectrum, _ = pipeline.sample_motion(
+    spectrum, found = pipeline.sample_motion(
         still[None], mask, anchor, args.seed, model, bands, refine=not args.exact_mask
     )
+    if mask is None or found.at_rest:
+        _say(f"note: {found}")
     if args.save_spectrum is not None:
         spectra.save_spectrum(spectrum, args.save_spectrum)
         _say(f"wrote {args.save_spectrum}")
@@ -162,6 +164,16 @@ def render(args) -> None:
     still, mask, _ = _read(args)
     spectrum = spectra.load_spectrum(args.spectrum)
     _write(args, still, spectrum, mask)
+
+
+def mask(args) -> None:
+    whole.check_ending(args.out, *WRITTEN)
+    _check_files(_inputs(args, "still") | {"recognizer": recognizer.shipped()}, {"mask": args.out})
+    still = stills.read_still(args.still)
+    found = pipeline.recognize_masks(still[None], args.flows, refine=not args.exact)[0]
+    stills.write_picture(args.out, found)
+    share = 100 * float(found.mean())
+    _say(f"wrote {args.out}: {'flows' if args.flows else 'sways'}, {share:.0f} % of the picture")
 
 
 def extract(args) -> None:
@@ -428,7 +440,7 @@ def _unwind_on_sigterm():
     signal.signal(signal.SIGTERM, stop)
 
 
-COMMANDS = {f.__name__: f for f in (animate, render, extract, synth, train, evaluate, page)}
+COMMANDS = {f.__name__: f for f in (animate, render, mask, extract, synth, train, evaluate, page)}
 
 
 if __name__ == "__main__":

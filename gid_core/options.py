@@ -133,6 +133,14 @@ def _render(command):
     add("--mask M", PATH, "what may move (default: the spectrum's own mask)")
 
 
+def _mask(command):
+    add = _adder(command)
+    add("still STILL", PATH, "the picture")
+    add("-o --out MASK", REQUIRED_PATH, "the mask: a picture, white where it may move")
+    add("--flows", SWITCH, "what flows (water, clouds, smoke); else what sways")
+    add("--exact", SWITCH, "as recognized, do not fit it to the picture")
+
+
 def _extract(command):
     reading = ExtractionConfig()
     add = _adder(command)
@@ -332,6 +340,7 @@ def _clip_options(command):
 COMMANDS = {  # by name: what adds its options, and one line on what it does
     "animate": (_animate, "a still becomes a seamless loop"),
     "render": (_render, "render a still with a spectrum made elsewhere"),
+    "mask": (_mask, "a still becomes a mask of what sways, or flows, in it"),
     "extract": (_extract, "read the motion of a clip, or of many"),
     "synth": (_synth, "make scenes whose motion is known exactly"),
     "train": (_train, "train one stage of a motion model, or a renderer, or go on with it"),
