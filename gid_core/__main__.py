@@ -36,7 +36,7 @@ from .diffusion import motion_model
 from .elastic import kinds
 from .elastic.prior import ElasticPrior
 from .evaluation import feature_distances, report, sets
-from .files import spectra, stills, video, whole
+from .files import paths, spectra, stills, video, whole
 from .footage import clips, extraction, flow
 from .motion import playback
 from .options import MOST_BANDS, parser
@@ -53,6 +53,7 @@ FINE_CRF = 8.0  # for clips that are measured: compression should not show in th
 PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 WRITTEN = (*PICTURES, ".bmp", ".tif", ".tiff")  # of pictures
 SPECTRUM = ".safetensors"
+SAME_PROPORTIONS = 0.02  # relative
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -64,6 +65,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         _say(f"error: {error}")
         return 1
+    except MemoryError:
+        _say("error: There is too little memory for this. Use a smaller still, or fewer bands.")
+        return 1
+    except OSError as error:
+        _say(f"error: {error.strerror or error}: {paths.shown(error.filename or 'a file')}.")
+        return 1
     except KeyboardInterrupt:
         _say(args.interrupted if "interrupted" in args else "interrupted: the clip was not written")
         return 130
@@ -73,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def animate(args) -> None:
     video.check_clip_path(args.out)
     for path in filter(None, (args.save_spectrum, args.save_modes)):
-        whole.check_ending(path, SPECTRUM)
+        paths.check_ending(path, [SPECTRUM])
     weights = {
         "motion model": _model_path(args),
         "renderer": _renderer_path(args),
@@ -167,7 +174,7 @@ def render(args) -> None:
 
 
 def mask(args) -> None:
-    whole.check_ending(args.out, *WRITTEN)
+    paths.check_ending(args.out, WRITTEN)
     _check_files(_inputs(args, "still") | {"recognizer": recognizer.shipped()}, {"mask": args.out})
     still = stills.read_still(args.still)
     found = pipeline.recognize_masks(still[None], args.flows, refine=not args.exact)[0]
@@ -181,7 +188,7 @@ def extract(args) -> None:
         return _extract_all(args)
     for path, endings in ((args.out, [SPECTRUM]), (args.report, [".json"]), (args.still, WRITTEN)):
         if path is not None:
-            whole.check_ending(path, *endings)
+            paths.check_ending(path, endings)
     outputs = {"spectrum": args.out, "report": args.report, "still": args.still}
     _check_files(_inputs(args, "clip"), outputs)
     config = ExtractionConfig(args.bands, args.window, not args.raw, args.size)
@@ -319,7 +326,7 @@ def evaluate(args) -> None:
 
 def page(args) -> None:
     if args.out.suffix.lower() != ".htm":
-        whole.check_ending(args.out, ".html")
+        paths.check_ending(args.out, [".html"])
     _check_files(_inputs(args, "still", "spectrum"), {"page": args.out})
     still, spectrum = stills.read_still(args.still), spectra.load_spectrum(args.spectrum)
     save_page(args.out, still[None], spectrum, args.wind, args.title, args.size)
@@ -339,7 +346,7 @@ def _check_files(inputs, outputs):
 
 def _check_apart(inputs, outputs):
     inputs, outputs = ({n: p for n, p in d.items() if p is not None} for d in (inputs, outputs))
-    whole.check_apart(inputs, outputs)
+    paths.check_distinct(inputs, outputs)
 
 
 def _inputs(args, *names):
@@ -368,8 +375,7 @@ def _read(args):
         if not (values > 0).any():
             raise ValueError(f"The {name} {str(path)!r} is empty: paint what it means in white.")
         if values.shape[-2:] != still.shape[-2:]:
-            have, want = (f"{w}x{h}" for h, w in (values.shape[-2:], still.shape[-2:]))
-            _say(f"note: the {name} is {have}, the still {want}: resized to fit")
+            _say(f"note: {_misfit(name, values.shape[-2:], still.shape[-2:])}")
         if name == "mask":
             mask = values
         elif name == "anchor":
@@ -379,7 +385,29 @@ def _read(args):
     return still, mask, anchor
 
 
+def _misfit(name, size, still_size) -> str:
+    """How a mask of another size fits a still."""
+    (h, w), (height, width) = size, still_size
+    same, turned = (abs(ratio - 1) < SAME_PROPORTIONS for ratio in _proportions(size, still_size))
+    how = "resized to fit" if same else "of other proportions, it was stretched to fit"
+    if turned and not same:
+        how = (
+            "it is turned by a quarter against the still, which is shown upright as its EXIF says. "
+            f"Save the {name} upright; it was stretched to fit"
+        )
+    return f"the {name} is {w}x{h}, the still {width}x{height}: {how}"
+
+
+def _proportions(size, other):
+    """Aspect ratio over that of another size, as it is and turned by a quarter."""
+    (h, w), (height, width) = size, other
+    return w * height / (h * width), h * height / (w * width)
+
+
 def _write(args, still, spectrum, mask=None):
+    suffix, transparent = args.out.suffix.lower(), len(still) == 4 and bool((still[3] < 1).any())
+    for note in video.format_notes(suffix, args.fps, transparent):
+        _say(f"note: {note}")
     recorded = spectrum.mean is not None or spectrum.drift is not None
     motion, report = playback.play(
         spectrum,
@@ -398,8 +426,10 @@ def _write(args, still, spectrum, mask=None):
             still[None], motion, mask, model=_renderer(args), near=args.near, shutter=args.shutter
         )
     )
-    video.write_clip(args.out, _progress(frames, args.frames, args.quiet), args.fps)
-    _say(f"wrote {args.out}: {args.frames} frames, {args.frames / args.fps:.2f} s")
+    frames = _progress(frames, args.frames, args.quiet)
+    video.write_clip(args.out, frames, args.fps, args.background)
+    written = math.ceil(args.frames / video.frame_step(suffix, args.fps))
+    _say(f"wrote {args.out}: {written} frames, {args.frames / args.fps:.2f} s")
 
 
 def _progress(frames, total, quiet):

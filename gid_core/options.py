@@ -334,6 +334,11 @@ def _clip_options(command):
         {"action": argparse.BooleanOptionalAction},
         "close a loop, or play as sampled or recorded (default: a loop, unless read from a clip)",
     )
+    add(
+        "--background COLOUR",
+        {"type": colour, "default": "white"},
+        "behind a still that is transparent, in .mp4 and .gif: a name or #rrggbb",
+    )
     add("--quiet", SWITCH, "no progress bar")
 
 
@@ -410,6 +415,21 @@ def number(kind, low, high, exclusive=False):
 def _ratio(text):
     above, slash, below = text.partition("/")
     return float(above) / float(below) if slash else float(above)
+
+
+def colour(text):
+    """Red, green and blue in [0, 1]."""
+    from PIL import ImageColor
+
+    try:
+        values = ImageColor.getrgb(text)
+    except ValueError:
+        values = ()
+    if len(values) != 3:
+        raise argparse.ArgumentTypeError(
+            f"expected an opaque colour, as white or #336699, got {text!r}"
+        )
+    return tuple(value / 255 for value in values)
 
 
 def size(text):

@@ -152,7 +152,8 @@ def read_clip(
         notes.append("It is transparent: its frames are shown over white.")
     if frames.is_interlaced(first):
         notes.append(
-            "It is interlaced: what moves has combed edges. Deinterlace it first, to twice the rate."
+            "It is interlaced: what moves has combed edges. Deinterlace it first, to twice the "
+            "rate."
         )
     frame_size = grid_size(*size, longest_side) if longest_side else size
     return Clip(source, size, frame_size, float(rate), start_s, most_frames, notes)

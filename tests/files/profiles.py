@@ -77,7 +77,8 @@ def grey(gamma):
 
 
 def cmyk():
-    """Ink by a table of two steps for each: paper white, black at (0, 0, 0, 1), red at (0, 1, 1, 0)."""
+    """Ink by a table of two steps for each: paper white, black at (0, 0, 0, 1), red at (0, 1, 1,
+    0)."""
     corners = []
     for c, m, y, k in np.ndindex(2, 2, 2, 2):
         light = (1 - k) * (100 - 30 * c - 35 * m - 10 * y)

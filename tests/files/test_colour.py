@@ -1,4 +1,5 @@
-"""Pictures whose numbers are not sRGB come out as sRGB, the kinds of files that state it one by one."""
+"""Pictures whose numbers are not sRGB come out as sRGB, the kinds of files that state it one by
+one."""
 
 import io
 import struct
