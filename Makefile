@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STILLS ?= docs/demo
 
-.PHONY: demo test install check format gallery bench tables golden
+.PHONY: demo test install check format gallery bench tables golden fuzz
 
 $(VENV)/.runtime: constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -48,3 +48,7 @@ tables: $(VENV)/.dev
 
 golden: $(VENV)/.dev
 	$(BIN)/python tests/golden/make.py
+
+FUZZED ?= 10000
+fuzz: $(VENV)/.dev
+	$(BIN)/python tests/fuzz.py --count $(FUZZED)
