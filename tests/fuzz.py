@@ -316,7 +316,7 @@ def work(corpus_folder: Path, seed: int, first: int, last: int) -> None:
             _say({"start": number})
             _forget_peak()
             begun = time.monotonic()
-            faulthandler.dump_traceback_later(LONGEST_S, exit=True)
+            faulthandler.dump_traceback_later(LONGEST_S, exit=True, file=sys.__stderr__)
             try:
                 end, fault = read(kind, path), None
             except ValueError as error:
