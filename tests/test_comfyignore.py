@@ -1,4 +1,4 @@
-"""What the registry ships: what the nodes need, and nothing that opens sockets or starts programs."""
+"""What the registry ships: what the nodes need; nothing that opens sockets or starts programs."""
 
 import ast
 import subprocess
