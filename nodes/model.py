@@ -4,6 +4,7 @@ from comfy_api.latest import io
 
 from ..gid_core.config import ANCHORS, ElasticConfig, SamplingConfig, WindConfig
 from ..gid_core.diffusion.sampling import SAMPLERS
+from ..gid_core.elastic import kinds
 from . import networks, sockets
 
 
@@ -79,19 +80,45 @@ class ElasticMotionModel(io.ComfyNode):
                     "top (hanging), the picture's border, or nothing. Auto hangs what only the "
                     "upper border cuts off, and grounds the rest.",
                 ),
+                io.Combo.Input(
+                    "kind",
+                    options=[kinds.CUSTOM, *kinds.KINDS],
+                    default=kinds.CUSTOM,
+                    optional=True,
+                    tooltip="What it is: sets how it sways, is held and flutters, in place of "
+                    "sway_hz, damping_ratio and anchor. Custom: as those say.",
+                ),
+                io.Combo.Input(
+                    "weather",
+                    options=[kinds.CUSTOM, *kinds.WEATHER],
+                    default=kinds.CUSTOM,
+                    optional=True,
+                    tooltip="How the wind blows: sets its speed and gusts, and how far things move "
+                    "beside the sampler's amplitude, which is that of a breeze. Custom: as "
+                    "wind_speed, gust_length and gustiness say.",
+                ),
             ],
             outputs=[sockets.Model.Output(display_name="model", tooltip="For the sampler.")],
         )
 
     @classmethod
     def execute(
-        cls, sway_hz, damping_ratio, wind_direction, wind_speed, gust_length, gustiness, anchor
+        cls,
+        sway_hz,
+        damping_ratio,
+        wind_direction,
+        wind_speed,
+        gust_length,
+        gustiness,
+        anchor,
+        kind=kinds.CUSTOM,
+        weather=kinds.CUSTOM,
     ):
         from ..gid_core.elastic.prior import ElasticPrior
 
         elastic = ElasticConfig(sway_hz=sway_hz, damping_ratio=damping_ratio, anchor=anchor)
         wind = WindConfig(wind_direction, wind_speed, gust_length, gustiness)
-        return io.NodeOutput(ElasticPrior(elastic, wind))
+        return io.NodeOutput(kinds.prior(kind, weather, ElasticPrior(elastic, wind)))
 
 
 class LoadMotionModel(io.ComfyNode):

@@ -102,3 +102,21 @@ def test_what_is_recognized_is_what_the_sampler_takes_without_a_mask(host, tmp_p
     assert_ran(graph.run(host))
     np.testing.assert_array_equal(graph.kept("used"), graph.kept("sways"))
     assert graph.kept("flows").shape == picture.shape[:3]
+
+
+@pytest.mark.parametrize("kind, weather", [("reeds", "custom"), ("custom", "storm")])
+def test_kinds_and_weather_make_other_motions_and_custom_makes_the_usual_one(
+    host, tmp_path, kind, weather
+):
+    numbers = {"sway_hz": 1.0, "damping_ratio": 0.09, "wind_direction": 0.0, "wind_speed": 0.5}
+    numbers |= {"gust_length": 0.5, "gustiness": 0.5, "anchor": "auto"}
+    graph = Graph(tmp_path).animate(still(), MASK[None], {"model": ("model", 0)})
+    graph.nodes = {k: v for k, v in graph.nodes.items() if k not in ("motion", "render")}
+    graph.nodes["model"] = node("ElasticMotionModel", **numbers, kind=kind, weather=weather)
+    assert_ran(graph.keep(spectrum=("sampler", 0)).run(host))
+    found = graph.kept("spectrum", "coeffs")
+    usual, _ = coeffs(host, tmp_path, still(), MASK[None])
+    assert found.shape == usual.shape and np.abs(found - usual).max() > 0.1
+    graph.nodes["model"] = node("ElasticMotionModel", **numbers)  # a graph from before
+    assert_ran(graph.keep(spectrum=("sampler", 0)).run(host))
+    np.testing.assert_array_equal(graph.kept("spectrum", "coeffs"), usual)
