@@ -20,6 +20,7 @@ RISE_S = 0.2  # a pull without a path reaches its end in this time, or in half i
 MAX_GESTURES = 1000
 MAX_PATH_POINTS = 1000
 MAX_TIME_S = 3600.0
+MAX_DIGITS = 300  # of a number
 REQUIRED = "t", "x", "y", "dx", "dy"
 FIELDS = *REQUIRED, "hold", "path", "push"
 
@@ -65,7 +66,7 @@ def read_gestures(text: str) -> tuple[Gesture, ...]:
     if not text.strip():
         return ()
     try:
-        parsed = json.loads(text, parse_constant=_refuse_constant)
+        parsed = json.loads(text, parse_constant=_refuse_constant, parse_int=_whole)
     except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError(
             f"The gestures are not readable as JSON: {error}. Expected a list such as "
@@ -163,6 +164,11 @@ def _number(number, name, value) -> float:
     if type(value) not in (int, float) or not math.isfinite(value):
         raise ValueError(f"Gesture {number}: expected {name} to be a number, got {value!r:.60}.")
     return float(value)
+
+
+def _whole(digits):
+    """A whole number; infinity, which is refused, where no number of the machine is as large."""
+    return int(digits) if len(digits) < MAX_DIGITS else math.inf
 
 
 def _refuse_constant(name):

@@ -99,3 +99,10 @@ def test_a_text_that_is_no_list_of_gestures_is_refused(text, sentence):
 def test_as_many_gestures_as_allowed_are_read():
     assert len(read(*[PULL] * MAX_GESTURES)) == MAX_GESTURES
     assert math.isfinite(read(PULL)[0].end)
+
+
+@pytest.mark.parametrize("digits", [301, 400, 5000])
+def test_a_number_larger_than_any_is_a_sentence(digits):
+    text = '[{"t": %s, "x": 0.1, "y": 0.2, "dx": 0.1, "dy": 0}]' % ("9" * digits)
+    with pytest.raises(ValueError, match="Gesture 1: expected t to be a number, got inf"):
+        read_gestures(text)
