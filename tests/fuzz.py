@@ -384,7 +384,7 @@ def make_corpus(folder: Path) -> None:
 
 def run(count: int, seed: int = 0, start: int = 0) -> dict:
     """Read that many files, and report ends by kind, faults, the slowest and the largest."""
-    ends, faults, slowest, largest = Counter(), [], 0.0, 0
+    ends, faults, slowest, largest = Counter(), [], (0.0, -1), (0, -1)
     with tempfile.TemporaryDirectory() as folder:
         corpus = Path(folder)
         make_corpus(corpus)
@@ -404,7 +404,8 @@ def run(count: int, seed: int = 0, start: int = 0) -> dict:
                     number = record["start"]
                     continue
                 ends[record["kind"], record["end"]] += 1
-                slowest, largest = max(slowest, record["s"]), max(largest, record["peak"])
+                slowest = max(slowest, (record["s"], number))
+                largest = max(largest, (record["peak"], number))
                 if record["fault"]:
                     faults.append({"number": number, **record})
                 number += 1
@@ -418,8 +419,10 @@ def run(count: int, seed: int = 0, start: int = 0) -> dict:
     return {
         "files": sum(ends.values()),
         "ends": counts,
-        "slowest_s": round(slowest, 2),
-        "largest_gb": round(largest / 1e9, 2),
+        "slowest_s": round(slowest[0], 2),
+        "slowest": slowest[1],
+        "largest_gb": round(largest[0] / 1e9, 2),
+        "largest": largest[1],
         "faults": faults,
     }
 

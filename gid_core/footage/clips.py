@@ -198,7 +198,8 @@ def _container(source):
     if not isinstance(source, Path):
         source.seek(0)
     file = str(source.resolve()) if isinstance(source, Path) else source
-    return av.open(file, options={"format_whitelist": FORMATS, "protocol_whitelist": "file"})
+    options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
+    return av.open(file, options=options, metadata_errors="replace")  # tags of any encoding
 
 
 def _stream(container, source):
@@ -207,6 +208,10 @@ def _stream(container, source):
     if not streams:
         has = "sound but no picture" if container.streams.audio else "no picture"
         raise ValueError(f"{_name(source)!r} has {has}. Expected a video.")
+    if streams[0].codec_context is None:
+        raise ValueError(
+            f"{_name(source)!r} is in a codec that is not known here. Save it as mp4 or webm."
+        )
     return streams[0]
 
 

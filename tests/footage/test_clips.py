@@ -499,3 +499,21 @@ def test_interlaced_clips_are_said(tmp_path):
     clip = read_clip(tmp_path / "a.mpg")
     assert any("interlaced" in note and "Deinterlace" in note for note in clip.notes)
     assert not any("interlaced" in n for n in read_clip(encode(tmp_path / "b.mkv", greys(3))).notes)
+
+
+def test_tags_of_any_encoding_are_no_fault(tmp_path):
+    path = encode(tmp_path / "a.avi", greys(3))
+    data = path.read_bytes()
+    at = data.index(b"Lavf")
+    path.write_bytes(data[:at] + b"\xe9t\xe9 " + data[at + 4 :])  # in Latin-1
+    assert numbers(read_clip(path).frames) == [1, 2, 3]
+
+
+def test_a_codec_that_nobody_knows_is_a_sentence(tmp_path):
+    path = encode(tmp_path / "a.mkv", greys(3))
+    data = path.read_bytes()
+    codec = b"V_MPEG4/ISO/ASP"
+    assert codec in data
+    path.write_bytes(data.replace(codec, b"V_XXXX4/ISO/ASP"))
+    with pytest.raises(ValueError, match="'a.mkv' is in a codec that is not known here. Save it"):
+        read_clip(path)
