@@ -308,6 +308,12 @@ def file_number(number: int, seed: int, corpus: dict[str, list[Path]]) -> tuple[
 def work(corpus_folder: Path, seed: int, first: int, last: int) -> None:
     """Read files of these numbers; a line of JSON says how each ended."""
     warnings.simplefilter("ignore")
+    # Imports take seconds on a busy machine, which no file shall be charged for.
+    from gid_core import pipeline  # noqa: F401
+    from gid_core.files import stills, video  # noqa: F401
+    from gid_core.footage import clips  # noqa: F401
+    from gid_core.poke import gestures  # noqa: F401
+
     corpus = {kind: sorted((corpus_folder / kind).iterdir()) for kind in KINDS}
     for number in range(first, last):
         kind, ending, data = file_number(number, seed, corpus)
