@@ -17,7 +17,7 @@ def with_nan():
 def refused_runs():
     """name: (words of the sentence, arguments of animate)"""
     yield "NaN", (["Expected finite", "1 that"], {"picture": with_nan()})
-    yield "two channels", (["Expected", "channels", "got 2"], {"picture": still()[..., :2]})
+    yield "two channels", (["Expected", "channels", "96, 2)"], {"picture": still()[..., :2]})
     masks = np.concatenate([painted()] * 3)
     yield (
         "3 masks for 2 stills",
