@@ -28,15 +28,15 @@ from gid_core.training.train import TrainConfig, train
 
 COUNT, BATCH = 2500, 16  # scenes; stills a step
 SAME = {
-    "_through_a_filter": lambda still, share, generator: still,
-    "_in_fog": lambda still, draw, generator: still,
-    "disguised": lambda still, generator: still,
+    "_randomly_convolved": lambda still, share, generator: still,
+    "_with_fog": lambda still, draw, generator: still,
+    "augment_appearance": lambda still, generator: still,
 }
 VARIANTS = {
-    "disguised": (),
-    "without random convolutions": ("_through_a_filter",),
-    "without fog": ("_in_fog",),
-    "other light alone": ("disguised",),
+    "augmented": (),
+    "without random convolutions": ("_randomly_convolved",),
+    "without fog": ("_with_fog",),
+    "other light alone": ("augment_appearance",),
 }
 
 
