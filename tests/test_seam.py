@@ -39,7 +39,9 @@ def test_encoding_adds_no_more_to_the_wrap_than_a_keyframe_adds_to_its_step(loop
     alike = most_alike(inside, wrap)
     plain = encode(frames, tmp_path / "a.mp4", None)
     forced = encode(frames, tmp_path / "b.mp4", alike + 1)
-    assert steps(plain)[1] - wrap <= steps(forced)[0][alike] - inside[alike]
+    # A last bit that another processor gives otherwise moves what an encoder decides: by less than
+    # a twentieth of a grey level.
+    assert steps(plain)[1] - wrap <= steps(forced)[0][alike] - inside[alike] + 0.05 / 255
 
 
 def test_still_areas_show_no_pulse_at_the_wrap(loop, tmp_path):
