@@ -4,6 +4,7 @@ Law: a clip is written to a temporary file and then moved; an interrupted encode
 
 Convention: frames are grey, rgb or rgba in [0, 1]; video is tagged bt709, limited range. Formats
 without transparency (mp4, gif) show rgba over a background colour, white unless another is given.
+The others store no colour of pixels that are wholly transparent, since some players ignore alpha.
 
 Browsers show a frame of a gif for 2 cs at least, and one of a webp for 11 ms: shorter ones take
 100 ms. Above these rates every second, third, ... frame is written, so that time stays right.
@@ -14,12 +15,15 @@ import errno
 import json
 import math
 from collections.abc import Iterable
+from contextlib import nullcontext
 from fractions import Fraction
 from itertools import chain, islice
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+import torch
+from torch.nn.functional import avg_pool2d
 
 from ..shapes import Float, Tensor
 from .paths import check_ending
@@ -96,8 +100,8 @@ def save_clip(
         raise ValueError(f"Expected {MIN_FPS:g} frames per second or more, got {fps:g}.")
     step = frame_step(suffix, fps)
     frames, fps = islice(chain([first], frames), 0, None, step), fps / step
-    if suffix in OPAQUE:
-        frames = (over(frame, background) for frame in frames)
+    shown = over if suffix in OPAQUE else hide_transparent
+    frames = (shown(frame, background) for frame in frames)
     if not isinstance(file, str | Path):
         encode(file, frames, fps, suffix, tags or {}, crf)
         return
@@ -148,6 +152,24 @@ def over(
     return frame[:3] * alpha + behind * (1 - alpha)
 
 
+def hide_transparent(
+    frame: Float[Tensor, "c h w"], background: tuple[float, float, float]
+) -> Float[Tensor, "c h w"]:
+    """Replace the colours of rgba pixels whose alpha is 0; other frames as they are.
+
+    Within 2 px of a visible pixel they get its colour, so that chroma that is stored at half
+    resolution draws no rim around it; elsewhere the background colour.
+    """
+    hidden = frame[3:] < 0.5 / 255
+    if not bool(hidden.any()):
+        return frame
+    visible = frame[3:].clamp(0, 1) * ~hidden
+    near = avg_pool2d(torch.cat([frame[:3] * visible, visible])[None], 5, 1, 2)[0]
+    behind = frame.new_tensor(background).view(3, 1, 1)
+    colour = torch.where(near[3:] > 0, near[:3] / near[3:].clamp(min=1e-6), behind)
+    return torch.cat([torch.where(hidden, colour, frame[:3]), frame[3:]])
+
+
 def as_tag(value) -> str:
     """Metadata as text: JSON, unless it is text already."""
     return value if isinstance(value, str) else json.dumps(value)
@@ -191,8 +213,9 @@ def _encode_video(file, frames, fps, suffix, tags, crf):
         muxing = {"movflags": muxing["movflags"] + "+faststart"}
     with av.open(file, "w", format=suffix[1:], options=muxing) as container:
         container.metadata.update(tags)
-        stream = None
+        stream, alpha = None, False
         for frame in frames:
+            alpha = alpha or len(frame) == 4
             if stream is None:
                 stream = container.add_stream(codec, _rate(fps))
                 even = 1 if suffix == ".webp" else 2
@@ -204,6 +227,23 @@ def _encode_video(file, frames, fps, suffix, tags, crf):
                 context.color_range = 1  # limited
             container.mux(stream.encode(as_picture(frame, stream.pix_fmt, even)))
         container.mux(stream.encode())
+    if suffix == ".webp" and alpha:
+        _flag_alpha(file)
+
+
+def _flag_alpha(webp):
+    """Set the alpha flag of an animated webp (VP8X chunk, RFC 9649, 2.7).
+
+    The encoder leaves it out if all visible pixels fit into frames smaller than the canvas; then
+    viewers show black around them.
+    """
+    with open(webp, "r+b") if isinstance(webp, str) else nullcontext(webp) as file:
+        file.seek(0)
+        head = file.read(21)
+        if head[12:16] == b"VP8X":
+            file.seek(20)
+            file.write(bytes([head[20] | 0x10]))
+        file.seek(0, 2)
 
 
 def _encode_gif(file, frames, fps, suffix, tags, crf):

@@ -15,6 +15,7 @@ from gid_core.files.video import (
     check_clip_path,
     format_notes,
     frame_step,
+    hide_transparent,
     save_clip,
     write_clip,
 )
@@ -320,3 +321,43 @@ def test_the_first_frame_of_an_animation_is_the_still(tmp_path):
     write_clip(tmp_path / "a.gif", clip(), 10.0)
     assert read_still(tmp_path / "a.gif").shape[-2:] == (H, W)
     assert read_still(tmp_path / "a.gif")[:3, :, :2].max() < 0.2
+
+
+def cut_out(frames=3):
+    """A subject of PLAIN on the left; on the right a green background that was removed."""
+    for _ in range(frames):
+        frame = torch.tensor((*PLAIN, 1.0)).view(4, 1, 1).expand(4, H, W).clone()
+        frame[:, :, W // 2 :] = torch.tensor((0.0, 0.9, 0.0, 0.0)).view(4, 1, 1)
+        yield frame
+
+
+def test_a_player_that_ignores_alpha_shows_no_removed_background(tmp_path):
+    write_clip(tmp_path / "a.webm", cut_out(), 10.0)
+    frames, _ = decoded(tmp_path / "a.webm")  # by a decoder that drops alpha
+    np.testing.assert_allclose(frames[:, :, W // 2 + 6 :], 1, atol=0.05)
+    write_clip(tmp_path / "a.webp", cut_out(), 10.0)
+    pictures = animation(tmp_path / "a.webp")[0]
+    assert pictures[:, :, W // 2 + 1 :, 3].max() == 0
+    green = pictures[..., 1] - pictures[..., [0, 2]].max(-1)
+    assert green.max() < 0.2
+
+
+def test_what_is_hidden_draws_no_rim_and_what_is_visible_stays():
+    frame = next(cut_out(1))
+    filled = hide_transparent(frame, (1.0, 1.0, 1.0))
+    assert torch.equal(filled[3], frame[3])
+    assert torch.equal(filled[:, :, : W // 2], frame[:, :, : W // 2])
+    near = filled[:3, :, W // 2 : W // 2 + 2]
+    torch.testing.assert_close(near, torch.tensor(PLAIN).view(3, 1, 1).expand_as(near))
+    assert torch.equal(filled[:3, :, W // 2 + 2 :], torch.ones(3, H, W // 2 - 2))
+    for opaque in next(clip(channels=3)), torch.ones(4, 5, 7):
+        assert hide_transparent(opaque, (1.0, 1.0, 1.0)) is opaque
+
+
+def test_a_webp_whose_border_is_transparent_says_that_it_has_alpha(tmp_path):
+    frame = next(cut_out(1)).roll(W // 4, 2)
+    frame[:, :3] = frame[:, -3:] = 0
+    write_clip(tmp_path / "a.webp", [frame] * 3, 10.0)
+    head = (tmp_path / "a.webp").read_bytes()[:21]
+    assert head[12:16] == b"VP8X" and head[20] & 0x10  # RFC 9649, 2.7
+    assert animation(tmp_path / "a.webp")[0][:, 0, :, 3].max() == 0
