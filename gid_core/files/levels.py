@@ -3,12 +3,12 @@
 Law: the result is in [0, 1]; what no reading explains is refused with the values that were found.
 
 Masks of zeros and ones are common, and so are floats, and 8 bits kept in 16 or 32. White is the
-smallest of 1, 255, 65535 and 2^32 - 1 that no value exceeds.
+smallest of 1, 255, 65535, 2^31 - 1 and 2^32 - 1 that no value exceeds.
 """
 
 import numpy as np
 
-WHITES = (1, 255, 65535, 2**32 - 1)
+WHITES = (1, 255, 65535, 2**31 - 1, 2**32 - 1)
 OVERSHOOT = 0.05  # of white, by which resampled floats may leave the range
 DARKEST = 1 / 8  # of white, that the brightest value of a mask reaches
 

@@ -35,7 +35,8 @@ def read_still(path: str | Path) -> Float[Tensor, "c h w"]:
 def read_mask(path: str | Path) -> Float[Tensor, "1 h w"]:
     """Read a mask: white moves. Where the picture has alpha, the mask is grey times alpha.
 
-    White is 1, 255 or 65535, the smallest that no value exceeds (`levels`).
+    White is 1, 255 or 65535, the smallest that no value exceeds (`levels`). A palette of black and
+    one colour is a label, as segmentation tools save them: the colour is white.
 
     Raises:
         ValueError: As `read_still`, and if no value comes near white.
@@ -142,7 +143,7 @@ def _still_pixels(picture, file, name):
 
 def _deep_still(picture, file, name):
     """Grey of 16 or 32 bits, or floats, which Pillow would clip to 8 bits."""
-    values = np.array(picture)
+    values = _numbers(picture)
     if picture.mode.startswith("I;16") or picture.format == "PNG":
         grey = (values.astype(np.float32) / 65535).clip(0, 1)
     else:
@@ -157,7 +158,9 @@ def _deep_still(picture, file, name):
 
 def _mask_pixels(picture, file, name):
     if picture.mode[0] in DEEP:
-        return torch.from_numpy(_levels(np.array(picture), name))[None]
+        return torch.from_numpy(_levels(_numbers(picture), name))[None]
+    if _is_label(picture):
+        return torch.from_numpy(np.array(picture.convert("RGB")).any(-1))[None].float()
     alpha = colour.has_alpha(picture)
     pixels = torch.from_numpy(np.array(picture.convert("RGBA" if alpha else "RGB"))).movedim(-1, 0)
     grey = _of_white(pixels[:3]).mean(0, keepdim=True)
@@ -165,6 +168,22 @@ def _mask_pixels(picture, file, name):
     if 0 < grey.max() < DARKEST:
         _levels((grey * 255).numpy(), name)
     return grey
+
+
+def _numbers(picture):
+    """Values of more than 8 bits. Pillow reads 32 bits without a sign as if they had one."""
+    values = np.array(picture)
+    sample_format = getattr(picture, "tag_v2", {}).get(339, (1,))
+    unsigned = picture.format == "TIFF" and sample_format in (1, (1,))
+    return values.view(np.uint32) if unsigned and values.dtype == np.int32 else values
+
+
+def _is_label(picture):
+    """Whether a picture has a palette, and its pixels are black or one colour that is no grey."""
+    if picture.mode != "P" or "transparency" in picture.info:
+        return False
+    colours = {rgb for _, rgb in picture.convert("RGB").getcolors(2) or ()}
+    return len(colours) == 2 and (0, 0, 0) in colours and any(len(set(c)) > 1 for c in colours)
 
 
 def _of_white(planes):

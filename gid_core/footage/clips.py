@@ -176,6 +176,11 @@ def _opened(source, notes):
             f"{name!r} is not a video that can be read ({error.strerror}). If it plays elsewhere, "
             "save it as mp4 or webm."
         ) from error
+    except (OSError, RuntimeError, LookupError, UnicodeError, TypeError, MemoryError) as error:
+        why = str(error)[:200].rstrip(".") or type(error).__name__  # decoders raise anything
+        raise ValueError(
+            f"{name!r} is not a video that can be read: {why}. Save it as mp4 or webm."
+        ) from error
 
 
 @contextmanager

@@ -1,3 +1,5 @@
+import struct
+
 import numpy as np
 import pytest
 import torch
@@ -19,6 +21,7 @@ RAMP = np.linspace(0, 1, 12).reshape(3, 4)
         (255, np.uint16),
         (65535, np.uint16),
         (65535, np.int32),
+        (2**31 - 1, np.int32),
         (2**32 - 1, np.uint32),
         (255, np.uint8),
     ],
@@ -103,6 +106,35 @@ def test_masks_of_palettes_and_alpha_of_zeros_and_ones_are_read(tmp_path):
     ink = np.stack([np.full((6, 8), 255), BLOCK], -1).astype(np.uint8)
     Image.fromarray(ink, "LA").save(tmp_path / "b.png")
     assert torch.equal(read_mask(tmp_path / "b.png"), torch.from_numpy(BLOCK)[None].float())
+
+
+@pytest.mark.parametrize("colour", [(128, 0, 0), (0, 0, 3), (255, 255, 0)])
+def test_a_palette_of_black_and_one_colour_is_a_label(tmp_path, colour):
+    for path in (tmp_path / "a.png", tmp_path / "b.gif"):
+        palette = Image.fromarray(BLOCK.astype(np.uint8), "P")
+        palette.putpalette([0, 0, 0, *colour])
+        palette.save(path)
+        assert torch.equal(read_mask(path)[0], torch.from_numpy(BLOCK).float())
+
+
+def test_a_palette_of_greys_is_read_by_its_greys(tmp_path):
+    palette = Image.fromarray(BLOCK.astype(np.uint8), "P")
+    palette.putpalette([0, 0, 0, 128, 128, 128])
+    palette.save(tmp_path / "a.png")
+    half = torch.from_numpy(BLOCK).float() * 128 / 255
+    torch.testing.assert_close(read_mask(tmp_path / "a.png")[0], half)
+
+
+def test_32_bits_without_a_sign_fill_their_range(tmp_path):
+    """Pillow writes no such TIFF: its 12 tags are put together here."""
+    values = (RAMP * (2**32 - 1)).round().astype("<u4")
+    tags = {256: 4, 257: 3, 258: 32, 259: 1, 262: 1, 277: 1, 278: 3, 279: values.nbytes, 339: 1}
+    tags[273] = 14 + 12 * (len(tags) + 1)
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, tags[tag]) for tag in sorted(tags))
+    head = struct.pack("<2sHIH", b"II", 42, 8, len(tags))
+    (tmp_path / "a.tif").write_bytes(head + entries + bytes(4) + values.tobytes())
+    read = read_mask(tmp_path / "a.tif")
+    torch.testing.assert_close(read[0], torch.from_numpy(RAMP).float())
 
 
 @pytest.mark.parametrize("values", [np.uint8(BLOCK * 3), np.uint16(BLOCK * 1023)])
