@@ -162,9 +162,9 @@ def part_frame() -> None:
                 1, height, width, 2
             )
             image = still[None].contiguous()
-            canvas = tuple(parts.layer.shape[-2:])
-            values = torch.ones(1, 4, len(parts.points))
-            columns, rows_of = parts.points % canvas[1], parts.points // canvas[1]
+            canvas = tuple(parts.foreground.shape[-2:])
+            values = torch.ones(1, 4, len(parts.source_pixels))
+            columns, rows_of = parts.source_pixels % canvas[1], parts.source_pixels // canvas[1]
             places = torch.stack([columns, rows_of])[None].float()
             base, whole, follow, put, encode = median_ms(
                 lambda: torch.nn.functional.grid_sample(image, grid, align_corners=False),
@@ -174,7 +174,7 @@ def part_frame() -> None:
                 lambda: video.as_picture(still, "yuv420p"),
                 repeats=5,
             )
-            share = len(parts.points) / (height * width)
+            share = len(parts.source_pixels) / (height * width)
             rest = whole - follow - put
             rows.append(
                 f"{width}x{height}, {name} ({share:.0%}) | {base:.1f} | "

@@ -296,7 +296,7 @@ def speed(args):
     steps = (
         "find_camera",
         "stabilized",
-        "fill_hidden",
+        "fill_occlusions",
         "moving_area",
         "analyze",
         "longest_shot",

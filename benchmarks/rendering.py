@@ -38,8 +38,8 @@ from gid_core.footage.flow import estimator
 from gid_core.motion.displacement import Displacement
 from gid_core.motion.spectrum import with_trend
 from gid_core.options import size as a_size
-from gid_core.render.layers import moved_frames
-from gid_core.render.renderer import finisher, load_renderer, render_frames, shipped_renderer
+from gid_core.render.layers import splatted_frames
+from gid_core.render.renderer import load_renderer, refiner, render_frames, shipped_renderer
 from gid_core.render.splat import softmax_splat, weighted_splat
 from gid_core.scenes.synthetic import make_scene
 from gid_core.still.grid import backward_warp
@@ -83,15 +83,15 @@ def main():
 def frames_by(still, moved, model) -> dict:
     """The same moment by every method."""
     field, importance = moved.fields[None, :2], moved.fields[None, 2:3]
-    plate, whole = moved.layers.plate[None], still[None]
+    background, whole = moved.layers.background[None], still[None]
     found = {"still": whole, "remap": backward_warp(whole, -field)}
     for name, (frame, weight) in (
         ("average", weighted_splat(whole, field, torch.ones_like(importance))),
         ("softmax", softmax_splat(whole, field, importance)),
     ):
-        found[name] = torch.where(weight > 0, frame, plate)
+        found[name] = torch.where(weight > 0, frame, background)
     found["weightless"] = moved.frame[None]
-    found["learned"] = finisher(model, still).finish(moved)[None]
+    found["learned"] = refiner(model, still).refine(moved)[None]
     return {name: found[name][0] for name in METHODS}
 
 
@@ -118,7 +118,7 @@ def synthetic(args, model):
         motion = Displacement(
             coeffs, coords.to(coeffs.dtype), 30.0, spectrum.reference_size, spectrum.mask
         )
-        moved = list(moved_frames(still, motion, frames=range(24, 32)))
+        moved = list(splatted_frames(still, motion, frames=range(24, 32)))
         row = {name: [] for name in (*METHODS, "exact")}
         for now, then, t in zip(moved[:4], moved[4:], MOMENTS):
             truth, after = scene.frame(t), scene.frame(t + STEP)
@@ -239,7 +239,9 @@ def real(args, model):
             F.interpolate(coeffs.abs().sum((1, 2))[:, None], taken.shape[-2:], mode="nearest")[0, 0]
             > 0
         )
-        for number, moved in zip(numbers, moved_frames(taken[0], motion, frames=numbers.tolist())):
+        for number, moved in zip(
+            numbers, splatted_frames(taken[0], motion, frames=numbers.tolist())
+        ):
             made = frames_by(taken[0], moved, model)
             for name in METHODS:
                 errors[name] += float((made[name] - taken[number]).square().mean(0)[area].mean())
@@ -301,10 +303,10 @@ def enlarged(width, height, frames):
 def peak(weights, width, height, frames, tile) -> tuple[float, float, np.ndarray]:
     """(MB of the whole process at most, s a frame, last frame); of a process of its own."""
     still, motion = enlarged(width, height, frames)
-    at_work, last, spent = finisher(load_renderer(weights), still, tile), None, []
+    at_work, last, spent = refiner(load_renderer(weights), still, tile), None, []
     start = time.perf_counter()
-    for moved in moved_frames(still, motion):
-        last = at_work.finish(moved)
+    for moved in splatted_frames(still, motion):
+        last = at_work.refine(moved)
         spent.append(time.perf_counter() - start)
         start = time.perf_counter()
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10

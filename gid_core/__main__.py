@@ -366,7 +366,7 @@ def _files_in(name, path):
 
 def _read(args):
     still = stills.read_still(args.still)
-    mask = anchor = args.near = None
+    mask = anchor = args.depth_order = None
     for name in ("mask", "anchor", "depth"):
         path = getattr(args, name, None)
         if path is None:
@@ -381,7 +381,7 @@ def _read(args):
         elif name == "anchor":
             anchor = values
         else:
-            args.near = values
+            args.depth_order = values
     return still, mask, anchor
 
 
@@ -423,7 +423,12 @@ def _write(args, still, spectrum, mask=None):
     frames = (
         frame
         for frame, _ in pipeline.render(
-            still[None], motion, mask, model=_renderer(args), near=args.near, shutter=args.shutter
+            still[None],
+            motion,
+            mask,
+            model=_renderer(args),
+            depth=args.depth_order,
+            shutter=args.shutter,
         )
     )
     frames = _progress(frames, args.frames, args.quiet)

@@ -148,7 +148,7 @@ def render(
     mask: Float[Tensor, "m 1 hm wm"] | None = None,
     frames: range | None = None,
     model: RenderModel | None = None,
-    near: Float[Tensor, "n 1 hn wn"] | None = None,
+    depth: Float[Tensor, "n 1 hn wn"] | None = None,
     shutter: float = 0.0,
 ) -> Iterator[tuple[Float[Tensor, "c h w"], Float[Tensor, "1 h w"]]]:
     """Frames and their disocclusion, all of still 0 first.
@@ -159,7 +159,7 @@ def render(
         mask: What may move, at any size; the motion's own by default.
         frames: Indices of the frames wanted, counted through all clips; all by default.
         model: The network that refines frames; none by default.
-        near: Depth order where things meet, 1 = nearest; by default what moves more is in front.
+        depth: Order where things meet, 1 = nearest; by default what moves more is in front.
         shutter: Motion blur: share of the time between frames for which the shutter is open.
 
     Raises:
@@ -174,7 +174,7 @@ def render(
         )
     size = tuple(images.shape[-2:])
     count = batch_of(len(images), len(motion.coeffs))
-    mask, near = fit_mask(mask, count, size, "mask"), fit_mask(near, count, size, "depth")
+    mask, depth = fit_mask(mask, count, size, "mask"), fit_mask(depth, count, size, "depth")
     wanted = range(count * motion.frames) if frames is None else frames
     for i in range(count):
         still = images[min(i, len(images) - 1)]
@@ -182,7 +182,7 @@ def render(
         first = i * motion.frames
         here = [t - first for t in wanted if first <= t < first + motion.frames]
         if here:
-            matte, front = (None if m is None else m[i] for m in (mask, near))
+            matte, front = (None if m is None else m[i] for m in (mask, depth))
             yield from render_frames(still, motion, item, matte, here, model, front, shutter)
 
 

@@ -123,7 +123,7 @@ class RenderedVideo(Input.Video):
 
     Args:
         model: The network that refines frames, or None.
-        depth, shutter: As `near` and `shutter` of `pipeline.render`.
+        depth, shutter: As `depth` and `shutter` of `pipeline.render`.
     """
 
     def __init__(self, stills, motion, device, mask=None, model=None, depth=None, shutter=0.0):

@@ -142,7 +142,7 @@ def extract(
     if camera.similarity is not None:
         motion = stabilized(flow, camera.similarity)
     poll()
-    motion = fill_hidden(motion, visible, max(1, round(GAP_S * fps)))
+    motion = fill_occlusions(motion, visible, max(1, round(GAP_S * fps)))
     poll()
     moving, gain_db = moving_area(shot.frames, motion, visible, camera)
     motion = motion * moving
@@ -222,7 +222,7 @@ def _consistent(forward, backward):
     return inside & (error <= RETURN_PX + RETURN_SHARE * forward.square().sum(0).sqrt())
 
 
-def fill_hidden(
+def fill_occlusions(
     motion: Float[Tensor, "t 2 h w"], visible: Bool[Tensor, "t h w"], gap: int
 ) -> Float[Tensor, "t 2 h w"]:
     """Fill the motion of occluded pixels.

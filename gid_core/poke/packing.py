@@ -102,12 +102,12 @@ def layer_pictures(
         matte = F.interpolate(spectrum.mask[:1], size, mode="bilinear", antialias=True)[0]
     parts = separate_layers(picture, matte.clamp(0, 1), spectrum.grid, (0, 0))
     foreground = torch.zeros(4, *size)
-    (top, left), (height, width) = parts.origin, parts.layer.shape[-2:]
+    (top, left), (height, width) = parts.origin, parts.foreground.shape[-2:]
     # Without alpha of the still's own, that of the foreground is its matte: channel 3 in both
     # cases.
-    foreground[:, top : top + height, left : left + width] = parts.layer[:4]
+    foreground[:, top : top + height, left : left + width] = parts.foreground[:4]
     foreground[:3] = (foreground[:3] / foreground[3:].clamp(min=1e-3)).clamp(0, 1)
-    return _webp(foreground), _webp(straight(parts.plate))
+    return _webp(foreground), _webp(straight(parts.background))
 
 
 def _webp(picture):

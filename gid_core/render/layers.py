@@ -40,24 +40,23 @@ class Layers:
 
     still: the picture as it came, straight alpha.
     premultiplied: the same, its colours times its alpha; the still itself if it has none.
-    plate: the background behind what moves, premultiplied.
-    layer: the foreground times the matte; the matte is its last channel.
+    background: the background behind what moves, premultiplied.
+    foreground: the foreground times the matte; the matte is its last channel.
     lowest, highest: of the foreground's colours under a cubic kernel whose second pixel this is.
     origin: (y, x) of the canvas in the picture; negative where it extends past the border.
-    points: flat canvas indices of the pixels that move.
+    source_pixels: flat canvas indices of the pixels that move.
     nodes, weights: of each moving pixel, the upper left of the four grid points that it
-        interpolates
-        its displacement from, and the weight of each of the four.
+        interpolates its displacement from, and the weight of each of the four.
     """
 
     still: Float[Tensor, "c h w"]
     premultiplied: Float[Tensor, "c h w"]
-    plate: Float[Tensor, "c h w"]
-    layer: Float[Tensor, "c1 hc wc"]
+    background: Float[Tensor, "c h w"]
+    foreground: Float[Tensor, "c1 hc wc"]
     lowest: Float[Tensor, "c hc wc"]
     highest: Float[Tensor, "c hc wc"]
     origin: tuple[int, int]
-    points: Int[Tensor, " n"]
+    source_pixels: Int[Tensor, " n"]
     nodes: Int[Tensor, " n"]
     weights: Float[Tensor, "4 n"]
 
@@ -75,80 +74,86 @@ def separate_layers(
         reach: The largest displacement, (y, x) in px.
     """
     picture, still = still, premultiplied(still)
-    plate = fill_background(still, matte)
-    matte = _opaque_enough(still, plate, matte)
-    layer = torch.cat([still - (1 - matte) * plate, matte])
+    background = fill_background(still, matte)
+    matte = _opaque_enough(still, background, matte)
+    foreground = torch.cat([still - (1 - matte) * background, matte])
     rows, columns = (
         torch.arange(lo - far, hi + far, device=still.device)
         for (lo, hi), far in zip(_bounds(matte[0] > 0), reach, strict=True)
     )
     height, width = still.shape[-2:]
     # What the border cuts is mirrored past it: when it moves inwards, its continuation must follow.
-    canvas = layer[:, _mirrored(rows, height)][:, :, _mirrored(columns, width)]
+    canvas = foreground[:, _mirrored(rows, height)][:, :, _mirrored(columns, width)]
     canvas = canvas * _goes_past(matte[0] > 0, rows, columns)
     alpha = canvas[-1:]
-    near = dilated(alpha, MARGIN)[0] > 0
-    points = near.flatten().nonzero().squeeze(1)
-    y, x = rows[points // len(columns)], columns[points % len(columns)]
+    support = dilated(alpha, MARGIN)[0] > 0
+    source_pixels = support.flatten().nonzero().squeeze(1)
+    y, x = rows[source_pixels // len(columns)], columns[source_pixels % len(columns)]
     nodes, weights = _follow(still[:3], y, x, grid)
-    origin = (int(rows[0]), int(columns[0])) if len(points) else (0, 0)
+    origin = (int(rows[0]), int(columns[0])) if len(source_pixels) else (0, 0)
     span = _colour_span(canvas)
-    return Layers(picture, still, plate, canvas, *span, origin, points, nodes, weights)
+    return Layers(picture, still, background, canvas, *span, origin, source_pixels, nodes, weights)
 
 
 @dataclass(frozen=True)
-class Moved:
+class SplattedFrame:
     """A splatted frame, and the fields it was made with.
 
     frame: premultiplied, where the still has alpha.
-    uncovered: disocclusion, the share of each pixel that the still does not show (1 = all of it).
-    moved, logits: displacement (px) and importance of every moving pixel of the layers.
-    at, by: flat indices of the pixels that content left or arrived at, and how far it moved, px.
+    disocclusion: the share of each pixel that the still does not show (1 = all of it).
+    displacement, importance: of every source pixel of the layers; displacement in px.
+    touched: flat indices of the pixels that content left or arrived at.
+    distance: how far it moved there, px.
     """
 
     layers: Layers
     frame: Float[Tensor, "c h w"]
-    uncovered: Float[Tensor, "1 h w"]
-    moved: Float[Tensor, "2 n"]
-    logits: Float[Tensor, "1 n"]
-    at: Int[Tensor, " m"]
-    by: Float[Tensor, " m"]
+    disocclusion: Float[Tensor, "1 h w"]
+    displacement: Float[Tensor, "2 n"]
+    importance: Float[Tensor, "1 n"]
+    touched: Int[Tensor, " m"]
+    distance: Float[Tensor, " m"]
 
     @cached_property
     def fields(self) -> Float[Tensor, "4 h w"]:
         """Displacement (2), importance, and distance moved by what left or arrived, per pixel."""
         layers, (height, width) = self.layers, self.frame.shape[-2:]
-        wide = layers.layer.shape[-1]
-        y, x = layers.points // wide + layers.origin[0], layers.points % wide + layers.origin[1]
+        wide = layers.foreground.shape[-1]
+        y = layers.source_pixels // wide + layers.origin[0]
+        x = layers.source_pixels % wide + layers.origin[1]
         inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+        values = torch.cat([self.displacement, self.importance])
         fields = self.frame.new_zeros(4, height * width)
-        fields[:3, (y * width + x)[inside]] = torch.cat([self.moved, self.logits])[:, inside]
-        fields[3, self.at] = self.by
+        fields[:3, (y * width + x)[inside]] = values[:, inside]
+        fields[3, self.touched] = self.distance
         return fields.view(4, height, width)
 
 
-def move(
+def splat_frame(
     layers: Layers,
     displacement: Float[Tensor, "2 gh gw"],
     importance: Float[Tensor, "1 gh gw"],
-) -> Moved:
+) -> SplattedFrame:
     """Splat the foreground along a displacement and composite it over the background.
 
     Args:
         displacement: In px of the picture, on the coarse grid.
         importance: Logits; the larger one is in front.
     """
-    still, canvas = layers.premultiplied, layers.layer
+    still, canvas = layers.premultiplied, layers.foreground
+    sources = layers.source_pixels
     hole = torch.zeros_like(still[:1])
-    if len(layers.points) == 0:
+    if len(sources) == 0:
         none = still.new_zeros(0)
-        return Moved(layers, still, hole, still.new_zeros(2, 0), none[None], none.long(), none)
+        return SplattedFrame(
+            layers, still, hole, still.new_zeros(2, 0), none[None], none.long(), none
+        )
     size = tuple(canvas.shape[-2:])
     moved, logits = upsample(layers, torch.cat([displacement, importance])).split((2, 1))
-    alpha = canvas[-1].flatten()[layers.points]
+    alpha = canvas[-1].flatten()[sources]
     # Where a soft edge and a solid pixel land together, the solid pixel's displacement decides.
     weight = softmax_weight(logits[None])[0] * (SOFT + alpha)
-    start = torch.stack([layers.points % size[1], layers.points // size[1]]).to(moved.dtype)
+    start = torch.stack([sources % size[1], sources // size[1]]).to(moved.dtype)
     splatted = splat_points(
         torch.cat([moved * weight, weight, torch.ones_like(weight)])[None],
         (start + moved)[None],
@@ -157,7 +162,7 @@ def move(
     came, weight = normalize_splat(splatted)
     came, landed = came[0].flatten(1), weight[0, 0].flatten() > 0
     far = (came * landed).square().sum(0)
-    far[layers.points] = torch.maximum(far[layers.points], moved.square().sum(0))
+    far[sources] = torch.maximum(far[sources], moved.square().sum(0))
     touched = far.nonzero().squeeze(1)
 
     target = torch.stack([touched % size[1], touched // size[1]]).to(moved.dtype)
@@ -168,31 +173,31 @@ def move(
     inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
     at = (y * width + x)[inside]
     colour, alpha = colour[:, inside], alpha[:, inside]
-    frame, behind = still.flatten(1).clone(), layers.plate.flatten(1)[:, at]
+    frame, behind = still.flatten(1).clone(), layers.background.flatten(1)[:, at]
     # In this form the sum is exact where both are opaque. Where the matte is too small for its
     # pixel, the foreground's colour is out of range, and only the composite is in it.
     frame[:, at] = (behind + alpha * (colour - behind)).clamp(0, 1)
     was = still.new_zeros(1, height * width)
     was[:, at] = (_matte_at(layers, at, (height, width)) - alpha).clamp(0, 1)
     by = far[touched][inside].sqrt()
-    return Moved(layers, frame.view_as(still), was.view_as(hole), moved, logits, at, by)
+    return SplattedFrame(layers, frame.view_as(still), was.view_as(hole), moved, logits, at, by)
 
 
-def moved_frames(
+def splatted_frames(
     still: Float[Tensor, "c h w"],
     motion: Displacement,
     item: int = 0,
     matte: Float[Tensor, "1 h w"] | None = None,
     frames: Sequence[int] | None = None,
-    near: Float[Tensor, "1 hn wn"] | None = None,
-) -> Iterator[Moved]:
+    depth: Float[Tensor, "1 hn wn"] | None = None,
+) -> Iterator[SplattedFrame]:
     """Splat a still frame by frame: memory does not grow with the number of frames.
 
     Args:
         item: Index in the batch of motions.
         matte: What may move; the motion's own mask by default, everything if it has none.
         frames: Indices of the frames wanted, all by default.
-        near: Depth order where things meet, 1 = nearest; by default what moves more in the mean
+        depth: Order order where things meet, 1 = nearest; by default what moves more in the mean
             over
             the clip is in front (Li et al. 2024, Sec. 5).
     """
@@ -208,8 +213,8 @@ def moved_frames(
     x, y = (far * scale.flatten()).ceil().long().tolist()
     layers = separate_layers(still, matte.to(still), motion.grid, (y + MARGIN, x + MARGIN))
     importance = (total / motion.frames).to(still)
-    if near is not None:
-        fitted = F.interpolate(near[None].to(still), motion.grid, mode="bilinear", antialias=True)
+    if depth is not None:
+        fitted = F.interpolate(depth[None].to(still), motion.grid, mode="bilinear", antialias=True)
         importance = IMPORTANCE_RANGE * fitted[0].clamp(0, 1)
     held = None
     for t in range(motion.frames) if frames is None else frames:
@@ -219,20 +224,20 @@ def moved_frames(
         if block != held:
             ahead = slice(block * FRAMES_AT_A_TIME, (block + 1) * FRAMES_AT_A_TIME)
             held, fields = block, _finite(motion.at(item, ahead)) * scale
-        yield move(layers, fields[t % FRAMES_AT_A_TIME].to(still), importance)
+        yield splat_frame(layers, fields[t % FRAMES_AT_A_TIME].to(still), importance)
 
 
 def shown(
-    moved: Moved, premultiplied_frame: Float[Tensor, "c h w"] | None = None
+    splatted: SplattedFrame, premultiplied_frame: Float[Tensor, "c h w"] | None = None
 ) -> Float[Tensor, "c h w"]:
     """A frame with straight alpha: the still itself wherever nothing moved and nothing landed.
 
     Args:
         premultiplied_frame: What to show instead of the splatted frame.
     """
-    made = moved.frame if premultiplied_frame is None else premultiplied_frame
-    frame = moved.layers.still.flatten(1).clone()
-    frame[:, moved.at] = straight(made.flatten(1)[:, moved.at])
+    made = splatted.frame if premultiplied_frame is None else premultiplied_frame
+    frame = splatted.layers.still.flatten(1).clone()
+    frame[:, splatted.touched] = straight(made.flatten(1)[:, splatted.touched])
     return frame.view_as(made)
 
 
@@ -260,15 +265,15 @@ def _own_matte(motion, item, size):
     return F.interpolate(mask[None], size, mode="bilinear", antialias=True)[0].clamp(0, 1)
 
 
-def _opaque_enough(still, plate, matte):
-    """Raise the matte until still = layer + (1 - matte) plate has a layer in [0, matte].
+def _opaque_enough(still, background, matte):
+    """Raise the matte until still = foreground + (1 - matte) background, all in range.
 
     With a smaller matte the foreground would be darker than black or brighter than white, and would
     leave specks over another part of the background. At most three times the matte: what hardly
     moves keeps hardly moving.
     """
-    darker = 1 - still / plate.clamp(min=1e-3)
-    lighter = (still - plate) / (1 - plate).clamp(min=1e-3)
+    darker = 1 - still / background.clamp(min=1e-3)
+    lighter = (still - background) / (1 - background).clamp(min=1e-3)
     least = torch.maximum(darker, lighter).amax(0, keepdim=True).clamp(0, 1)
     return torch.maximum(matte, torch.minimum(least, 3 * matte))
 
@@ -291,8 +296,8 @@ def _colour_span(canvas):
 
 def _sampled(layers, position):
     """Colour, without the matte, and matte of the foreground at (x, y) positions of the canvas."""
-    height, width = layers.layer.shape[-2:]
-    read = sample_points(layers.layer[None], position[None], "bicubic")[0]
+    height, width = layers.foreground.shape[-2:]
+    read = sample_points(layers.foreground[None], position[None], "bicubic")[0]
     x, y = position.floor().long()
     corner = y.clamp(0, height - 1) * width + x.clamp(0, width - 1)
     lowest, highest = (end.flatten(1)[:, corner] for end in (layers.lowest, layers.highest))
@@ -302,7 +307,7 @@ def _sampled(layers, position):
 
 def _matte_at(layers, at, size):
     y, x = at // size[1] - layers.origin[0], at % size[1] - layers.origin[1]
-    return layers.layer[-1].flatten()[y * layers.layer.shape[-1] + x]
+    return layers.foreground[-1].flatten()[y * layers.foreground.shape[-1] + x]
 
 
 def _follow(guide, y, x, grid):
@@ -318,14 +323,14 @@ def _follow(guide, y, x, grid):
     fy, fx = gy - top, gx - left
     colour = guide[:, _mirrored(y, height), _mirrored(x, width)]
     weights = []
-    for step, near in (
+    for step, bilinear in (
         (0, (1 - fy) * (1 - fx)),
         (1, (1 - fy) * fx),
         (grid[1] + 2, fy * (1 - fx)),
         (grid[1] + 3, fy * fx),
     ):
         unlike = (colour - coarse[:, nodes + step]).square().sum(0) / (2 * COLOUR_SIGMA**2)
-        weights.append(near * (torch.exp(-unlike) + UNLIKE))
+        weights.append(bilinear * (torch.exp(-unlike) + UNLIKE))
     weights = torch.stack(weights)
     return nodes, weights / weights.sum(0, keepdim=True)
 

@@ -26,7 +26,7 @@ from ..diffusion.blocks import zeroed
 from ..shapes import Float, Tensor
 from ..still.background import pull_push
 from ..still.grid import resize_displacement
-from .layers import Moved
+from .layers import SplattedFrame
 from .splat import normalize_splat, softmax_splat, softmax_weight, splat
 
 GATE_PX = 0.25  # motion from which a pixel may differ from the splatted frame entirely
@@ -129,17 +129,17 @@ class RenderModel(nn.Module):
         splatted: Sequence[Float[Tensor, "b _ _ _"]],
         still: Float[Tensor, "b 3 h w"],
         frame: Float[Tensor, "b 3 h w"],
-        uncovered: Float[Tensor, "b 1 h w"],
-        by: Float[Tensor, "b 1 h w"],
+        disocclusion: Float[Tensor, "b 1 h w"],
+        distance: Float[Tensor, "b 1 h w"],
     ) -> Float[Tensor, "b o h w"]:
         """Shares of the OTHERS in every pixel, for `mixed`: 0 or more, their sum at most 1.
 
         Args:
             frame: The splatted frame.
-            by: How far what left a pixel or arrived there has moved, px.
+            distance: How far what left a pixel or arrived there has moved, px.
         """
-        gate = (by / GATE_PX).clamp(max=1)
-        given = torch.cat([still, frame, uncovered, gate], 1).to(self.shares.weight)
+        gate = (distance / GATE_PX).clamp(max=1)
+        given = torch.cat([still, frame, disocclusion, gate], 1).to(self.shares.weight)
         x, skips = F.pixel_unshuffle(given, 2), []
         for i, level in enumerate(splatted):
             x = self.before[i](self.down[i](x) + self.join[i](level))
@@ -151,28 +151,30 @@ class RenderModel(nn.Module):
         share = F.pixel_shuffle(self.shares(F.silu(x)), 2).float().clamp(min=0)
         return gate * share / share.sum(1, keepdim=True).clamp(min=1)
 
-    def finished(self, given: Float[Tensor, "b g h w"]) -> Float[Tensor, "b 3 h w"]:
+    def refined(self, given: Float[Tensor, "b g h w"]) -> Float[Tensor, "b 3 h w"]:
         """The refined frame, from the channels of `given_of`; any size."""
         height, width = given.shape[-2:]
         # Past the border nothing is known but the border itself.
         pictures, rest = self.padded(given[:, :7], "replicate"), self.padded(given[:, 7:])
-        still, frame, uncovered = pictures.split((3, 3, 1), 1)
-        displacement, importance, by = rest.split((2, 1, 1), 1)
+        still, frame, disocclusion = pictures.split((3, 3, 1), 1)
+        displacement, importance, distance = rest.split((2, 1, 1), 1)
         levels = self.splatted(self.pyramid(still), displacement, importance)
-        share = self(levels, still, frame, uncovered, by)
-        others = others_of(still, frame, uncovered, displacement, importance)
+        share = self(levels, still, frame, disocclusion, distance)
+        others = others_of(still, frame, disocclusion, displacement, importance)
         return mixed(frame, still, others, share)[..., :height, :width]
 
 
-def given_of(moved: Moved) -> Float[Tensor, "g h w"]:
+def given_of(splatted: SplattedFrame) -> Float[Tensor, "g h w"]:
     """The input channels of a `RenderModel`, of a frame in colour: GIVEN of them."""
-    return torch.cat([moved.layers.still, moved.frame, moved.uncovered, moved.fields])
+    return torch.cat(
+        [splatted.layers.still, splatted.frame, splatted.disocclusion, splatted.fields]
+    )
 
 
 def others_of(
     still: Float[Tensor, "b c h w"],
     frame: Float[Tensor, "b c h w"],
-    uncovered: Float[Tensor, "b 1 h w"],
+    disocclusion: Float[Tensor, "b 1 h w"],
     displacement: Float[Tensor, "b 2 h w"],
     importance: Float[Tensor, "b 1 h w"],
 ) -> Float[Tensor, "b c2 h w"]:
@@ -183,7 +185,7 @@ def others_of(
     """
     splatted, weight = softmax_splat(still, displacement, importance)
     splatted = torch.where(weight > 0, splatted, frame)
-    return torch.cat([splatted, pull_push(frame, (1 - 2 * uncovered).clamp(min=0))], 1)
+    return torch.cat([splatted, pull_push(frame, (1 - 2 * disocclusion).clamp(min=0))], 1)
 
 
 def mixed(
@@ -199,9 +201,11 @@ def mixed(
     """
     height, width = frame.shape[-2:]
     around = F.pad(frame, (1, 1, 1, 1), mode="replicate")
-    near = (around[..., y : y + height, x : x + width] for y, x in NEIGHBOURS)
+    neighbours = (around[..., y : y + height, x : x + width] for y, x in NEIGHBOURS)
     made = frame * (1 - share.sum(1, keepdim=True))
-    for one, other in zip(share.split(1, 1), (*near, still, *others.chunk(2, 1)), strict=True):
+    for one, other in zip(
+        share.split(1, 1), (*neighbours, still, *others.chunk(2, 1)), strict=True
+    ):
         made = made + one * other
     return made.clamp(0, 1)
 

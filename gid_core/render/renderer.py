@@ -20,7 +20,7 @@ from ..files.weights import load_weights, save_weights
 from ..motion.displacement import Displacement, exposed
 from ..shapes import Float, Tensor
 from ..still.alpha import straight
-from .layers import Moved, moved_frames, shown
+from .layers import SplattedFrame, shown, splatted_frames
 from .network import RenderModel, mixed, others_of
 
 log = logging.getLogger("gid")
@@ -41,7 +41,7 @@ TILE, SMALLEST_TILE = 1024, 64  # side of what is decoded at once, px, without i
 
 
 @dataclass
-class Finisher:
+class Refiner:
     """A network prepared for one still.
 
     still: Padded to whole multiples, premultiplied if it has alpha.
@@ -54,27 +54,27 @@ class Finisher:
     pyramid: list[Float[Tensor, "1 _ _ _"]]
     tile: int = TILE
 
-    def finish(self, moved: Moved) -> Float[Tensor, "c h w"]:
+    def refine(self, splatted: SplattedFrame) -> Float[Tensor, "c h w"]:
         """The splatted frame, premultiplied, refined by the network wherever anything moved.
 
         Raises:
             ValueError: If there is too little memory for the smallest tile; on graphics cards,
                 torch's own error with that sentence.
         """
-        if len(moved.at) == 0:
-            return moved.frame
+        if len(splatted.touched) == 0:
+            return splatted.frame
         padded = self.model.padded
         with _memory_for("what a whole frame could show"), torch.no_grad():
-            frame = padded(moved.frame[None], "replicate")
-            uncovered = padded(moved.uncovered[None], "replicate")
-            fields, by = padded(moved.fields[None]).split((3, 1), 1)
+            frame = padded(splatted.frame[None], "replicate")
+            disocclusion = padded(splatted.disocclusion[None], "replicate")
+            fields, distance = padded(splatted.fields[None]).split((3, 1), 1)
             field, importance = fields.split((2, 1), 1)
-            others = others_of(self.still, frame, uncovered, field, importance)
+            others = others_of(self.still, frame, disocclusion, field, importance)
             levels = self.model.splatted(self.pyramid, field, importance)
             made = frame.clone()
         while True:
             try:
-                self._mix_tiles(levels, (self.still, frame, uncovered, by, others), made)
+                self._mix_tiles(levels, (self.still, frame, disocclusion, distance, others), made)
                 break
             except (RuntimeError, MemoryError) as error:
                 if not _out_of_memory(error):
@@ -82,35 +82,37 @@ class Finisher:
                 half = self.tile // 2 // self.model.multiple * self.model.multiple
                 if half < SMALLEST_TILE:
                     raise _said(
-                        error, f"to finish a frame, even {self.tile} px at a time", REMEDY
+                        error, f"to refine a frame, even {self.tile} px at a time", REMEDY
                     ) from error
             log.info("Out of memory with tiles of %d px: going on with %d px.", self.tile, half)
             self.tile = half
-        with _memory_for("a finished frame"):
-            height, width = moved.frame.shape[-2:]
-            return _where_it_moved(moved, made[0, :, :height, :width])
+        with _memory_for("a refined frame"):
+            height, width = splatted.frame.shape[-2:]
+            return _where_it_moved(splatted, made[0, :, :height, :width])
 
     @torch.no_grad()
     def _mix_tiles(self, levels, whole, made):
         """Write into `made`, tile by tile, where anything moves."""
         for inner, outer in self._tiles(whole[3]):
-            still, frame, uncovered, by, others = (x[..., outer[0], outer[1]] for x in whole)
+            still, frame, disocclusion, distance, others = (
+                x[..., outer[0], outer[1]] for x in whole
+            )
             parts = []
             for i, level in enumerate(levels):
                 reduced = tuple(slice(s.start >> i + 1, s.stop >> i + 1) for s in outer)
                 parts.append(level[..., reduced[0], reduced[1]])
-            share = self.model(parts, _in_colour(still), _in_colour(frame), uncovered, by)
+            share = self.model(parts, _in_colour(still), _in_colour(frame), disocclusion, distance)
             tile = mixed(frame, still, others, share)
             at = tuple(slice(i.start - o.start, i.stop - o.start) for i, o in zip(inner, outer))
             made[..., inner[0], inner[1]] = tile[..., at[0], at[1]]
 
-    def _tiles(self, by):
+    def _tiles(self, distance):
         """(rows and columns of a tile, the same with its margin), where anything moves."""
-        sides = by.shape[-2:]
+        sides = distance.shape[-2:]
         for top in range(0, sides[0], self.tile):
             for left in range(0, sides[1], self.tile):
                 inner = tuple(slice(a, min(a + self.tile, n)) for a, n in zip((top, left), sides))
-                inner = self._where_it_moves(by, inner)
+                inner = self._where_it_moves(distance, inner)
                 if inner is not None:
                     halo = self.model.halo
                     yield (
@@ -121,9 +123,9 @@ class Finisher:
                         ),
                     )
 
-    def _where_it_moves(self, by, tile):
+    def _where_it_moves(self, distance, tile):
         """The part of a tile that contains all its motion, in whole multiples; None without any."""
-        part, step, bounds = by[0, 0, tile[0], tile[1]] > 0, self.model.multiple, []
+        part, step, bounds = distance[0, 0, tile[0], tile[1]] > 0, self.model.multiple, []
         for axis, side in zip((1, 0), tile):
             at = part.any(axis).nonzero().squeeze(1)
             if len(at) == 0:
@@ -133,7 +135,7 @@ class Finisher:
         return tuple(bounds)
 
 
-def finisher(model: RenderModel, still: Float[Tensor, "c h w"], tile: int = TILE) -> Finisher:
+def refiner(model: RenderModel, still: Float[Tensor, "c h w"], tile: int = TILE) -> Refiner:
     """Prepare a network for a premultiplied still: its features are computed here, once.
 
     Raises:
@@ -142,7 +144,7 @@ def finisher(model: RenderModel, still: Float[Tensor, "c h w"], tile: int = TILE
     still = model.padded(still[None], "replicate")
     with _memory_for("the features of a whole still"), torch.no_grad():
         pyramid = model.pyramid(_in_colour(still).to(model.shares.weight))
-        return Finisher(model, still, pyramid, tile)
+        return Refiner(model, still, pyramid, tile)
 
 
 def render_frames(
@@ -152,7 +154,7 @@ def render_frames(
     matte: Float[Tensor, "1 h w"] | None = None,
     frames: Sequence[int] | None = None,
     model: RenderModel | None = None,
-    near: Float[Tensor, "1 hn wn"] | None = None,
+    depth: Float[Tensor, "1 hn wn"] | None = None,
     shutter: float = 0.0,
 ) -> Iterator[tuple[Float[Tensor, "c h w"], Float[Tensor, "1 h w"]]]:
     """Render a clip frame by frame: memory does not grow with the number of frames.
@@ -162,7 +164,7 @@ def render_frames(
         matte: What may move; the motion's own mask by default, everything if it has none.
         frames: Indices of the frames wanted, all by default.
         model: The network that refines frames; none by default.
-        near: Depth order where things meet, 1 = nearest; by default what moves more is in front.
+        depth: Order where things meet, 1 = nearest; by default what moves more is in front.
         shutter: Motion blur: share of the time between frames for which the shutter is open.
 
     Returns:
@@ -171,17 +173,18 @@ def render_frames(
     Raises:
         ValueError: If there is too little memory for a frame.
     """
-    at_work, moments = None, 1
+    prepared, moments = None, 1
     if shutter > 0:
         motion, moments = exposed(motion, item, shutter, tuple(still.shape[-2:]))
     wanted = range(motion.frames // moments) if frames is None else frames
     single = [t * moments + i for t in wanted for i in range(moments)]
     taken = []
     with _memory_for("a frame", SMALLER):
-        for moved in moved_frames(still, motion, item, matte, single, near):
-            if model is not None and at_work is None:
-                at_work = finisher(model, moved.layers.premultiplied)
-            taken.append((moved, moved.frame if at_work is None else at_work.finish(moved)))
+        for splatted in splatted_frames(still, motion, item, matte, single, depth):
+            if model is not None and prepared is None:
+                prepared = refiner(model, splatted.layers.premultiplied)
+            frame = splatted.frame if prepared is None else prepared.refine(splatted)
+            taken.append((splatted, frame))
             if len(taken) == moments:
                 yield _exposure(taken)
                 taken = []
@@ -190,22 +193,22 @@ def render_frames(
 def _exposure(taken):
     """The mean of moments and of their disocclusion, of which there may be one."""
     if len(taken) == 1:
-        ((moved, frame),) = taken
-        return shown(moved, frame), moved.uncovered
+        ((splatted, frame),) = taken
+        return shown(splatted, frame), splatted.disocclusion
     still = taken[0][0].layers.still
     mean = straight(torch.stack([frame for _, frame in taken]).mean(0))
     moved = torch.zeros_like(still[0], dtype=torch.bool)
     for one, _ in taken:
-        moved.view(-1)[one.at] = True
-    hole = torch.stack([one.uncovered for one, _ in taken]).mean(0)
+        moved.view(-1)[one.touched] = True
+    hole = torch.stack([one.disocclusion for one, _ in taken]).mean(0)
     return torch.where(moved, mean, still), hole
 
 
-def _where_it_moved(moved, mix):
+def _where_it_moved(splatted, mix):
     """The mix, premultiplied, where anything moved; alpha is always that of the layers."""
-    frame = moved.frame
+    frame = splatted.frame
     # Whatever the weights are, no NaN or infinity may reach the picture.
-    touched = (moved.fields[3:] > 0) & mix.isfinite()
+    touched = (splatted.fields[3:] > 0) & mix.isfinite()
     if len(frame) == 4:
         # A mix whose alpha is about 0 has no defined colour.
         seen = mix[3:] > SEEN

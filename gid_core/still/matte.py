@@ -101,7 +101,7 @@ def refine_and_report(
 
     probable, colours = _probable(small, inside)
     # A side for everyone: only at edges of the picture is a matte soft. Half-moving sky would show
-    # the plate's inventions through it.
+    # the filled background through it.
     alpha = (probable > 0.5).float()
     parts, count = label(inside.numpy())
     parts = torch.from_numpy(parts).long()

@@ -28,7 +28,7 @@ from ..footage.extraction import extract
 from ..footage.flow import estimator
 from ..motion.displacement import Displacement
 from ..motion.spectrum import SpectralVolume, with_trend
-from ..render.layers import Moved, moved_frames
+from ..render.layers import SplattedFrame, splatted_frames
 from ..render.network import given_of
 from ..scenes.synthetic import make_scene
 from ..scenes.textures import blur, normal
@@ -223,7 +223,7 @@ def _recorded(path, size, flow):
     return pairs
 
 
-def moved_at(still: Float[Tensor, "3 h w"], spectrum: SpectralVolume, t_s: float) -> Moved:
+def moved_at(still: Float[Tensor, "3 h w"], spectrum: SpectralVolume, t_s: float) -> SplattedFrame:
     """A still at one time of its motion, as the renderer without a network moves it.
 
     Importance is that of the whole motion, as in use.
@@ -234,7 +234,7 @@ def moved_at(still: Float[Tensor, "3 h w"], spectrum: SpectralVolume, t_s: float
     motion = Displacement(
         coeffs, coords.to(coeffs.dtype), CLIP_TIMES * base, spectrum.reference_size, spectrum.mask
     )
-    return next(moved_frames(still, motion, frames=[CLIP_TIMES]))
+    return next(splatted_frames(still, motion, frames=[CLIP_TIMES]))
 
 
 def augment(

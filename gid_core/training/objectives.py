@@ -179,7 +179,7 @@ class RendererObjective:
         is too small to see. (Absolute errors were tried. Where two layers mix, their minimum is the
         median, which is the splatted frame itself, and nothing was learned.)
         """
-        made = self.model.finished(given)
+        made = self.model.refined(given)
         splatted, disoccluded, motion = given[:, 3:6], given[:, 6:7], given[:, 10:]
         # Near the borders of a crop, content that comes in from outside is missing.
         counts = F.pad(torch.ones_like(motion)[..., RIM:-RIM, RIM:-RIM], (RIM,) * 4) * (motion > 0)

@@ -64,7 +64,7 @@ def draw_frames(out: Path) -> Callable[[RenderModel, Path], None]:
     def picture(model: RenderModel, path: Path) -> None:
         like, cells = model.shares.weight, []
         for given, frame in samples:
-            made = model.finished(given[None].to(like))[0].cpu()
+            made = model.refined(given[None].to(like))[0].cpu()
             difference = (4 * (made - frame)).abs().clamp(max=1)
             cells += [given[STILL], given[FRAME], made, frame, difference]
         write_picture(path, tiles(cells, 5))

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gid_core.config import ExtractionConfig
-from gid_core.footage.extraction import extract, fill_hidden
+from gid_core.footage.extraction import extract, fill_occlusions
 from gid_core.footage.flow import estimator
 
 H, W, FPS, T = 48, 72, 10.0, 30
@@ -54,7 +54,7 @@ def test_motion_of_an_occlusion_is_the_line_between_the_visible_frames():
     motion = torch.arange(6.0).view(6, 1, 1, 1).expand(6, 2, 1, 1).clone()
     visible = torch.tensor([1, 0, 0, 1, 1, 1]).bool().view(6, 1, 1)
     motion[1:3] = 100
-    assert fill_hidden(motion, visible, 2).flatten(1)[:, 0].tolist() == [0, 1, 2, 3, 4, 5]
+    assert fill_occlusions(motion, visible, 2).flatten(1)[:, 0].tolist() == [0, 1, 2, 3, 4, 5]
 
 
 def strip(sway, **options):

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from gid_core.motion.coords import harmonic_coords
 from gid_core.motion.displacement import Displacement
-from gid_core.render.layers import MARGIN, move, separate_layers
+from gid_core.render.layers import MARGIN, separate_layers, splat_frame
 from gid_core.render.renderer import render_frames
 
 H, W = 24, 36
@@ -119,7 +119,7 @@ def test_whole_pixels_move_an_opaque_thing_exactly(thing, dx, dy, grid):
     torch.testing.assert_close(hole, expected, atol=1e-5, rtol=0)
 
 
-def test_a_thing_that_leaves_the_picture_leaves_the_plate(thing):
+def test_a_thing_that_leaves_the_picture_leaves_the_background(thing):
     still, matte = thing
     away = constant(W, 0) * grown(matte, 4)  # what is mirrored past the border stays there
     frame, hole = first(still, motion(away), matte)
@@ -146,20 +146,20 @@ def test_alpha_moves_along(thing):
     torch.testing.assert_close(frame[3:], expected, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("near", [0, 1])
-def test_what_moves_more_is_in_front(near):
+@pytest.mark.parametrize("in_front", [0, 1])
+def test_what_moves_more_is_in_front(in_front):
     # Two blocks meet at the middle; one of them comes from farther away.
     still, matte = colour(*BLUE).expand(3, H, W).clone(), torch.zeros(1, H, W)
     colours = (colour(1.0, 0.0, 0.0), colour(0.0, 1.0, 0.0))
     field = torch.zeros(1, 2, H, W)  # 12 px of difference: the other's weight is exp(-12)
-    steps = (14, -2) if near == 0 else (2, -14)
+    steps = (14, -2) if in_front == 0 else (2, -14)
     for side, (rgb, step) in enumerate(zip(colours, steps, strict=True)):
         columns = slice(18 - step - 2, 18 - step + 2)
         still[:, 8:16, columns], matte[:, 8:16, columns] = rgb, 1
         field[:, 0, :, slice(0, 18) if side == 0 else slice(18, W)] = step
     frame, _ = first(still, motion(field), matte)
     torch.testing.assert_close(
-        frame[:, 8:16, 16:20], colours[near].expand(3, 8, 4), atol=1e-3, rtol=0
+        frame[:, 8:16, 16:20], colours[in_front].expand(3, 8, 4), atol=1e-3, rtol=0
     )
 
 
@@ -180,9 +180,12 @@ def test_what_lies_within_two_pixels_of_the_matte_moves_along(rng):
     matte = torch.zeros(1, H, W)
     matte[:, 8:16, 12:22] = 0.01 + 0.99 * torch.rand(8, 10, generator=rng)
     layers = separate_layers(torch.rand(3, H, W, generator=rng), matte, (6, 9), (4, 5))
-    width = layers.layer.shape[-1]
+    width = layers.foreground.shape[-1]
     moving = torch.zeros(1, H, W)
-    y, x = layers.points // width + layers.origin[0], layers.points % width + layers.origin[1]
+    y, x = (
+        layers.source_pixels // width + layers.origin[0],
+        layers.source_pixels % width + layers.origin[1],
+    )
     moving[0, y, x] = 1
     assert torch.equal(moving, grown((matte > 0).float(), 2))
 
@@ -299,7 +302,7 @@ def test_a_layer_is_a_colour_times_its_matte(rng):
     still = torch.rand(3, H, W, generator=rng)
     matte = 0.35 + 0.65 * torch.rand(1, H, W, generator=rng)
     matte[:, :, :8] = 0
-    canvas = separate_layers(still, matte, (6, 9), (0, 0)).layer
+    canvas = separate_layers(still, matte, (6, 9), (0, 0)).foreground
     colours, alpha = canvas[:3], canvas[3:]
     assert colours.min() > -1e-5 and (colours - alpha).max() < 1e-5
 
@@ -325,8 +328,8 @@ def test_small_pictures_can_be_rendered(rng, height, width):
 def test_nothing_to_move_needs_no_frame(thing):
     still, _ = thing
     layers = separate_layers(still, torch.zeros(1, H, W), (6, 9), (3, 3))
-    assert len(layers.points) == 0
-    frame = move(layers, torch.ones(2, 6, 9), torch.ones(1, 6, 9)).frame
+    assert len(layers.source_pixels) == 0
+    frame = splat_frame(layers, torch.ones(2, 6, 9), torch.ones(1, 6, 9)).frame
     assert torch.equal(frame, still)
 
 

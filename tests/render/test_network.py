@@ -26,7 +26,7 @@ def some_given(rng, size=(24, 32)):
 
 def test_before_training_a_frame_is_the_weightless_one(rng):
     given = some_given(rng)
-    assert torch.equal(fresh_renderer(RENDERERS["tiny"]).finished(given), given[:, 3:6])
+    assert torch.equal(fresh_renderer(RENDERERS["tiny"]).refined(given), given[:, 3:6])
 
 
 def test_no_colour_is_made_up(rng, model):
@@ -35,7 +35,7 @@ def test_no_colour_is_made_up(rng, model):
         model.shares.weight.mul_(100)
     given = some_given(rng)
     still, frame, uncovered, field, importance, _ = given.split((3, 3, 1, 2, 1, 1), 1)
-    made = model.finished(given)
+    made = model.refined(given)
     others = others_of(still, frame, uncovered, field, importance)
     around = F.pad(frame, (1, 1, 1, 1), mode="replicate")
     pictures = torch.stack(

@@ -6,11 +6,11 @@ import torch.nn.functional as F
 from gid_core.config import RENDERERS, RendererConfig
 from gid_core.motion.coords import harmonic_coords
 from gid_core.motion.displacement import MOST_MOMENTS, Displacement, exposed
-from gid_core.render.layers import moved_frames
+from gid_core.render.layers import splatted_frames
 from gid_core.render.network import GATE_PX, fresh_renderer
 from gid_core.render.renderer import (
-    finisher,
     load_renderer,
+    refiner,
     render_frames,
     save_renderer,
     shipped_renderer,
@@ -54,7 +54,7 @@ def test_where_nothing_moves_and_nothing_lands_the_still_stays_bit_for_bit(
     changed = torch.zeros(H, W, dtype=torch.bool)
     moving = motion(rng)
     for moved, (frame, _) in zip(
-        moved_frames(still, moving, matte=matte),
+        splatted_frames(still, moving, matte=matte),
         render_frames(still, moving, matte=matte, model=model),
         strict=True,
     ):
@@ -86,10 +86,10 @@ def test_tiles_give_what_the_whole_gives(rng):
     still = torch.rand(3, 150, 210, generator=rng)
     field = F.interpolate(4 * torch.randn(1, 2, 3, 4, generator=rng), (20, 33), mode="bicubic")
     moving = Displacement.of_frames(field[None], 8.0, (150, 210))
-    moved = next(moved_frames(still, moving))
-    whole = finisher(model, still).finish(moved)
+    moved = next(splatted_frames(still, moving))
+    whole = refiner(model, still).refine(moved)
     for tile in (40, 128):
-        tiles = finisher(model, still, tile=tile).finish(moved)
+        tiles = refiner(model, still, tile=tile).refine(moved)
         torch.testing.assert_close(tiles, whole, atol=1e-6, rtol=0)
 
 
@@ -118,7 +118,7 @@ def test_what_has_one_colour_keeps_it_however_transparent_it_is(rng, model, weig
     seen = torch.cat([colour.expand(3, H, W), alpha[None]])
     moving = motion(rng, 2)
     rendered = render_frames(seen, moving, model=model)
-    for (frame, _), moved in zip(rendered, moved_frames(seen, moving), strict=True):
+    for (frame, _), moved in zip(rendered, splatted_frames(seen, moving), strict=True):
         there = frame[3] > 0.02
         for shown_frame in (frame, straight(moved.frame)):
             # Premultiplied sums of a few terms, divided by an alpha of .02 and more.
@@ -129,7 +129,7 @@ def test_what_has_one_colour_keeps_it_however_transparent_it_is(rng, model, weig
 def test_alpha_is_that_of_the_weightless_frame(rng, model, still, matte):
     seen = torch.cat([still, torch.rand(1, H, W, generator=rng)])
     moving = motion(rng, 1)
-    moved = next(moved_frames(seen, moving, matte=matte))
+    moved = next(splatted_frames(seen, moving, matte=matte))
     frame, _ = next(render_frames(seen, moving, matte=matte, model=model))
     assert torch.equal(frame[3], moved.frame[3]) and not torch.equal(frame[:3], moved.frame[:3])
 
@@ -171,8 +171,8 @@ def test_less_memory_gives_the_same_frame_in_smaller_tiles(rng, model):
     # A device on which more than so many pixels at once do not fit.
     still = torch.rand(3, 150, 210, generator=rng)
     moving = Displacement.of_frames(torch.randn(1, 1, 2, 3, 4, generator=rng), 8.0, (150, 210))
-    moved = next(moved_frames(still, moving))
-    whole, asked = finisher(model, still).finish(moved), []
+    moved = next(splatted_frames(still, moving))
+    whole, asked = refiner(model, still).refine(moved), []
 
     def full(_, given):
         asked.append(given[1].shape[-1])
@@ -180,15 +180,15 @@ def test_less_memory_gives_the_same_frame_in_smaller_tiles(rng, model):
             raise torch.OutOfMemoryError("CUDA out of memory.")
 
     handle = model.register_forward_pre_hook(full)
-    small = finisher(model, still, tile=256)
-    torch.testing.assert_close(small.finish(moved), whole, atol=1e-6, rtol=0)
+    small = refiner(model, still, tile=256)
+    torch.testing.assert_close(small.refine(moved), whole, atol=1e-6, rtol=0)
     assert small.tile == 128 and asked[0] > 200 and asked[-1] <= 200
     handle.remove()
     model.register_forward_pre_hook(
         lambda *_: (_ for _ in ()).throw(RuntimeError("DefaultCPUAllocator: can't allocate memory"))
     )
-    with pytest.raises(ValueError, match="too little memory to finish a frame, even 64 px"):
-        finisher(model, still).finish(moved)
+    with pytest.raises(ValueError, match="too little memory to refine a frame, even 64 px"):
+        refiner(model, still).refine(moved)
 
 
 @pytest.mark.parametrize(
@@ -201,14 +201,14 @@ def test_less_memory_gives_the_same_frame_in_smaller_tiles(rng, model):
 def test_a_host_knows_a_graphics_card_without_memory_by_its_type(rng, model, still, error, kind):
     model.encode[0].register_forward_pre_hook(lambda *_: (_ for _ in ()).throw(error))
     with pytest.raises(kind, match="There is too little memory for the features"):
-        finisher(model, still)
+        refiner(model, still)
 
 
 def test_other_errors_are_no_lack_of_memory(rng, model, still):
-    moved = next(moved_frames(still, motion(rng, 1)))
+    moved = next(splatted_frames(still, motion(rng, 1)))
     model.register_forward_pre_hook(lambda *_: (_ for _ in ()).throw(RuntimeError("shapes differ")))
     with pytest.raises(RuntimeError, match="shapes differ"):
-        finisher(model, still).finish(moved)
+        refiner(model, still).refine(moved)
 
 
 def test_a_shutter_that_is_hardly_open_changes_nothing(rng, still, matte):
@@ -266,7 +266,7 @@ def test_what_is_said_to_be_near_is_in_front(rng):
     near = torch.zeros(1, 24, 60)
     near[..., :28] = 1
     for front, expected in ((None, 2), (near, 0), (1 - near, 2)):
-        frame, _ = next(render_frames(still, moving, matte=matte, near=front))
+        frame, _ = next(render_frames(still, moving, matte=matte, depth=front))
         assert frame[:, 12, 24].argmax() == expected
 
 
@@ -307,7 +307,7 @@ def test_no_memory_for_what_cannot_be_had_in_parts_is_a_sentence(rng, model, sti
 
     model.encode[0].register_forward_pre_hook(full)
     with pytest.raises(ValueError, match="too little memory for the features of a whole still"):
-        finisher(model, still)
+        refiner(model, still)
 
 
 @pytest.mark.parametrize("said", ["could not create a primitive", "std::bad_alloc"])
@@ -315,7 +315,7 @@ def test_no_memory_for_a_frame_is_a_sentence_without_a_network_too(rng, still, m
     def full(*_):
         raise RuntimeError(said)
 
-    monkeypatch.setattr("gid_core.render.renderer.moved_frames", full)
+    monkeypatch.setattr("gid_core.render.renderer.splatted_frames", full)
     with pytest.raises(ValueError, match="too little memory for a frame. .* smaller picture.$"):
         next(render_frames(still, motion(rng, 3)))
 

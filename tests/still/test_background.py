@@ -14,14 +14,14 @@ def grown(mask, by):
     return torch.nn.functional.max_pool2d(mask, 2 * by + 1, 1, by)
 
 
-def test_the_plate_is_the_picture_where_nothing_moves(rng):
+def test_the_background_is_the_picture_where_nothing_moves(rng):
     image = torch.rand(4, 40, 56, generator=rng)
     matte = torch.zeros(1, 40, 56)
     matte[:, 10:30, 15:40] = torch.rand(20, 25, generator=rng) * 0.9 + 0.1
-    plate = fill_background(image, matte)
+    background = fill_background(image, matte)
     still = (matte == 0).expand_as(image)
-    assert torch.equal(plate[still], image[still])
-    assert not torch.equal(plate, image)
+    assert torch.equal(background[still], image[still])
+    assert not torch.equal(background, image)
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def two_things():
     return matte
 
 
-def test_the_plate_never_shows_what_moves(rng, two_things):
+def test_the_background_never_shows_what_moves(rng, two_things):
     image = colour(0.0, 0.5, 0.8) * torch.rand(1, 40, 56, generator=rng)
     image[0] = (two_things[0] > 0).float()  # nothing else is red
     assert fill_background(image, two_things)[0].max() == 0
@@ -43,12 +43,12 @@ def test_what_a_soft_edge_leaves_outside_the_matte_stays_there(rng, two_things):
     image = colour(0.0, 0.5, 0.8) * torch.rand(1, 40, 56, generator=rng)
     moving = (two_things > 0).float()[None]
     image[0] = grown(moving, 2)[0, 0]
-    plate = fill_background(image, two_things)
-    deep = 1 - grown(1 - moving, 2)[0, 0]  # farther in than the softening of the plate reaches
-    assert (plate[0] * deep).max() == 0 < deep.max()
+    background = fill_background(image, two_things)
+    deep = 1 - grown(1 - moving, 2)[0, 0]  # farther in than the softening of the background reaches
+    assert (background[0] * deep).max() == 0 < deep.max()
 
 
-def test_the_plate_is_as_bright_as_its_sources(rng):
+def test_the_background_is_as_bright_as_its_sources(rng):
     image = 0.3 + 0.4 * torch.rand(3, 40, 56, generator=rng)
     matte = torch.zeros(1, 40, 56)
     matte[:, 12:30, 20:38] = 1
@@ -63,13 +63,13 @@ def test_behind_a_thin_thing_stripes_go_on():
     matte = torch.zeros(1, 48, 64)
     matte[:, 20:24] = 1  # across all stripes
     image = torch.where(matte > 0, 0.5, stripes)
-    plate = fill_background(image, matte)
+    background = fill_background(image, matte)
     expected = oracles.box(oracles.box(stripes, 1), 1)  # what is filled is softened
-    torch.testing.assert_close(plate[:, 20:24], expected[:, 20:24], rtol=0, atol=1e-5)
+    torch.testing.assert_close(background[:, 20:24], expected[:, 20:24], rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("besides", [False, True])
-def test_the_plate_is_mirrored_inwards(rng, besides):
+def test_the_background_is_mirrored_inwards(rng, besides):
     # Rows of random brightness; the nearest that are safe are two away from what moves.
     rows, sources = torch.rand(48, generator=rng), torch.arange(48)
     matte = torch.zeros(1, 48, 30)
@@ -78,13 +78,13 @@ def test_the_plate_is_mirrored_inwards(rng, besides):
     if besides:  # rows 4 to 14 are not safe either: half as far
         matte[:, 6:13] = 1
         sources[20:22] = 15
-    plate = fill_background(rows.view(1, 48, 1).expand(3, 48, 30), matte)
+    background = fill_background(rows.view(1, 48, 1).expand(3, 48, 30), matte)
     expected = oracles.box(oracles.box(rows[sources].view(1, 48, 1).expand(1, 48, 5), 1), 1)
-    torch.testing.assert_close(plate[:1, 20:24, :5], expected[:, 20:24])
+    torch.testing.assert_close(background[:1, 20:24, :5], expected[:, 20:24])
 
 
 @pytest.mark.parametrize("height, width", [(1, 1), (3, 3), (1, 20)])
-def test_where_everything_moves_the_plate_is_the_picture(rng, height, width):
+def test_where_everything_moves_the_background_is_the_picture(rng, height, width):
     image = torch.rand(3, height, width, generator=rng)
     assert torch.equal(fill_background(image, torch.ones(1, height, width)), image)
     assert torch.equal(fill_background(image, torch.zeros(1, height, width)), image)

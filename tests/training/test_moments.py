@@ -168,7 +168,7 @@ def test_the_shipped_renderer_reduces_the_error_on_held_back_scenes():
         moved, frame = moved_at(scene.still, scene.spectrum(), 2.6), scene.image_at(2.6)
         given = given_of(moved)[None]
         with torch.no_grad():
-            made = model.finished(given)[0]
+            made = model.refined(given)[0]
         before, after = ((x - frame).square().mean() for x in (moved.frame, made))
         left.append(float(after / before))
     assert sum(left) / 6 < 0.95 and sorted(left)[2] < 0.97, left
