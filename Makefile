@@ -52,3 +52,4 @@ golden: $(VENV)/.dev
 FUZZED ?= 10000
 fuzz: $(VENV)/.dev
 	$(BIN)/python tests/fuzz.py --count $(FUZZED)
+	$(BIN)/python tests/host/fuzz_nodes.py --count $$(($(FUZZED) / 5))

@@ -64,6 +64,7 @@ class LoopBlend(io.ComfyNode):
     def execute(cls, frames, overlap, clips, displacement=None, still=None):
         from ..gid_core.motion import loops
 
+        frames = sockets.from_frames(frames)
         separate = loops.split_clips(frames, clips)
         before = [loops.seam(clip) for clip in separate]
         if displacement is not None and displacement.loop:

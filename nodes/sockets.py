@@ -39,7 +39,16 @@ def from_image(image: torch.Tensor) -> torch.Tensor:
             f"Expected an IMAGE of shape (batch, height, width, 1, 3 or 4 channels), got "
             f"{tuple(image.shape)}. Check the node that it comes from."
         )
+    if 0 in image.shape:
+        raise ValueError(
+            f"Expected a picture of at least one pixel, got an IMAGE of shape {tuple(image.shape)}."
+        )
     return rearrange(_unit(image), "b h w c -> b c h w")
+
+
+def from_frames(frames: torch.Tensor) -> torch.Tensor:
+    """IMAGE as b h w c, float32 on the CPU; what `from_image` takes is taken."""
+    return rearrange(from_image(frames), "b c h w -> b h w c")
 
 
 def from_mask(value: torch.Tensor | None, name: str = "mask") -> torch.Tensor | None:

@@ -13,7 +13,7 @@ FITS = {
     "box, proportions kept": "proportional",
     "picture to picture": "picture",
 }
-KINDS = {"motion to play": "response", "modes to poke": "modes"}
+PURPOSES = {"motion to play": "response", "modes to poke": "modes"}
 
 
 class MotionSpectrumSampler(io.ComfyNode):
@@ -91,7 +91,7 @@ class MotionSpectrumSampler(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "kind",
-                    options=list(KINDS),
+                    options=list(PURPOSES),
                     default="motion to play",
                     optional=True,
                     tooltip="What is made: a motion in the wind, or the modes of vibration that "
@@ -131,7 +131,7 @@ class MotionSpectrumSampler(io.ComfyNode):
             sockets.from_mask(anchor, "anchor"),
             seed,
             model or ElasticPrior(),
-            SpectrumConfig(bands, duration, amplitude, KINDS[kind]),
+            SpectrumConfig(bands, duration, amplitude, PURPOSES[kind]),
             refine_mask,
             host.progress(len(stills)),
         )

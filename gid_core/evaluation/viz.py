@@ -91,9 +91,8 @@ def amplitude_plot(
     step = (width - left - 8) / max(len(level), 1)
     for k, value in enumerate(level.tolist()):
         y = bottom - (value - low) / max(high - low, 1e-6) * (bottom - top)
-        draw.rectangle(
-            [left + k * step + 1, y, left + (k + 1) * step - 1, bottom], fill=(86, 170, 220)
-        )
+        start = left + k * step + 1
+        draw.rectangle([start, y, max(start, start + step - 2), bottom], fill=(86, 170, 220))
     draw.line([left, top, left, bottom, width - 6, bottom], fill=(150, 150, 160))
     draw.text((4, top - 8), f"{10**high:.2g} px", fill=(210, 210, 215))
     draw.text((4, bottom - 10), f"{10**low:.2g}", fill=(210, 210, 215))

@@ -178,11 +178,12 @@ def window_frames(fps: float, config: ExtractionConfig) -> int:
             f"{MOST_FRAMES}. Use a shorter window or fewer frames per second."
         )
     if not 0 < config.bands < frames / 2:
+        most = max(0, (frames - 1) // 2)
+        fewer = f"Use at most {most} bands, or" if most else "Use a longer window, or"
         raise ValueError(
             f"{config.bands} bands of {1 / config.window_s:g} Hz need more than "
             f"{2 * config.bands} frames in a window of {config.window_s:g} s, got {frames} at "
-            f"{fps:g} fps. Use at most {max(0, (frames - 1) // 2)} bands, or more frames per "
-            "second."
+            f"{fps:g} fps. {fewer} more frames per second."
         )
     return frames
 

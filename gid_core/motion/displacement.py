@@ -92,7 +92,7 @@ def displacement(
     return rearrange(played, "b (xy h w) t -> b t xy h w", h=height, w=width)
 
 
-def exposed(
+def shutter_samples(
     motion: Displacement, item: int, shutter: float, size: tuple[int, int]
 ) -> tuple[Displacement, int]:
     """Sample the motion during the exposure of every frame, for motion blur.

@@ -17,7 +17,7 @@ import torch
 
 from ..config import RendererConfig
 from ..files.weights import load_weights, save_weights
-from ..motion.displacement import Displacement, exposed
+from ..motion.displacement import Displacement, shutter_samples
 from ..shapes import Float, Tensor
 from ..still.alpha import straight
 from .layers import SplattedFrame, shown, splatted_frames
@@ -175,7 +175,7 @@ def render_frames(
     """
     prepared, moments = None, 1
     if shutter > 0:
-        motion, moments = exposed(motion, item, shutter, tuple(still.shape[-2:]))
+        motion, moments = shutter_samples(motion, item, shutter, tuple(still.shape[-2:]))
     wanted = range(motion.frames // moments) if frames is None else frames
     single = [t * moments + i for t in wanted for i in range(moments)]
     taken = []

@@ -149,7 +149,7 @@ class Host:
         if not valid:
             return {"valid": False, "invalid": error, "node_errors": node_errors}
         stopped = _Interrupt(self, **interrupt) if interrupt else None
-        begun = time.monotonic()
+        begun, cpu = time.monotonic(), time.process_time()
         extra = {"client_id": "tests", "extra_pnginfo": {"workflow": {"named": "by the tests"}}}
         self.server.budgets = {memory["node"]: memory} if memory else {}
         try:
@@ -172,6 +172,7 @@ class Host:
             and stopped.at
             and sum(p["at"] > stopped.at for p in progress),
             "seconds": ended - begun,
+            "cpu_s": time.process_time() - cpu,
             "outputs": self.executor.history_result["outputs"] if self.executor.success else {},
             "progress": progress,
             "peak_mb": _peak_mb(),

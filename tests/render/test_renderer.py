@@ -5,7 +5,7 @@ import torch.nn.functional as F
 
 from gid_core.config import RENDERERS, RendererConfig
 from gid_core.motion.coords import harmonic_coords
-from gid_core.motion.displacement import MOST_MOMENTS, Displacement, exposed
+from gid_core.motion.displacement import MOST_MOMENTS, Displacement, shutter_samples
 from gid_core.render.layers import splatted_frames
 from gid_core.render.network import GATE_PX, fresh_renderer
 from gid_core.render.renderer import (
@@ -323,9 +323,9 @@ def test_no_memory_for_a_frame_is_a_sentence_without_a_network_too(rng, still, m
 def test_what_is_no_number_leaves_the_shutter_open(rng, still):
     moving = motion(rng, 3)
     moving.coeffs[0, 0, 0, 0, 0] = float("nan")
-    assert exposed(moving, 0, 1.0, (H, W))[1] > 1
+    assert shutter_samples(moving, 0, 1.0, (H, W))[1] > 1
     moving.coeffs[0, 0, 0, 0, 0] = 1e30
-    assert exposed(moving, 0, 1.0, (H, W))[1] == MOST_MOMENTS
+    assert shutter_samples(moving, 0, 1.0, (H, W))[1] == MOST_MOMENTS
 
 
 @pytest.mark.parametrize("network", [False, True])
