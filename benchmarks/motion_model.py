@@ -53,6 +53,11 @@ TEXTURED = 1.5 / 255  # slope, in every direction, from which flow can be truste
 OUTLINES = Path(__file__).with_name("outlines.json")
 HERTZ = torch.arange(1, 17) / 5
 QUICK = SamplingConfig(steps=10)  # where many are sampled
+LOOPS = (  # rule, passes of a step, strengths
+    ("fast", 1, (0.0, 50.0, 200.0, 800.0)),
+    ("paper", 1, (0.05, 0.2, 0.8, 200.0)),
+    ("paper", 2, (0.05, 0.2, 0.8, 200.0)),
+)
 UNEVEN = replace(QUICK, evened=False)
 
 
@@ -335,9 +340,13 @@ def loop(args):
     rows = {}
     for seed, (still, _) in enumerate(scenes(args.scenes)):
         free = sampled(model, still, seed)
-        for u in (0, 50, 200, 800):
-            how = replace(QUICK, loop_strength=float(u), loop_s=loop_s)
-            rows.setdefault(f"u = {u}", []).append((sampled(model, still, seed, how), free))
+        for rule, repeats, strengths in LOOPS:
+            for u in strengths:
+                how = replace(
+                    QUICK, loop_strength=u, loop_s=loop_s, repeats=repeats, loop_rule=rule
+                )
+                name = f"{rule}, u = {u:g}, {repeats} pass{'es' if repeats > 1 else ''} a step"
+                rows.setdefault(name, []).append((sampled(model, still, seed, how), free))
         rows.setdefault("projection", []).append((project(free, HERTZ, loop_s), free))
     print("| | position gap | velocity gap | size of the motion | change |\n|---|---|---|---|---|")
     for name, pairs in rows.items():

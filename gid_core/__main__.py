@@ -141,7 +141,15 @@ def _model(args):
         )
     path = _model_path(args)
     loop_s = args.frames / args.fps * args.speed
-    sampling = SamplingConfig(args.steps, args.sampler, args.guidance, args.loop_guidance, loop_s)
+    sampling = SamplingConfig(
+        args.steps,
+        args.sampler,
+        args.guidance,
+        args.loop_guidance,
+        loop_s,
+        repeats=args.loop_repeats,
+        loop_rule=args.loop_rule,
+    )
     return motion_model.LearnedPrior(motion_model.load_model(path), sampling)
 
 

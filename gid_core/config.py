@@ -147,6 +147,7 @@ class SamplingConfig:
     loop_s: float = 5.0  # the length of the loop that it closes
     repeats: int = 1  # of a step, where a guide works (Li et al. 2024: 2)
     evened: bool = True  # as strong everywhere as the image encoder expects (not in the paper)
+    loop_rule: str = "fast"  # "paper": with the gradient through the denoiser; LOOP_RULES
 
 
 PRESETS = {

@@ -21,6 +21,7 @@ from .config import (
     WindConfig,
 )
 from .diffusion.encoding import NORMALIZATIONS
+from .diffusion.guidance import LOOP_RULES
 from .diffusion.sampling import SAMPLERS
 from .elastic.kinds import CUSTOM, KINDS, WEATHER
 from .evaluation import feature_distances
@@ -73,6 +74,17 @@ def _animate(command):
         real(0, 1e5, 0.0),
         "learned: keep the model's own frequencies, and guide sampling towards a loop as long as "
         "the clip; 0 uses frequencies that close it by themselves",
+    )
+    add(
+        "--loop-rule",
+        one_of(LOOP_RULES, sampling.loop_rule),
+        "learned: how it is guided: by the paper's rule with the gradient through the network, "
+        "U 0.05 to 1; or fast, U 50 to 800 (default: %(default)s)",
+    )
+    add(
+        "--loop-repeats N",
+        integer(1, 10, sampling.repeats),
+        "learned: how often a guided step is taken, with fresh noise in between; the paper has 2",
     )
     add(
         "--amplitude PCT",

@@ -3,6 +3,7 @@
 from comfy_api.latest import io
 
 from ..gid_core.config import ANCHORS, ElasticConfig, SamplingConfig, WindConfig
+from ..gid_core.diffusion.guidance import LOOP_RULES
 from ..gid_core.diffusion.sampling import SAMPLERS
 from ..gid_core.elastic import kinds
 from . import networks, sockets
@@ -170,9 +171,9 @@ class LoadMotionModel(io.ComfyNode):
                     min=0.0,
                     max=1e5,
                     step=10.0,
-                    tooltip="Guides sampling towards a loop of loop_seconds, as the paper does. "
-                    "Needed only where that is not the sampler's duration, whose frequencies close "
-                    "by themselves.",
+                    tooltip="Guides sampling towards a loop of loop_seconds: 50 to 800 by the rule "
+                    "fast, 0.05 to 1 by the paper's. Needed only where that is not the sampler's "
+                    "duration, whose frequencies close by themselves.",
                 ),
                 io.Float.Input(
                     "loop_seconds",
@@ -189,6 +190,23 @@ class LoadMotionModel(io.ComfyNode):
                     tooltip="What the networks compute in. Less than float32 saves memory on a GPU "
                     "and changes a seed's motion a little.",
                 ),
+                io.Combo.Input(
+                    "loop_rule",
+                    options=list(LOOP_RULES),
+                    default=defaults.loop_rule,
+                    optional=True,
+                    tooltip="How loop_guidance works. paper: with the gradient through the whole "
+                    "network, in three times the time. fast: through the decoder alone.",
+                ),
+                io.Int.Input(
+                    "loop_repeats",
+                    default=defaults.repeats,
+                    min=1,
+                    max=10,
+                    optional=True,
+                    tooltip="How often every step is taken, with fresh noise in between, so that "
+                    "loop_guidance works again. The paper has 2.",
+                ),
             ],
             outputs=[sockets.Model.Output(display_name="model", tooltip="For the sampler.")],
         )
@@ -199,9 +217,28 @@ class LoadMotionModel(io.ComfyNode):
         return (weights, state, tuple(sorted(others.items())))
 
     @classmethod
-    def execute(cls, weights, steps, sampler, guidance, loop_guidance, loop_seconds, precision):
+    def execute(
+        cls,
+        weights,
+        steps,
+        sampler,
+        guidance,
+        loop_guidance,
+        loop_seconds,
+        precision,
+        loop_rule=SamplingConfig().loop_rule,
+        loop_repeats=SamplingConfig().repeats,
+    ):
         from ..gid_core.diffusion.motion_model import load_model
 
         path = networks.chosen(networks.model_files(), weights)
-        sampling = SamplingConfig(steps, sampler, guidance, loop_guidance, loop_seconds)
+        sampling = SamplingConfig(
+            steps,
+            sampler,
+            guidance,
+            loop_guidance,
+            loop_seconds,
+            repeats=loop_repeats,
+            loop_rule=loop_rule,
+        )
         return io.NodeOutput(networks.hosted(load_model(path), precision, sampling))

@@ -4,7 +4,12 @@ Bands that are harmonics of the loop are periodic by themselves. Other bands lea
 ends of the loop, in position and in velocity. Both gaps are linear functions of the bands, at every
 pixel and axis.
 
-Law: `project` leaves no gap, and does not change a motion without gaps.
+Guidance moves the clean estimate against the gradient of the gaps. By the rule "paper" that is the
+gradient through the denoiser; "fast" takes the denoiser's derivative for that of white noise,
+1 / (1 + sigma^2), which leaves the decoder alone to be differentiated.
+
+Law: `project` leaves no gap, and does not change a motion without gaps. For a denoiser of white
+noise both rules give the same estimate, with u 1000 times as large for "fast".
 
 Source: Li et al., CVPR 2024, Sec. 6, Eq. 5 (guidance by |F_T - F_1| + |dF_T - dF_1|); the
 projection is the least change that satisfies both constraints.
@@ -17,8 +22,12 @@ import torch
 from einops import rearrange
 
 from ..shapes import Complex, Float, Tensor
+from .sampling import Denoise
 
-STRENGTH_SCALE = 1e-3  # useful strengths are then of the order of the paper's
+LOOP_RULES = ("fast", "paper")
+STRENGTH_SCALE = (
+    1e-3  # of the rule "fast": its useful strengths are of the order of the paper's 200
+)
 
 
 def constraints(frequencies_hz: Float[Tensor, " k"], loop_s: float) -> Float[Tensor, "2 k2"]:
@@ -65,14 +74,13 @@ def loop_guide(
     loop_s: float,
     strength: float,
 ) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-    """Guidance of sampling towards small gaps.
+    """Guidance of sampling towards small gaps, by the rule "fast".
 
     Args:
         bands: Decodes codes to channels in px, b k 4 h w; must be differentiable.
         strength: u. The clean estimate moves by -u / 1000 sigma^2 / (1 + sigma^2) times the
-        gradient
-            of the sum of all gaps. The sum, not the mean, makes the step of a pixel independent of
-            the size of the picture.
+            gradient of the sum of all gaps. The sum, not the mean, makes the step of a pixel
+            independent of the size of the picture.
     """
 
     def guide(clean, x, sigma):
@@ -84,3 +92,33 @@ def loop_guide(
         return clean - STRENGTH_SCALE * strength * share * gradient
 
     return guide
+
+
+def loop_guided(
+    denoise: Denoise,
+    bands: Callable[[Tensor], Tensor],
+    frequencies_hz: Float[Tensor, " k"],
+    loop_s: float,
+    strength: float,
+) -> Denoise:
+    """A denoiser that is guided towards small gaps, by the rule "paper" (Eq. 5).
+
+    The paper adds u s dL/dz to the estimate of the noise, where z = x / sqrt(1 + sigma^2) and
+    s = sigma / sqrt(1 + sigma^2). So the clean estimate moves by -u sigma^2 dL/dx.
+
+    Args:
+        denoise: Gives the clean estimate; must be differentiable.
+        bands: As in `loop_guide`.
+        strength: u, for gaps in px, summed over pixels and axes.
+    """
+
+    def guided(x, sigma):
+        with torch.inference_mode(False), torch.enable_grad():
+            noisy = x.detach().clone().requires_grad_()
+            clean = denoise(noisy, sigma)
+            gap = gaps(bands(clean), frequencies_hz, loop_s).abs().sum()
+            (gradient,) = torch.autograd.grad(gap, noisy)
+        sigmas = sigma.view(-1, *[1] * (x.ndim - 1))
+        return clean.detach() - strength * sigmas.square() * gradient
+
+    return guided

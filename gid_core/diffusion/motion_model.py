@@ -27,7 +27,7 @@ from ..still.matte import refine_mask
 from .autoencoder import REDUCTION, MotionAutoencoder
 from .denoiser import Denoiser, ImageEncoder
 from .encoding import NORMALIZATIONS, Encoding, as_complex
-from .guidance import loop_guide
+from .guidance import LOOP_RULES, loop_guide, loop_guided
 
 KIND = "motion model"  # of weight files
 FAINT = 0.02  # of unit amplitude: added to both amplitudes of a ratio, so that zero gives 1
@@ -135,9 +135,14 @@ class LearnedPrior:
     ) -> Complex[Tensor, "1 k 2 h w"]:
         """A motion of about unit amplitude, on the model's own grid."""
         model, how = self.model, self.sampling
+        if how.loop_rule not in LOOP_RULES:
+            raise ValueError(
+                f"Expected a rule of loop guidance among {', '.join(LOOP_RULES)}, got "
+                f"{how.loop_rule!r}."
+            )
         if how.loop_strength:
             # Hosts load weights in inference mode. Such tensors do not allow gradients, copies do.
-            model = copy.deepcopy(model)
+            model = copy.deepcopy(model).requires_grad_(False)
         denoiser = model.config.denoiser
         if denoiser.layout == "volume" and len(frequencies_hz) != denoiser.bands:
             raise ValueError(
@@ -179,12 +184,14 @@ class LearnedPrior:
             if self.preview is not None:
                 self.preview(motion(clean))
 
-        guide = None
-        if how.loop_strength:
-            guide = loop_guide(decode, frequencies_hz, how.loop_s, how.loop_strength)
         sigmas = model.noise.steps(how.steps)
         conditional, unconditional = denoise(features), denoise(torch.zeros_like(features))
         estimate = sampling.guided(conditional, unconditional, how.guidance)
+        guide, loop = None, (decode, frequencies_hz, how.loop_s, how.loop_strength)
+        if how.loop_strength and how.loop_rule == "paper":
+            estimate = loop_guided(estimate, *loop)
+        elif how.loop_strength:
+            guide = loop_guide(*loop)
         with torch.no_grad():
             code = sampling.sample(
                 estimate,
@@ -192,7 +199,7 @@ class LearnedPrior:
                 sigmas,
                 how.sampler,
                 guide=guide,
-                repeats=how.repeats,
+                repeats=how.repeats if how.loop_strength else 1,
                 generator=generator,
                 callback=step,
             )

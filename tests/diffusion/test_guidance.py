@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from gid_core.diffusion.encoding import as_channels
-from gid_core.diffusion.guidance import constraints, gaps, loop_guide, project
+from gid_core.diffusion.guidance import constraints, gaps, loop_guide, loop_guided, project
 from gid_core.motion.spectrum import SpectralVolume, displacement_at
 
 HERTZ = torch.arange(1, 6) / 5
@@ -74,3 +74,38 @@ def test_guidance_reduces_the_gaps():
     assert (guided - clean).abs().mean() < 0.6 * clean.abs().mean()
     harmonic = loop_guide(lambda code: code, HERTZ, 5.0, 40.0)
     assert torch.equal(harmonic(clean, clean, torch.tensor(1.0)), clean)
+
+
+def test_the_papers_rule_is_equation_5():
+    """In the paper's variables: the estimate of the noise gets u s dL/dz."""
+    weight = torch.randn(20, 20, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+
+    def bands(code):  # a decoder that is not linear
+        return torch.einsum("ij,bjhw->bihw", weight, code.flatten(1, 2)).sin().view_as(code)
+
+    def denoise(x, sigma):
+        return (0.3 * x).tanh() / (1 + sigma.view(-1, 1, 1, 1, 1))
+
+    x = as_channels(motion()).double()
+    sigma, u = torch.tensor([0.7, 2.0]).double(), 0.3
+    s = (sigma / (1 + sigma.square()).sqrt()).view(-1, 1, 1, 1, 1)
+    sigmas = sigma.view(-1, 1, 1, 1, 1)
+    z = (x / (1 + sigmas.square()).sqrt()).requires_grad_()
+    clean = denoise(z * (1 + sigmas.square()).sqrt(), sigma)
+    (gradient,) = torch.autograd.grad(gaps(bands(clean), HERTZ, 3.0).abs().sum(), z)
+    noise = (x - clean) / sigmas + u * s * gradient
+    with torch.inference_mode():  # as nodes run
+        found = loop_guided(denoise, bands, HERTZ, 3.0, u)(x, sigma)
+    assert torch.allclose(found, (x - sigmas * noise).detach(), atol=1e-12)
+    assert not torch.allclose(found, clean.detach(), atol=1e-2)
+
+
+def test_both_rules_agree_for_white_noise():
+    x, sigma = as_channels(motion()).double(), torch.tensor([0.4, 3.0]).double()
+    denoise = lambda x, sigma: x / (1 + sigma.view(-1, 1, 1, 1, 1).square())
+    bands, clean = torch.sin, denoise(x, sigma)
+    paper = loop_guided(denoise, bands, HERTZ, 3.0, 0.2)(x, sigma)
+    fast = loop_guide(bands, HERTZ, 3.0, 200.0)
+    for i in range(2):
+        expected = fast(clean[i : i + 1], x[i : i + 1], sigma[i])
+        assert torch.allclose(paper[i : i + 1], expected, atol=1e-12)

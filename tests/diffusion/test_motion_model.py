@@ -143,8 +143,11 @@ def test_motion_is_zero_outside_the_matte_and_at_the_anchor(model):
     assert torch.equal(volume.mask, matte)
 
 
-def test_guidance_works_in_inference_mode(model):
-    loop = SamplingConfig(steps=3, loop_strength=100.0, loop_s=3.3, guidance=0.5)
+@pytest.mark.parametrize("rule, strength", [("fast", 100.0), ("paper", 0.1)])
+def test_guidance_works_in_inference_mode(model, rule, strength):
+    loop = SamplingConfig(
+        steps=3, loop_strength=strength, loop_s=3.3, guidance=0.5, repeats=2, loop_rule=rule
+    )
     with torch.inference_mode():
         guided = sampled(model, still(), sampling=loop)
     free = sampled(model, still(), sampling=replace(loop, loop_strength=0.0))
@@ -152,9 +155,14 @@ def test_guidance_works_in_inference_mode(model):
     assert guided.coeffs.isfinite().all()
 
 
+def test_an_unknown_rule_of_guidance_is_refused(model):
+    with pytest.raises(ValueError, match="fast, paper, got 'slow'"):
+        sampled(model, still(), sampling=SamplingConfig(loop_rule="slow"))
+
+
 def test_guidance_works_with_weights_loaded_in_inference_mode(model, tmp_path):
     save_model(model, tmp_path / "m.safetensors")
-    loop = SamplingConfig(steps=2, loop_strength=100.0, loop_s=3.3)
+    loop = SamplingConfig(steps=2, loop_strength=0.1, loop_s=3.3, loop_rule="paper")
     with torch.inference_mode():  # as nodes run
         loaded = load_model(tmp_path / "m.safetensors")
         guided = sampled(loaded, still(), sampling=loop)
