@@ -8,7 +8,13 @@ from . import files, host, sockets
 
 SHOWN_PX = 768  # longer side of the pictures in the node's panel
 PARTS = "modes.bin", "layer.webp", "plate.webp"  # modes, foreground and background
-RULES = {"physical": "physical", "the paper's": "paper", "the paper's demo": "demo"}
+RULES = {
+    "physical": "physical",
+    "paper": "paper",
+    "grip, paper's damping": "grip",
+    "grip, demo page's damping": "demo",
+}
+OLD_RULES = {"the paper's": "grip", "the paper's demo": "demo"}  # in graphs of 0.1
 
 
 class PokeDynamics(io.ComfyNode):
@@ -83,8 +89,10 @@ class PokeDynamics(io.ComfyNode):
                     "rule",
                     options=list(RULES),
                     default="physical",
-                    tooltip="How much each frequency takes of a pull and how it is damped: by "
-                    "physics, or as in the paper, or as on its page.",
+                    tooltip="How much each frequency takes of a pull and how it is damped. "
+                    "physical: by physics. paper: as Li et al. write, by the size of its shape "
+                    "along the pull. The others: so that the point follows the hand, damped as in "
+                    "the paper or on its page.",
                 ),
             ],
             outputs=[
@@ -95,10 +103,16 @@ class PokeDynamics(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, gestures):
-        """Refuse an invalid list of gestures before anything runs; None: it comes over a link."""
+    def validate_inputs(cls, gestures, rule):
+        """Refuse an invalid list of gestures before anything runs; None: it comes over a link.
+
+        The host leaves inputs that are named here to us: rules of old graphs stay valid.
+        """
         from ..gid_core.poke.gestures import read_gestures
 
+        known = [*RULES, *OLD_RULES]
+        if rule not in (None, *known):
+            return f"Expected the rule to be one of {', '.join(RULES)}, got {rule!r}."
         try:
             read_gestures(gestures or "")
         except ValueError as error:
@@ -122,7 +136,7 @@ class PokeDynamics(io.ComfyNode):
         from ..gid_core.poke.gestures import read_gestures
         from ..gid_core.poke.response import RULES as LAWS, body_of, check_still, poke
 
-        still, rule = sockets.from_image(still), RULES[rule]
+        still, rule = sockets.from_image(still), (RULES | OLD_RULES)[rule]
         check_still(spectrum, still)
         read = read_gestures(gestures)
         motion, report = poke(
@@ -205,7 +219,7 @@ def _files(still, spectrum, body):
     from ..gid_core.poke.packing import layer_pictures, pack
 
     oscillators = body.omega, body.damping_ratio, body.modal_compliance
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(repr(body.along).encode())
     for values in (still, spectrum.coeffs, spectrum.mask, spectrum.ambient, *oscillators):
         if values is not None:
             digest.update(values.contiguous().numpy().tobytes())

@@ -304,9 +304,8 @@ def packed_body(data: bytes):
     shapes = torch.from_numpy(share * np.abs(share) * largest)
     imaginary = shapes[:, :, 1] if parts == 2 else torch.zeros_like(shapes[:, :, 0])
     numbers = (torch.tensor(header[n], dtype=torch.float64) for n in ("give", "omega", "damping"))
-    return Body(
-        torch.complex(shapes[:, :, 0], imaginary), *numbers, header["stiffness"], header["softest"]
-    )
+    rest = (header[name] for name in ("stiffness", "softest", "along"))
+    return Body(torch.complex(shapes[:, :, 0], imaginary), *numbers, *rest)
 
 
 def poked_volumes() -> dict:
@@ -327,7 +326,7 @@ def poked_volumes() -> dict:
     generator = torch.Generator().manual_seed(5)
     waves = torch.randn(1, 4, 2, 9, 13, generator=generator, dtype=torch.complex64) * y
     bands = SpectralVolume(waves, torch.tensor([0.2, 0.4, 2.0, 4.2]), (90, 130))
-    return {"modes": (modes, "physical"), "bands": (bands, "paper")}
+    return {"modes": (modes, "physical"), "bands": (bands, "paper"), "grip": (bands, "grip")}
 
 
 def packed_volume(name: str) -> bytes:

@@ -91,7 +91,11 @@ export class Body {
         if (xx + yy <= NOTHING * this.softest || xx + yy === 0) return null;
         xx += SLIP * this.softest;
         yy += SLIP * this.softest;
-        const fx = (yy * wx - xy * wy) / (xx * yy - xy * xy), fy = (xx * wy - xy * wx) / (xx * yy - xy * xy);
+        let fx = (yy * wx - xy * wy) / (xx * yy - xy * xy), fy = (xx * wy - xy * wx) / (xx * yy - xy * xy);
+        if (this.along) {
+            const share = (wx * wx + wy * wy) / Math.max(wx * (xx * wx + xy * wy) + wy * (xy * wx + yy * wy), 1e-300);
+            [fx, fy] = [wx * share, wy * share];
+        }
         const state = this.zeros();
         for (let k = 0; k < this.count; k++) {
             state.re[k] = this.give[k] * (sx.re[k] * fx + sy.re[k] * fy);

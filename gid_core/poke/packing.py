@@ -64,6 +64,7 @@ def pack(body: Body, spectrum: SpectralVolume, **settings: float) -> bytes:
         "give": body.modal_compliance.tolist(),
         "stiffness": body.stiffness,
         "softest": body.peak_compliance,
+        "along": body.along,
         "wind_bands": _wind_bands(spectrum),
         **settings,
     }

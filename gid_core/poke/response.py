@@ -5,10 +5,13 @@ q'' + 2 zeta omega q' + omega^2 q = force. A force f at the point p is f . conj(
 It moves that point by C f, with the compliance C = Re sum_k S_k(p) S_k(p)^* / omega_k^2.
 
 A pull grabs a point: while held, the shape with the least energy that puts the point at the finger
-is there at once; released, it rings from there. A push is a force. The displacement is
-D = Re sum_k S_k (q_k - i q'_k / omega_k). Its second part is the same motion a quarter period
-later, so that phase differences between pixels travel as they do in playback. Shapes of vibration
-are real, so it does not show in them. |q - i q' / omega| grows with the energy of the mode.
+is there at once; released, it rings from there. By the paper's rule the force lies along the pull d
+instead, so that q_k is d . conj(S_k(p)) times one number for all bands. A push is a force.
+
+The displacement is D = Re sum_k S_k (q_k - i q'_k / omega_k). Its second part is the same motion a
+quarter period later, so that phase differences between pixels travel as they do in playback. Shapes
+of vibration are real, so it does not show in them. |q - i q' / omega| grows with the energy of the
+mode.
 
 Law: nothing moves without a gesture or wind. Without a force the energy never grows, for any time
 step. `web/gid_modal.js` computes the same.
@@ -31,10 +34,13 @@ from ..shapes import Complex, Float, Tensor
 from .gestures import Gesture
 from .oscillators import rayleigh, step
 
-RULES = {  # Rayleigh damping (alpha, beta), None: the spectrum's own; is compliance 1 / omega^2?
-    "physical": (None, True),
-    "paper": ((0.4, 0.08), False),  # Li et al. 2024, Sec. 6
-    "demo": ((0.8, 0.05), False),  # the demo page of the same paper
+RULES = {
+    # Rayleigh damping (alpha, beta), None: the spectrum's own; is compliance 1 / omega^2?; does the
+    # force lie along the pull?
+    "physical": (None, True, False),
+    "paper": ((0.4, 0.08), False, True),  # Li et al. 2024, Sec. 6
+    "grip": ((0.4, 0.08), False, False),  # a grip, with the paper's damping
+    "demo": ((0.8, 0.05), False, False),  # a grip, with the damping of the paper's demo page
 }
 DEFAULT_DAMPING = 0.09  # ratio of bands, which have none of their own: trees in leaf
 SLIP = (
@@ -59,6 +65,7 @@ class Body:
     omega: rad/s, and damping_ratio: of the free motion, with `stiffness`.
     stiffness: the factor by which omega^2 was multiplied.
     peak_compliance: 95th percentile, over what moves, of a point's largest compliance.
+    along: a pull is a force along it; else one that brings the point to the finger.
     """
 
     shapes: Complex[Tensor, "k 2 h w"]
@@ -67,6 +74,7 @@ class Body:
     damping_ratio: Float[Tensor, " k"]
     stiffness: float
     peak_compliance: float
+    along: bool = False
 
     def at(self, x: float, y: float) -> Complex[Tensor, "k 2"]:
         """Shapes at a place in fractions of the picture, bilinear between grid points."""
@@ -112,7 +120,7 @@ def body_of(
     shapes = spectrum.coeffs[0]
     nominal = 2 * math.pi * spectrum.frequencies_hz.double()
     omega = nominal * math.sqrt(stiffness)
-    rayleigh_damping, is_physical = RULES[rule]
+    rayleigh_damping, is_physical, along = RULES[rule]
     compliance = nominal.pow(-2) if is_physical else torch.ones_like(nominal)
     if damping_ratio > 0:
         ratio = torch.full_like(omega, damping_ratio)
@@ -123,7 +131,7 @@ def body_of(
     else:
         ratio = torch.full_like(omega, DEFAULT_DAMPING)
     peak = _peak_compliance(shapes, compliance, spectrum)
-    return Body(shapes, compliance, omega, ratio, stiffness, peak)
+    return Body(shapes, compliance, omega, ratio, stiffness, peak, along)
 
 
 def _peak_compliance(shapes, modal_compliance, spectrum):
@@ -145,9 +153,9 @@ def pull(
 ) -> tuple[Complex[Tensor, " k"], bool]:
     """The static q of every mode under a pull at (x, y), and whether anything can be pulled there.
 
-    The force is f = (C + slip)^-1 d. The point follows the finger by d nearly all the way where it
-    is soft, and less where it is stiff. The pull is reduced where another point would go much
-    farther than the finger.
+    The force is f = (C + slip)^-1 d, or, along the pull, d |d|^2 / (d . (C + slip) d). The point
+    follows the finger by d nearly all the way where it is soft, and less where it is stiff. The
+    pull is reduced where another point would go much farther than the finger.
 
     Args:
         x, y: Fractions of the picture.
@@ -164,8 +172,12 @@ def pull(
     trace = float(compliance.trace())
     if trace <= RIGID * body.peak_compliance or trace == 0:
         return torch.zeros(len(shape), dtype=torch.complex128), False
-    slip = SLIP * body.peak_compliance * torch.eye(2, dtype=torch.float64)
-    force = torch.linalg.solve(compliance + slip, target)
+    gives = compliance + SLIP * body.peak_compliance * torch.eye(2, dtype=torch.float64)
+    if body.along:
+        # Without a pull both products are zero.
+        force = target * (target @ target / (target @ gives @ target).clamp(min=1e-300))
+    else:
+        force = torch.linalg.solve(gives, target)
     state = modal * (shape.conj() @ (force + 0j))
     coarse = body.shapes[:, :, ::OVERSHOOT_STRIDE, ::OVERSHOOT_STRIDE].to(torch.complex128)
     farthest = float(torch.einsum("kxhw,k->xhw", coarse, state).real.norm(dim=0).max())

@@ -50,10 +50,16 @@ def test_the_same_gestures_are_the_same_motion(host, tmp_path):
 
 
 @hosts.newest_only
-def test_bands_of_a_motion_can_be_poked(host, tmp_path):
-    graph = poked(tmp_path, [PULL], {"kind": "motion to play"}, rule="the paper's")
-    assert_ran(graph.run(host))
-    assert graph.displacement("motion").any()
+def test_bands_of_a_motion_can_be_poked_and_old_graphs_play_the_same(host, tmp_path):
+    motions = {}
+    for rule in ("paper", "grip, paper's damping", "the paper's"):
+        (tmp_path / rule).mkdir()
+        graph = poked(tmp_path / rule, [PULL], {"kind": "motion to play"}, rule=rule)
+        assert_ran(graph.run(host))
+        motions[rule] = graph.displacement("motion")
+    assert motions["paper"].any()
+    assert np.array_equal(motions["the paper's"], motions["grip, paper's damping"])
+    assert not np.array_equal(motions["paper"], motions["the paper's"])
 
 
 @hosts.newest_only

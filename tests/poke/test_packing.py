@@ -82,6 +82,7 @@ def test_oscillators_and_wind_are_packed_unchanged(rng):
         header["omega"] == body.omega.tolist() and header["give"] == body.modal_compliance.tolist()
     )
     assert header["damping"] == body.damping_ratio.tolist() and header["stiffness"] == 2.0
+    assert header["along"] is True
     assert header["wind_bands"] == {"hz": [1.0, 2.0, 3.0]}
     calm = volume(rng, True)
     assert unpacked(pack(body_of(calm), calm))[0]["wind_bands"] is None

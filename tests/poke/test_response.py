@@ -190,9 +190,28 @@ def test_the_papers_rule_gives_all_modes_the_same_compliance():
     body = body_of(modes(), "paper")
     omega = 2 * math.pi * HERTZ.double()
     assert torch.allclose(body.damping_ratio, (0.4 + 0.08 * omega**2) / (2 * omega))
-    assert (body.modal_compliance == 1).all()
+    assert (body.modal_compliance == 1).all() and body.along
+    grip = body_of(modes(), "grip")
+    assert torch.equal(grip.damping_ratio, body.damping_ratio) and not grip.along
     demo = body_of(modes(), "demo")
     assert torch.allclose(demo.damping_ratio, (0.8 + 0.05 * omega**2) / (2 * omega))
+
+
+def test_by_the_papers_rule_every_band_takes_the_pull_along_its_shape(rng):
+    spectrum = bands(rng)
+    width, height = spectrum.coeffs.shape[-1], spectrum.coeffs.shape[-2]
+    for x, y, dx, dy in ((0.3, 0.6, 0.03, 0.01), (0.8, 0.2, -0.02, 0.04)):
+        body = body_of(spectrum, "paper")
+        state, touched = pull(body, x, y, dx, dy)
+        d = torch.tensor([dx * width, dy * height], dtype=torch.float64)
+        along = body.at(x, y).conj() @ (d + 0j)
+        share = state / along
+        assert touched and torch.allclose(share, share.mean(), rtol=1e-9) and share[0].real > 0
+        moved = (body.at(x, y).T @ state).real @ d / (d @ d)
+        assert 0 < float(moved) < 1  # the finger takes the point along
+        apart = pull(body_of(spectrum, "grip"), x, y, dx, dy)[0] / along
+        assert apart.abs().max() > 1.01 * apart.abs().min()
+    assert not pull(body, x, y, 0.0, 0.0)[0].any()
 
 
 def test_bands_can_be_poked_and_their_phases_travel(rng):
@@ -221,7 +240,7 @@ def test_wind_is_added_to_the_motion(rng):
 @pytest.mark.parametrize(
     "options, sentence",
     [
-        ({"rule": "magic"}, "rule to be one of physical, paper, demo, got 'magic'"),
+        ({"rule": "magic"}, "rule to be one of physical, paper, grip, demo, got 'magic'"),
         ({"damping_ratio": -1.0}, "damping ratio of 0 or more"),
         ({"stiffness": 0.0}, "stiffness above 0"),
         ({"duration_s": 0.0}, "at least one frame"),
