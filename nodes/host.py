@@ -1,11 +1,17 @@
 """What the host gives to all nodes: devices, progress bars, cancelling, folders."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
+from typing import TypeVar
 
 import folder_paths
 import torch
 from comfy import model_management, utils
+
+T = TypeVar("T")
+ASKED_EVERY_S = 0.1  # how often a long computation is asked whether the user has cancelled it
+END = object()
 
 
 def device_between_nodes() -> torch.device:
@@ -40,6 +46,36 @@ def interruptible(frames: Iterator[torch.Tensor]) -> Iterator[torch.Tensor]:
         yield frame
 
 
+def ahead(items: Iterator[T]) -> Iterator[T]:
+    """The same items, the next one computed while the last one is used; raises at once when the
+    user cancels.
+
+    They are computed in a thread of their own. What it is busy with when the user cancels ends
+    there, unseen.
+    """
+
+    def step():
+        with torch.inference_mode():
+            return next(items, END)
+
+    worker = ThreadPoolExecutor(1)
+    try:
+        coming = worker.submit(step)
+        while (item := _result(coming)) is not END:
+            coming = worker.submit(step)
+            yield item
+    finally:
+        worker.submit(items.close)
+        worker.shutdown(wait=False)
+
+
+def _result(coming: Future):
+    """What a thread computes; raises when the user cancels, within `ASKED_EVERY_S`."""
+    while not wait([coming], ASKED_EVERY_S).done:
+        model_management.throw_exception_if_processing_interrupted()
+    return coming.result()
+
+
 def input_folder() -> Path:
     return Path(folder_paths.get_input_directory())
 
@@ -52,6 +88,13 @@ def temp_folder() -> Path:
     """The folder that ComfyUI empties when it starts; made here if it does not exist."""
     folder = Path(folder_paths.get_temp_directory())
     folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def own_temp_folder() -> Path:
+    """Our folder inside of it, for files that are used again."""
+    folder = temp_folder() / "image_dynamics"
+    folder.mkdir(exist_ok=True)
     return folder
 
 

@@ -1,7 +1,7 @@
 """The node that closes clips that are not loops by construction."""
 
 import torch
-from comfy_api.latest import io
+from comfy_api.latest import io, ui
 
 from . import host, sockets
 from .render import RenderedVideo
@@ -91,4 +91,4 @@ class LoopBlend(io.ComfyNode):
         """The outputs: frames, the report, and the worst seam before and after."""
         worst = [max(seams, key=lambda seam: seam.wrap) for seams in (before, after)]
         text = f"{text} Seam before: {worst[0]}. After: {worst[1]}."
-        return io.NodeOutput(frames, text, worst[0].wrap, worst[1].wrap)
+        return io.NodeOutput(frames, text, worst[0].wrap, worst[1].wrap, ui=ui.PreviewText(text))

@@ -1,16 +1,28 @@
 """The node that renders frames, and a video that is rendered while it is saved."""
 
 import copy
+import logging
+import time
+import weakref
 from fractions import Fraction
+from itertools import chain
+from pathlib import Path
 
 import torch
-from comfy_api.latest import Input, InputImpl, Types, io
+from comfy_api.latest import Input, InputImpl, Types, io, ui
 
 from ..gid_core import pipeline
 from ..gid_core.files import video
+from ..gid_core.files.kept import digest, kept
+from ..gid_core.files.whole import written_whole
+from ..gid_core.still.grid import reduced
 from . import host, networks, sockets
 
+log = logging.getLogger("gid")
+
 OUTPUTS = ["frames and video", "video only"]
+VIDEO_ONLY = OUTPUTS[1]
+DRAFTS = {"full size": 1, "half": 2, "quarter": 4}  # by how much a still is made smaller
 SPLAT = "splat only"  # also the renderer of graphs saved before there was a choice
 
 
@@ -33,7 +45,7 @@ class FeatureSplatRender(io.ComfyNode):
                 io.Combo.Input(
                     "output",
                     options=OUTPUTS,
-                    default=OUTPUTS[0],
+                    default=VIDEO_ONLY,
                     tooltip="'Video only' keeps no frames: the video is rendered while it is "
                     "saved, so its length never fills memory. The frames output then holds the "
                     "first frame.",
@@ -74,6 +86,14 @@ class FeatureSplatRender(io.ComfyNode):
                     tooltip="What is in front where things meet, white the nearest. Empty: what "
                     "moves more.",
                 ),
+                io.Combo.Input(
+                    "draft",
+                    options=list(DRAFTS),
+                    default=next(iter(DRAFTS)),
+                    optional=True,
+                    tooltip="Half and quarter size are rendered four and sixteen times as fast. "
+                    "The motion is exactly that of the full size.",
+                ),
             ],
             outputs=[
                 io.Image.Output(
@@ -103,10 +123,11 @@ class FeatureSplatRender(io.ComfyNode):
         renderer=SPLAT,
         motion_blur=0.0,
         depth=None,
+        draft="full size",
     ):
         device = torch.device("cpu") if deterministic else host.render_device()
         clip = RenderedVideo(
-            sockets.from_image(image),
+            drafted(sockets.from_image(image), draft),
             displacement,
             device,
             mask=sockets.from_mask(mask),
@@ -114,12 +135,23 @@ class FeatureSplatRender(io.ComfyNode):
             depth=sockets.from_depth(depth),
             shutter=motion_blur,
         )
-        frames, disocclusion = clip.render(1 if output == OUTPUTS[1] else None)
-        return io.NodeOutput(frames, disocclusion, clip)
+        frames, disocclusion = clip.render(1 if output == VIDEO_ONLY else None)
+        notes = sockets.motion_notes(image, displacement)
+        notes += sockets.mask_notes(image, mask=mask, depth=depth)
+        said = ui.PreviewText(" ".join(notes)) if notes else None
+        return io.NodeOutput(frames, disocclusion, clip, ui=said)
+
+
+def drafted(stills: torch.Tensor, draft: str) -> torch.Tensor:
+    """The stills at the size that a draft is rendered in."""
+    return reduced(stills, DRAFTS[draft])
 
 
 class RenderedVideo(Input.Video):
     """A clip that holds a still and a motion, and renders its frames only when they are asked for.
+
+    Law: no frame is rendered twice. Frames that someone still holds are used again, and a clip that
+    was encoded once is kept as a file, of which others are copies with other metadata.
 
     Args:
         model: The network that refines frames, or None.
@@ -127,9 +159,10 @@ class RenderedVideo(Input.Video):
     """
 
     def __init__(self, stills, motion, device, mask=None, model=None, depth=None, shutter=0.0):
-        self._stills, self._motion, self._device = stills, motion, device
-        self._mask, self._model, self._depth, self._shutter = mask, model, depth, shutter
+        self._stills, self._motion, self._device, self._model = stills, motion, device, model
+        self._settings = {"mask": mask, "near": depth, "shutter": shutter}
         self._range = range(pipeline.batch_of(len(stills), len(motion.coeffs)) * motion.frames)
+        self._held = None  # weakly: (frames as IMAGE, index of the first)
 
     def get_dimensions(self):
         return self._stills.shape[-1], self._stills.shape[-2]
@@ -143,37 +176,58 @@ class RenderedVideo(Input.Video):
     def get_duration(self):
         return len(self._range) / self._motion.fps
 
-    def frames(self):
-        """(frame, disocclusion), one at a time, with progress; raises when the user cancels."""
-        report = host.progress(len(self._range))
+    def _rendered(self, wanted):
+        """(frame, disocclusion) of so many frames, one at a time; raises when the user cancels."""
+        if not wanted:
+            return
         # Moved to the device here, so that a video in the host's cache holds no memory there.
         stills, model = self._stills.to(self._device), None
         if self._model is not None:
             model = networks.on_device(self._model, self._device)
-        rendered = pipeline.render(
-            stills, self._motion, self._mask, self._range, model, self._depth, self._shutter
+        begun = time.monotonic()
+        yield from host.ahead(
+            pipeline.render(stills, self._motion, frames=wanted, model=model, **self._settings)
         )
-        for i, frame in enumerate(rendered):
+        log.info("Rendered %d frames in %.1f s.", len(wanted), time.monotonic() - begun)
+
+    def _pictures(self):
+        """The frames: those that someone holds, then those that have to be rendered."""
+        report, ready = host.progress(len(self._range)), self._ready()
+        held = () if ready is None else (image.movedim(-1, 0) for image in ready)
+        rest = self._range if ready is None else self._range[len(ready) :]
+        for i, frame in enumerate(chain(held, (frame for frame, _ in self._rendered(rest)))):
             report(i + 1, len(self._range))
             yield frame
+
+    def _ready(self):
+        """IMAGE of the first frames, if someone holds them, else None."""
+        held, first = self._held or (lambda: None, 0)
+        images = held()
+        if images is None:
+            return None
+        return images[self._range.start - first :][: len(self._range)]
 
     def render(self, count: int | None = None):
         """IMAGE of the first `count` frames (None: all), and MASK of their disocclusions.
 
         Frames are written into place, so that they are never held twice.
         """
-        count = len(self._range) if count is None else min(count, len(self._range))
+        wanted = self._range[:count]
         _, channels, height, width = self._stills.shape
-        keep = host.device_between_nodes()
-        images = torch.empty(count, height, width, channels, device=keep)
-        masks = torch.empty(count, height, width, device=keep)
-        for i, (frame, disocclusion) in zip(range(count), self.frames()):
+        report, keep = host.progress(len(wanted)), host.device_between_nodes()
+        images = torch.empty(len(wanted), height, width, channels, device=keep)
+        masks = torch.empty(len(wanted), height, width, device=keep)
+        for i, (frame, disocclusion) in enumerate(self._rendered(wanted)):
             images[i] = frame.movedim(0, -1)
             masks[i] = disocclusion[0]
+            report(i + 1, len(wanted))
+        self._held = weakref.ref(images), wanted.start
         return images, masks
 
     def get_components(self):
-        images, _ = self.render()
+        images = self._ready()
+        if images is None or len(images) < len(self._range):
+            images, _ = self.render()
         return Types.VideoComponents(images=images, frame_rate=self.get_frame_rate())
 
     def as_trimmed(self, start_time=None, duration=None, strict_duration=False):
@@ -181,15 +235,15 @@ class RenderedVideo(Input.Video):
         if first < 0:  # counted from the end, as the host does
             first = max(0, len(self._range) + first)
         count = len(self._range) if not duration else round(duration * self._motion.fps)
-        kept = self._range[first : first + count]
-        if not kept or (strict_duration and duration and len(kept) < count):
+        left = self._range[first : first + count]
+        if not left or (strict_duration and duration and len(left) < count):
             return None
         part = copy.copy(self)
-        part._range = kept
+        part._range = left
         return part
 
     def save_to(self, path, format="auto", codec="auto", metadata=None, crf=None, **others):
-        """Render into a file, by path or open. Formats other than MP4 and WebM go to the host.
+        """Save into a file, by path or open. Formats other than MP4 and WebM go to the host.
 
         The host also encodes what needs another codec, bit depth or colour space.
         """
@@ -197,12 +251,42 @@ class RenderedVideo(Input.Video):
         ours = {"auto": ".mp4", "mp4": ".mp4", "webm": ".webm"}.get(container)
         known = encoder in ("auto", "h264") if ours == ".mp4" else encoder in ("auto", "vp9")
         if ours is None or not known or others.get("bit_depth") or _not_auto(others):
-            whole = InputImpl.VideoFromComponents(self.get_components())
-            return whole.save_to(path, format, codec, metadata, **_given(crf=crf, **others))
-        frames = (frame for frame, _ in self.frames())
+            ending, others = _ending(path, container), _given(crf=crf, **others)
+            encode = lambda file: self._encoded_by_host(file, ending, format, codec, others)
+            encoding = [encoder, others]
+        else:
+            ending, encoding = ours, [crf]
+            encode = lambda file: video.save_clip(
+                file, self._pictures(), self._motion.fps, ending, crf=crf
+            )
+        clip = kept(host.own_temp_folder(), self._key(encoding), ending, encode)
         tags = {key: video.as_tag(value) for key, value in (metadata or {}).items()}
-        video.save_clip(path, frames, self._motion.fps, ours, tags, crf)
-        return None
+        video.copy_clip(clip, path, ending, tags)
+
+    def _encoded_by_host(self, file, ending, format, codec, options):
+        whole = InputImpl.VideoFromComponents(self.get_components())
+        with written_whole(file, ending) as temporary:
+            whole.save_to(str(temporary), format, codec, None, **options)
+
+    def _key(self, encoding):
+        """A digest of all that the encoded clip depends on."""
+        return digest(
+            self._stills,
+            self._motion,
+            self._model,
+            self._settings,
+            self._range,
+            str(self._device),
+            encoding,
+        )
+
+
+def _ending(path, container):
+    """The ending of the file that the host makes: of a container, or of a path if that is auto."""
+    if container != "auto":
+        return f".{container}"
+    suffix = Path(path).suffix.lower() if isinstance(path, str | Path) else ""
+    return suffix if suffix in (".mkv", ".webm") else ".mp4"
 
 
 def _not_auto(others):

@@ -25,6 +25,23 @@ def schema(search_aliases: list[str], **fields) -> io.Schema:
     return io.Schema(category=CATEGORY, **fields)
 
 
+def seed_input(tooltip: str, **options) -> io.Int.Input:
+    """A seed that stays as it is after a run, where the host can be told so.
+
+    Hosts before 0.5 know only whether the seed has the control that changes it after a run.
+    """
+    control = getattr(io, "ControlAfterGenerate", None)
+    return io.Int.Input(
+        "seed",
+        default=0,
+        min=0,
+        max=0xFFFFFFFFFFFFFFFF,
+        control_after_generate=True if control is None else control.fixed,
+        tooltip=tooltip,
+        **options,
+    )
+
+
 def from_image(image: torch.Tensor) -> torch.Tensor:
     """IMAGE to b c h w, float32 on the CPU.
 
@@ -79,6 +96,17 @@ def mask_notes(image: torch.Tensor, **masks: torch.Tensor | None) -> list[str]:
                 "it was stretched to fit."
             )
     return notes
+
+
+def motion_notes(image: torch.Tensor, motion) -> list[str]:
+    """What is odd about a motion for a picture: that it was made for one of another shape."""
+    (height, width), (h, w) = image.shape[-3:-1], motion.reference_size
+    if not other_shape((height, width), (h, w)):
+        return []
+    return [
+        f"The motion was made for a picture of {w}x{h}, this one has {width}x{height}: it was "
+        "stretched to fit. Motion Spectrum Transfer puts a motion onto another picture."
+    ]
 
 
 def from_depth(value: torch.Tensor | None) -> torch.Tensor | None:

@@ -33,6 +33,7 @@ from .whole import written_whole
 CONTAINERS = (".mp4", ".webm", ".webp", ".gif")
 OPAQUE = (".mp4", ".gif")
 WHITE = (1.0, 1.0, 1.0)
+CONTAINER_NAMES = {".mkv": "matroska"}  # of FFmpeg, where they are not the ending
 MAX_FPS = {".gif": 50, ".webp": 90}
 MIN_FPS = 1e-3  # below it, encoders count no more
 # At the wrap of a loop a keyframe follows a predicted frame. The keyframe is quantized more finely
@@ -44,15 +45,10 @@ X264 = {
     "x264-params": "ipratio=2:pbratio=1:mbtree=0:scenecut=0:keyint=infinite:aq-mode=0",
 }
 VP9 = {"crf": "24", "b": "0", "deadline": "good", "cpu-used": "5", "row-mt": "1"}
-CODECS = {  # by ending: encoder, pixels without and with alpha, options of encoder and container
-    ".mp4": ("libx264", ("yuv420p", "yuv420p"), X264, {"movflags": "use_metadata_tags"}),
-    ".webm": ("libvpx-vp9", ("yuv420p", "yuva420p"), VP9, {}),
-    ".webp": (
-        "libwebp_anim",
-        ("bgra", "bgra"),
-        {"quality": "85", "compression_level": "2"},
-        {"loop": "0"},
-    ),
+CODECS = {  # by ending: encoder, pixels without and with alpha, options of the encoder
+    ".mp4": ("libx264", ("yuv420p", "yuv420p"), X264),
+    ".webm": ("libvpx-vp9", ("yuv420p", "yuva420p"), VP9),
+    ".webp": ("libwebp_anim", ("bgra", "bgra"), {"quality": "85", "compression_level": "2"}),
 }
 
 
@@ -118,6 +114,23 @@ def save_clip(
                 f"The {suffix} encoder refuses {width}x{height} at {fps:g} frames per second: "
                 f"{error.strerror}. Use another size, rate or format. Nothing was left behind."
             ) from error
+
+
+def copy_clip(
+    source: str | Path, file: str | Path | BinaryIO, suffix: str, tags: dict[str, str]
+) -> None:
+    """Copy a clip with other metadata. Nothing is decoded: every frame keeps its bits and its time.
+
+    Args:
+        file: A path, which gets the complete clip or nothing, or an open file.
+        suffix: The container of the copy, which has to know the codec of the source.
+        tags: Metadata of the container, in place of the source's.
+    """
+    if not isinstance(file, str | Path):
+        _copy_packets(source, file, suffix, tags)
+        return
+    with written_whole(Path(file), suffix) as temporary:
+        _copy_packets(source, str(temporary), suffix, tags)
 
 
 def frame_step(suffix: str, fps: float) -> int:
@@ -208,10 +221,8 @@ def _encode_video(file, frames, fps, suffix, tags, crf):
     """Encode mp4, webm or webp: one stream, frames as they come."""
     import av
 
-    codec, pix_fmts, options, muxing = CODECS[suffix]
-    if suffix == ".mp4" and isinstance(file, str):  # faststart reopens the file by name
-        muxing = {"movflags": muxing["movflags"] + "+faststart"}
-    with av.open(file, "w", format=suffix[1:], options=muxing) as container:
+    codec, pix_fmts, options = CODECS[suffix]
+    with av.open(file, "w", format=suffix[1:], options=_muxing(file, suffix)) as container:
         container.metadata.update(tags)
         stream, alpha = None, False
         for frame in frames:
@@ -244,6 +255,32 @@ def _flag_alpha(webp):
             file.seek(20)
             file.write(bytes([head[20] | 0x10]))
         file.seek(0, 2)
+
+
+def _copy_packets(source, file, suffix, tags):
+    """Copy the video stream of a clip into a container with tags."""
+    import av
+
+    kind = CONTAINER_NAMES.get(suffix, suffix[1:])
+    with (
+        av.open(str(source)) as read,
+        av.open(file, "w", format=kind, options=_muxing(file, suffix)) as container,
+    ):
+        container.metadata.update(tags)
+        stream = container.add_stream_from_template(read.streams.video[0], opaque=True)
+        stream.metadata.update(read.streams.video[0].metadata)
+        for packet in read.demux(read.streams.video[0]):
+            if packet.size:  # the last one is empty; not every container gives a dts
+                packet.stream = stream
+                container.mux(packet)
+
+
+def _muxing(file, suffix):
+    """Options of a container. Faststart reopens the file, which needs a name."""
+    if suffix == ".mp4":
+        start = "+faststart" if isinstance(file, str) else ""
+        return {"movflags": "use_metadata_tags" + start}
+    return {"loop": "0"} if suffix == ".webp" else {}
 
 
 def _encode_gif(file, frames, fps, suffix, tags, crf):

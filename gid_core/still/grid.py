@@ -60,3 +60,19 @@ def grid_size(height: int, width: int, longest: int) -> tuple[int, int]:
     """(height, width) of the coarse grid over a picture: its shape, at most `longest` on a side."""
     scale = min(1.0, longest / max(height, width))
     return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def reduced(images: Float[Tensor, "b c h w"], factor: int) -> Float[Tensor, "b c h2 w2"]:
+    """Pictures a whole number of times smaller on either side, at least 1 px; 1 changes nothing."""
+    return _resized(images, tuple(max(1, round(n / factor)) for n in images.shape[-2:]))
+
+
+def fitted(images: Float[Tensor, "b c h w"], longest: int) -> Float[Tensor, "b c h2 w2"]:
+    """Pictures whose longer side is at most so many pixels; smaller ones as they are."""
+    return _resized(images, grid_size(*images.shape[-2:], longest))
+
+
+def _resized(images, size):
+    if images.shape[-2:] == size:
+        return images
+    return F.interpolate(images, size, mode="bilinear", align_corners=False, antialias=True)

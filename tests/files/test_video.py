@@ -13,6 +13,7 @@ from gid_core.files.video import (
     CONTAINERS,
     as_tag,
     check_clip_path,
+    copy_clip,
     format_notes,
     frame_step,
     hide_transparent,
@@ -361,3 +362,25 @@ def test_a_webp_whose_border_is_transparent_says_that_it_has_alpha(tmp_path):
     head = (tmp_path / "a.webp").read_bytes()[:21]
     assert head[12:16] == b"VP8X" and head[20] & 0x10  # RFC 9649, 2.7
     assert animation(tmp_path / "a.webp")[0][:, 0, :, 3].max() == 0
+
+
+@pytest.mark.parametrize(("ending", "channels"), [(".mp4", 3), (".webm", 3), (".webm", 4)])
+def test_a_copy_has_the_same_frames_and_its_own_tags(tmp_path, ending, channels):
+    source, copy = tmp_path / f"source{ending}", tmp_path / f"copy{ending}"
+    save_clip(source, clip(channels=channels), 12.5, ending, {"by": "source", "old": "yes"})
+    copy_clip(source, copy, ending, {"by": "copy"})
+    (before, was), (after, facts) = decoded(source), decoded(copy)
+    np.testing.assert_array_equal(after, before)
+    tags = {name.lower(): text for name, text in facts.pop("tags").items()}
+    assert tags["by"] == "copy" and "old" not in tags
+    del was["tags"], was["alpha"], facts["alpha"]
+    assert facts == was
+    assert b"\x53\xc0" in copy.read_bytes() or channels == 3  # the element AlphaMode
+
+
+def test_a_copy_that_fails_leaves_nothing(tmp_path):
+    source = tmp_path / "source.mp4"
+    save_clip(source, clip(), 12.5, ".mp4")
+    with pytest.raises(ValueError):
+        copy_clip(source, tmp_path / "copy.webm", ".webm", {})
+    assert list(tmp_path.iterdir()) == [source]
