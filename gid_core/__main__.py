@@ -25,6 +25,7 @@ import torch
 
 from . import pipeline
 from .config import (
+    MOST_BANDS,
     ElasticConfig,
     ExtractionConfig,
     SamplingConfig,
@@ -39,7 +40,7 @@ from .evaluation import feature_distances, report, sets
 from .files import paths, spectra, stills, video, whole
 from .footage import clips, extraction, flow
 from .motion import playback
-from .options import MOST_BANDS, parser
+from .options import parser
 from .poke.page import save_page
 from .recognition import model as recognizer
 from .render import renderer
@@ -428,6 +429,8 @@ def _write(args, still, spectrum, mask=None):
     )
     if report is not None and report.shift_hz > 0:
         _say(f"note: {report}")
+    if left_out := playback.left_out(spectrum, args.fps, args.speed):
+        _say(f"note: {left_out}")
     frames = (
         frame
         for frame, _ in pipeline.render(

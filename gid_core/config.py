@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+MOST_BANDS = 128  # of a spectrum
+
 
 @dataclass(frozen=True)
 class SpectrumConfig:
@@ -9,6 +11,17 @@ class SpectrumConfig:
     duration_s: float = 5.0  # the bands are harmonics of 1 / duration (149 flows at 30 fps, Sec. 7)
     amplitude_pct: float = 1.0  # peak displacement, 95th percentile, in % of the longer side
     kind: str = "response"  # bands of the motion in wind, to play; or "modes", to poke
+
+    @classmethod
+    def of_clip(cls, frames: int, fps: float, amplitude_pct: float = 1.0) -> "SpectrumConfig":
+        """Bands at the harmonics of a clip, as far as the defaults reach."""
+        return cls(bands_of_clip(frames, fps), frames / fps, amplitude_pct)
+
+
+def bands_of_clip(frames: int, fps: float) -> int:
+    """How many harmonics of a clip reach 3.2 Hz, as the defaults do, below half the frame rate."""
+    highest_hz = SpectrumConfig.bands / SpectrumConfig.duration_s
+    return max(1, min(round(highest_hz * frames / fps), (frames - 1) // 2, MOST_BANDS))
 
 
 @dataclass(frozen=True)
@@ -57,8 +70,8 @@ ROOTINGS = ("auto", "one root", "each its own", "field")
 class ExtractionConfig:
     """How motion is read from a clip."""
 
-    bands: int = 16  # oscillating bands, 0.2 ... 3.2 Hz in a window of five seconds
-    window_s: float = 5.0  # the bands are harmonics of 1 / window (Li et al. 2024, Sec. 4.1)
+    bands: int = 16  # oscillating bands, 0.2 ... 3.2 Hz in a window of five seconds; 0: to 3.2 Hz
+    window_s: float = 5.0  # the bands are harmonics of 1 / window (Sec. 4.1); 0: the whole clip
     detrend: bool = True  # False: the paper's way
     longest_side: int = 256  # of the grid that flow is computed on (theirs: 256 x 160)
     training: bool = False  # the rules for a training set refuse; else they warn

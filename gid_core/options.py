@@ -12,6 +12,7 @@ from pathlib import Path
 from .config import (
     ANCHORS,
     LAYOUTS,
+    MOST_BANDS,
     PRESETS,
     ElasticConfig,
     ExtractionConfig,
@@ -30,8 +31,6 @@ from .motion import playback
 from .scenes import synthetic
 from .training.objectives import RENDERER, STAGES
 from .training.train import RATES, TrainConfig
-
-MOST_BANDS = 128
 
 
 def parser(run: dict[str, Callable]) -> argparse.ArgumentParser:

@@ -1,6 +1,6 @@
 """The node that plays a spectrum: from a spectral volume to a displacement field."""
 
-from comfy_api.latest import io
+from comfy_api.latest import io, ui
 
 from . import sockets
 
@@ -27,8 +27,8 @@ class SpectrumToDisplacement(io.ComfyNode):
                     min=0.1,
                     max=240.0,
                     step=0.01,
-                    tooltip="Frames per second. The motion's frequencies must stay below half of "
-                    "it.",
+                    tooltip="Frames per second. Frequencies of the motion that are not below half "
+                    "of it are left out.",
                 ),
                 io.Boolean.Input(
                     "loop",
@@ -77,10 +77,11 @@ class SpectrumToDisplacement(io.ComfyNode):
 
     @classmethod
     def execute(cls, spectrum, frames, fps, loop, speed, gain, pose, seed):
-        from ..gid_core.motion.playback import play
+        from ..gid_core.motion.playback import left_out, play
 
         motion, report = play(spectrum, frames, fps, loop, speed, gain, pose, seed)
-        return io.NodeOutput(motion, str(report or _played(spectrum)))
+        said = f"{report or _played(spectrum)} {left_out(spectrum, fps, speed)}".strip()
+        return io.NodeOutput(motion, said, ui=ui.PreviewText(said))
 
 
 def _played(spectrum) -> str:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import torch
 
+from ..shapes import Bool, Tensor
 from .coords import harmonic_coords
 from .displacement import Displacement
 from .loops import LoopReport, close_loop
@@ -39,9 +40,11 @@ def play(
         seed: Of the phases of a loop that is longer than the period of the spectrum.
 
     Raises:
-        ValueError: For values out of range, or bands at or above half the frame rate.
+        ValueError: For values out of range, or if all bands are at or above half the frame rate;
+            bands that are, where others are not, are left out (`too_fast`).
     """
     _check_playback(spectrum, frames, fps, speed, pose)
+    spectrum = _without(spectrum, too_fast(spectrum, fps, speed))
     duration_s = frames / fps
     at_speed = replace(
         spectrum,
@@ -72,6 +75,33 @@ def play(
     return replace(motion, coeffs=coeffs * factor.view(-1, 1, 1, 1, 1)), report
 
 
+def too_fast(spectrum: SpectralVolume, fps: float, speed: float = 1.0) -> Bool[Tensor, " k"]:
+    """Which bands a frame rate cannot show: those at or above half of it."""
+    return spectrum.frequencies_hz * speed >= fps / 2
+
+
+def left_out(spectrum: SpectralVolume, fps: float, speed: float = 1.0) -> str:
+    """A sentence about the bands that a frame rate cannot show; empty if it shows them all."""
+    fast = too_fast(spectrum, fps, speed)
+    if not fast.any():
+        return ""
+    energy = spectrum.coeffs.abs().square().sum((0, 2, 3, 4))
+    share = float(energy[fast].sum() / energy.sum().clamp(min=1e-30))
+    return (
+        f"{int(fast.sum())} of {len(fast)} bands are left out, with {100 * share:.0f} % of the "
+        f"motion's energy: {fps:g} frames per second show less than {fps / 2:g} Hz. More frames "
+        "per second or a lower speed keep them."
+    )
+
+
+def _without(spectrum, bands):
+    """The spectrum without some bands."""
+    if not bands.any():
+        return spectrum
+    left = spectrum.coeffs[:, ~bands], spectrum.frequencies_hz[~bands]
+    return replace(spectrum, coeffs=left[0], frequencies_hz=left[1])
+
+
 def _check_playback(spectrum, frames, fps, speed, pose):
     if spectrum.kind != "response":
         raise ValueError(
@@ -86,10 +116,10 @@ def _check_playback(spectrum, frames, fps, speed, pose):
         raise ValueError(f"Expected a speed above 0, got {speed}.")
     if pose not in POSES:
         raise ValueError(f"Expected the pose to be one of {', '.join(POSES)}, got {pose!r}.")
-    highest = float(spectrum.frequencies_hz.max()) * speed
-    if highest >= fps / 2:
+    lowest = float(spectrum.frequencies_hz.min()) * speed
+    if lowest >= fps / 2:
         raise ValueError(
-            f"The motion has frequencies up to {highest:.2f} Hz; {fps:g} frames per second show "
-            f"less than {fps / 2:.2f} Hz. Use more than {2 * highest:.2f} frames per second, a "
-            "lower speed, or fewer bands."
+            f"The motion has no frequency below {lowest:.2f} Hz; {fps:g} frames per second show "
+            f"less than {fps / 2:.2f} Hz. Use more than {2 * lowest:.2f} frames per second, or a "
+            "lower speed."
         )

@@ -23,10 +23,10 @@ def refused_runs():
         "3 masks for 2 stills",
         (["Expected one mask", "got 3"], {"picture": BATCH, "mask": masks}),
     )
-    slow = {"fps": 5.0}
-    yield "frame rate below twice the bands", (["Use more than"], {"motion": slow})
-    fast = {"speed": 2.0}
-    yield "speed above half the frame rate", (["Use more than"], {"motion": fast})
+    slow = {"fps": 1.5}
+    yield "frame rate below twice all bands", (["Use more than"], {"motion": slow})
+    fast = {"speed": 7.0}
+    yield "all bands above half the frame rate", (["Use more than"], {"motion": fast})
     for field, value in (("frames", 0), ("fps", 0.0), ("fps", -1.0), ("speed", 0.0)):
         yield f"{field} {value:g}", (["smaller than min", field], {"motion": {field: value}})
     yield "bands 0", (["smaller than min", "bands"], {"sampler": {"bands": 0}})

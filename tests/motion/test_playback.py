@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
-from gid_core.motion.playback import play
+from gid_core.motion.playback import left_out, play
 from gid_core.motion.spectrum import (
     SpectralVolume,
     amplitude_pct,
@@ -42,13 +44,30 @@ def amplitude_of(motion, spectrum):
         ({"speed": -1.0}, "speed above 0, got -1"),
         ({"speed": float("nan")}, "speed above 0"),
         ({"pose": "lotus"}, "rest pose, first frame, got"),
-        ({"fps": 3.0}, r"up to 1\.50 Hz; 3 frames per second.*less than 1\.50.*more than 3\.00"),
-        ({"speed": 4.0}, r"up to 6\.00 Hz; 8 frames per second.*a lower speed"),
+        ({"fps": 1.0}, r"below 0\.50 Hz; 1 frames per second.*less than 0\.50.*more than 1\.00"),
+        ({"speed": 8.0}, r"below 4\.00 Hz; 8 frames per second.*a lower speed"),
     ],
 )
 def test_values_out_of_range_are_refused(rng, change, sentence):
     with pytest.raises(ValueError, match=sentence):
         play(volume(rng), **{"frames": 16, "fps": 8.0} | change)
+
+
+@pytest.mark.parametrize("loop", [True, False])
+@pytest.mark.parametrize("change", [{"fps": 3.0}, {"speed": 3.0, "fps": 8.0}])
+def test_bands_that_a_rate_cannot_show_are_left_out_and_said(rng, loop, change):
+    spectrum = volume(rng)
+    fewer = replace(
+        spectrum, coeffs=spectrum.coeffs[:, :2], frequencies_hz=spectrum.frequencies_hz[:2]
+    )
+    said = left_out(spectrum, change["fps"], change.get("speed", 1.0))
+    motion, _ = play(spectrum, 6, loop=loop, **change)
+    expected, _ = play(fewer, 6, loop=loop, **change)
+    assert torch.equal(motion.coeffs, expected.coeffs)
+    assert torch.equal(motion.modal_coords, expected.modal_coords)
+    lost = spectrum.coeffs[:, 2].abs().square().sum() / spectrum.coeffs.abs().square().sum()
+    assert said.startswith("1 of 3 bands are left out") and f"{100 * lost:.0f} %" in said
+    assert left_out(spectrum, 8.0) == ""
 
 
 def test_modes_cannot_be_played(rng):
