@@ -15,7 +15,7 @@ from .motion.displacement import Displacement
 from .motion.playback import play
 from .motion.protocol import MotionPrior
 from .motion.retarget import RetargetReport, retarget
-from .motion.spectrum import SpectralVolume
+from .motion.spectrum import SpectralVolume, amplitude_pct, moving_points, one_period
 from .recognition.moving_area import MovingArea, moving_area, what_flows, what_sways
 from .render.network import RenderModel
 from .render.renderer import render_frames
@@ -26,6 +26,7 @@ from .still.matte import refine_mask
 __all__ = ["play", "recognize_masks", "render", "retarget_motion", "sample_motion"]
 
 log = logging.getLogger("gid")
+BREAKS_PCT = 3.0  # amplitude above which pictures begin to break (docs/benchmarks.md)
 Callback = Callable[[int, int], None]
 
 
@@ -35,16 +36,23 @@ class SamplingReport:
 
     areas: For each still, what may move and who decided it.
     at_rest: Indices of the stills in which nothing moves.
+    amplitude_pct: The largest of the motions, in % of the longer side; 0 for modes.
     """
 
     areas: tuple[MovingArea, ...]
     at_rest: tuple[int, ...] = ()
+    amplitude_pct: float = 0.0
 
     def __str__(self) -> str:
         said = list(dict.fromkeys(map(str, self.areas)))
         for i in self.at_rest:
             which = f" in still {i}" if len(self.areas) > 1 else ""
             said.append(f"Nothing moves{which}: the mask is empty, or all of it is held.")
+        if self.amplitude_pct > BREAKS_PCT:
+            said.append(
+                f"Things move by {self.amplitude_pct:.1f} % of the longer side: above about "
+                f"{BREAKS_PCT:g} % pictures begin to tear at edges and joints."
+            )
         return " ".join(said)
 
 
@@ -92,7 +100,15 @@ def sample_motion(
     for i in at_rest:
         log.warning("Nothing in still %d moves: its mask is empty, or all of it is held.", i)
     coeffs, masks = (torch.cat(parts) for parts in zip(*((v.coeffs, v.mask) for v in volumes)))
-    return replace(volumes[0], coeffs=coeffs, mask=masks), SamplingReport(tuple(areas), at_rest)
+    motion = replace(volumes[0], coeffs=coeffs, mask=masks)
+    return motion, SamplingReport(tuple(areas), at_rest, _largest(motion))
+
+
+def _largest(motion):
+    """The largest amplitude of some motions, %."""
+    if motion.kind != "response":
+        return 0.0
+    return float(amplitude_pct(one_period(motion), moving_points(motion)).max())
 
 
 def recognize_masks(

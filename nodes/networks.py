@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +38,11 @@ def renderer_files() -> dict[str, Path]:
 
 
 def _weights_in_folder() -> dict[str, Path]:
-    folder_paths.add_model_folder_path("gid", str(Path(folder_paths.models_dir, "gid")))
+    """Weights in the host's folders for them; its own one, models/gid, is made here."""
+    folder = Path(folder_paths.models_dir, "gid")
+    with suppress(OSError):  # a folder that cannot be written to holds no weights of ours
+        folder.mkdir(parents=True, exist_ok=True)
+    folder_paths.add_model_folder_path("gid", str(folder))
     # Without an ending, the host lists every file of a folder that is new to it or that comes from
     # extra_model_paths.yaml.
     folder_paths.folder_names_and_paths["gid"][1].add(".safetensors")

@@ -30,14 +30,9 @@ class MotionSpectrumSampler(io.ComfyNode):
             "Works with nothing but an image; a mask of what moves does better.",
             inputs=[
                 io.Image.Input("image", tooltip="The still, or a batch of stills."),
-                io.Int.Input(
-                    "seed",
-                    default=0,
-                    min=0,
-                    max=0xFFFFFFFFFFFFFFFF,
-                    control_after_generate=True,
-                    tooltip="Which wind blows. The same seed gives the same motion on every "
-                    "device; still number i of a batch uses seed + i.",
+                sockets.seed_input(
+                    "Which wind blows. The same seed gives the same motion on every device; still "
+                    "number i of a batch uses seed + i."
                 ),
                 io.Float.Input(
                     "amplitude",
@@ -208,20 +203,20 @@ class MotionSpectrumFromVideo(io.ComfyNode):
                 ),
                 io.Int.Input(
                     "bands",
-                    default=config.bands,
-                    min=1,
+                    default=0,
+                    min=0,
                     max=128,
                     tooltip="Number of frequencies: bands / window is the highest, in Hz. Fewer "
-                    "are calmer, and leave out what is fast.",
+                    "are calmer, and leave out what is fast. 0: as many as reach 3.2 Hz.",
                 ),
                 io.Float.Input(
                     "window",
-                    default=config.window_s,
-                    min=0.2,
+                    default=0.0,
+                    min=0.0,
                     max=60.0,
                     step=0.1,
                     tooltip="Seconds that are read. The slowest frequency is 1 / window, in Hz; "
-                    "the clip must be as long.",
+                    "the clip must be as long. 0: the whole clip, 10 seconds of it at most.",
                 ),
                 io.Boolean.Input(
                     "raw",
@@ -265,9 +260,8 @@ class MotionSpectrumFromVideo(io.ComfyNode):
             raise ValueError(str(found.report))
         still = sockets.to_image(clip.still(found.report.start_frame)[None])
         mask = sockets.to_mask(found.spectrum.mask)
-        return io.NodeOutput(
-            found.spectrum, still, mask, " ".join([str(found.report), *clip.notes])
-        )
+        said = " ".join([str(found.report), *clip.notes])
+        return io.NodeOutput(found.spectrum, still, mask, said, ui=ui.PreviewText(said))
 
 
 class MotionSpectrumTransfer(io.ComfyNode):
@@ -364,4 +358,5 @@ class MotionSpectrumTransfer(io.ComfyNode):
             smooth,
             host.progress(len(image)),
         )
-        return io.NodeOutput(moved, sockets.to_mask(moved.mask), str(report))
+        said = " ".join([*sockets.mask_notes(image, mask=mask), str(report)])
+        return io.NodeOutput(moved, sockets.to_mask(moved.mask), said, ui=ui.PreviewText(said))

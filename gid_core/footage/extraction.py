@@ -13,12 +13,12 @@ Source: Li et al. 2024, Sec. 7 and supplement; the criteria of acceptance are in
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import torch
 import torch.nn.functional as F
 
-from ..config import ExtractionConfig
+from ..config import ExtractionConfig, bands_of_clip
 from ..motion.spectrum import SpectralVolume, analyze
 from ..shapes import Bool, Float, Shaped, Tensor
 from ..still.grid import backward_warp, grid_size, pixel_grid
@@ -35,6 +35,7 @@ LOW_TO_HIGH = 4.0  # least ratio of amplitudes in the lower and upper half of fr
 HOLE_PX = 0.3  # least motion of a hole in the moving area for the hole to be part of it
 LEAST_AREA = 12  # pixels of the grid: smaller components of the moving area are dropped
 MOST_FRAMES = 3000  # of a window
+MOST_S = 10.0  # of a window that is as long as the clip
 MOST_SHIFT, MOST_TURN_DEG, MOST_ZOOM_PCT = 0.05, 3.0, 3.0  # camera motion that is removed, at most
 CAMERA_SHARE, LEAST_MOTION = 0.95, 1.0  # px: the paper's criteria for its training set
 MOST_HIDDEN = 0.3
@@ -115,6 +116,7 @@ def extract(
     """Measure the spectral volume of a clip's motion; a clip that is refused gives the reasons.
 
     The window is the beginning of the first shot that is long enough. Later frames are not read.
+    Without a window it is the longest shot, or its first `MOST_S` seconds.
 
     Args:
         frames: In [0, 1]; read one by one, once.
@@ -124,8 +126,13 @@ def extract(
     Raises:
         ValueError: If the window does not fit the bands or the frame rate.
     """
-    length = window_frames(fps, config)
+    length = window_frames(fps, config) if config.window_s else round(MOST_S * fps)
     shot = longest_shot(frames, length, lambda x: _scaled(x, config.longest_side))
+    if not config.window_s:
+        length = max(2, len(shot.frames))
+        config = replace(config, window_s=length / fps)
+    config = replace(config, bands=config.bands or bands_of_clip(length, fps))
+    window_frames(fps, config)
     read = dict(frames=len(shot.frames), fps=float(fps), start_frame=shot.start)
     read["cuts_s"] = [t / fps for t in shot.cuts]
     reasons = _too_short(shot, length, fps, config)
@@ -171,18 +178,19 @@ def window_frames(fps: float, config: ExtractionConfig) -> int:
     Raises:
         ValueError: If the window is too short for the bands, or has more than `MOST_FRAMES` frames.
     """
+    bands = config.bands or 1
     frames = round(config.window_s * fps) if math.isfinite(config.window_s * fps) else 0
     if frames > MOST_FRAMES:
         raise ValueError(
             f"A window of {config.window_s:g} s at {fps:g} fps has {frames} frames, more than "
             f"{MOST_FRAMES}. Use a shorter window or fewer frames per second."
         )
-    if not 0 < config.bands < frames / 2:
+    if not 0 < bands < frames / 2:
         most = max(0, (frames - 1) // 2)
         fewer = f"Use at most {most} bands, or" if most else "Use a longer window, or"
         raise ValueError(
-            f"{config.bands} bands of {1 / config.window_s:g} Hz need more than "
-            f"{2 * config.bands} frames in a window of {config.window_s:g} s, got {frames} at "
+            f"{bands} bands of {1 / config.window_s:g} Hz need more than "
+            f"{2 * bands} frames in a window of {config.window_s:g} s, got {frames} at "
             f"{fps:g} fps. {fewer} more frames per second."
         )
     return frames

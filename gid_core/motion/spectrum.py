@@ -137,6 +137,16 @@ def amplitude_pct(
     return 100 * torch.stack(amplitudes) / max(motion.grid)
 
 
+def item(spectrum: SpectralVolume, i: int) -> SpectralVolume:
+    """The motion of one still of a batch; a mask that serves all of them stays."""
+    of_batch = {name: getattr(spectrum, name) for name in ("coeffs", "mask", "mean", "drift")}
+    chosen = {
+        name: value if value is None or len(value) == 1 else value[i : i + 1]
+        for name, value in of_batch.items()
+    }
+    return replace(spectrum, **chosen)
+
+
 def moving_points(spectrum: SpectralVolume) -> Float[Tensor, "b 1 h w"] | None:
     """Coverage of every grid point by the mask, 0 ... 1; None without a mask."""
     if spectrum.mask is None:
