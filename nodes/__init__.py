@@ -5,7 +5,9 @@ Law: no mathematics here. Node ids, input names and defaults of a release never 
 
 from comfy_api.latest import ComfyExtension
 
+from .animate import AnimateStill
 from .displacement import SpectrumToDisplacement
+from .example import ExampleStill
 from .files import LoadMotionSpectrum, SaveMotionSpectrum
 from .loop import LoopBlend
 from .model import ElasticMotionModel, LoadMotionModel
@@ -18,6 +20,7 @@ from .spectrum import (
     MotionSpectrumSampler,
     MotionSpectrumTransfer,
 )
+from .variations import MotionVariations
 
 NODES = [
     MotionSpectrumSampler,
@@ -34,6 +37,9 @@ NODES = [
     SaveInteractivePage,
     LoadMotionModel,
     MotionMask,
+    ExampleStill,
+    AnimateStill,
+    MotionVariations,
 ]
 
 

@@ -1,0 +1,144 @@
+"""A node that shows four motions of a still side by side, of which one is chosen."""
+
+from fractions import Fraction
+
+import torch
+from comfy_api.latest import InputImpl, Types, io, ui
+from einops import rearrange
+
+from ..gid_core.config import SpectrumConfig
+from ..gid_core.files import video
+from ..gid_core.files.kept import digest, kept
+from . import host, sockets
+
+COUNT, SIDE_PX = 4, 320  # motions on a sheet, and the longer side of each picture
+FPS, MOST_FRAMES = 12.0, 60
+
+
+class MotionVariations(io.ComfyNode):
+    """Four seeds on one small sheet; the chosen one goes on."""
+
+    @classmethod
+    def define_schema(cls):
+        config = SpectrumConfig()
+        return sockets.schema(
+            ["variations", "seeds", "compare motions", "draft", "contact sheet"],
+            node_id="MotionVariations",
+            display_name="Motion Variations",
+            description="Samples four motions of a still, shows them small and side by side, and "
+            "hands on the one you pick: exactly what the Motion Spectrum Sampler makes of its "
+            "seed.",
+            inputs=[
+                io.Image.Input("image", tooltip="The still."),
+                sockets.seed_input("The seed of the first motion; the others have the next three."),
+                io.Int.Input(
+                    "pick",
+                    default=1,
+                    min=1,
+                    max=COUNT,
+                    tooltip="Which one goes on: 1 and 2 are above, 3 and 4 below.",
+                ),
+                io.Float.Input(
+                    "amplitude",
+                    default=config.amplitude_pct,
+                    min=0.0,
+                    max=20.0,
+                    step=0.1,
+                    tooltip="How far things move, as in the Motion Spectrum Sampler.",
+                ),
+                io.Float.Input(
+                    "duration",
+                    default=config.duration_s,
+                    min=0.2,
+                    max=60.0,
+                    step=0.1,
+                    tooltip="Seconds the motion is for, as in the Motion Spectrum Sampler.",
+                ),
+                io.Int.Input(
+                    "bands",
+                    default=config.bands,
+                    min=1,
+                    max=128,
+                    tooltip="Number of frequencies, as in the Motion Spectrum Sampler.",
+                ),
+                sockets.Model.Input(
+                    "model",
+                    optional=True,
+                    tooltip="Where the motions come from. Empty: the elastic prior.",
+                ),
+                io.Mask.Input(
+                    "mask",
+                    optional=True,
+                    tooltip="What may move (white). Empty: what sways is recognized.",
+                ),
+                io.Mask.Input(
+                    "anchor",
+                    optional=True,
+                    tooltip="What holds still (white). Empty: by the model's rule.",
+                ),
+            ],
+            outputs=[
+                sockets.Spectrum.Output(display_name="spectrum", tooltip="The motion you picked."),
+                io.Int.Output(display_name="seed", tooltip="Its seed, for the sampler."),
+                io.Video.Output(
+                    display_name="sheet", tooltip="All four in motion, two by two, as a loop."
+                ),
+                io.Image.Output(display_name="frames", tooltip="The frames of the sheet."),
+                io.String.Output(
+                    display_name="report", tooltip="What was taken for moving, and who decided it."
+                ),
+            ],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(
+        cls, image, seed, pick, amplitude, duration, bands, model=None, mask=None, anchor=None
+    ):
+        from ..gid_core import pipeline
+        from ..gid_core.elastic.prior import ElasticPrior
+        from ..gid_core.motion.spectrum import item
+
+        still = sockets.from_image(image)[:1]
+        spectra, report = pipeline.sample_motion(
+            still.expand(COUNT, -1, -1, -1),
+            sockets.from_mask(mask),
+            sockets.from_mask(anchor, "anchor"),
+            seed,
+            model or ElasticPrior(),
+            SpectrumConfig(bands, duration, amplitude),
+            callback=host.progress(COUNT),
+        )
+        images, fps = _sheet(still, spectra, duration)
+        parts = Types.VideoComponents(
+            images=images, frame_rate=Fraction(fps).limit_denominator(999)
+        )
+        return io.NodeOutput(
+            item(spectra, pick - 1),
+            (seed + pick - 1) % 2**64,
+            InputImpl.VideoFromComponents(parts),
+            images,
+            str(report),
+            ui=ui.SavedImages([_animation(images, fps)], is_animated=True),
+        )
+
+
+def _sheet(still, spectra, duration):
+    """Frames of all motions on small stills, two by two, and their rate."""
+    from ..gid_core import pipeline
+    from ..gid_core.still.grid import fitted
+
+    frames = max(1, min(MOST_FRAMES, round(duration * FPS)))
+    motion, _ = pipeline.play(spectra, frames, frames / duration)
+    rendered = host.ahead(pipeline.render(fitted(still, SIDE_PX), motion))
+    pictures = torch.stack([frame for frame, _ in rendered])
+    sheet = rearrange(pictures, "(r c t) ch h w -> t ch (r h) (c w)", r=2, c=2)
+    return sockets.to_image(sheet), motion.fps
+
+
+def _animation(images, fps):
+    """The sheet as an animated picture in the temp folder."""
+    frames = (image.movedim(-1, 0).cpu() for image in images)
+    write = lambda path: video.save_clip(path, frames, fps, ".webp")
+    path = kept(host.own_temp_folder(), digest(images, fps), ".webp", write)
+    return ui.SavedResult(path.name, path.parent.name, io.FolderType.temp)
