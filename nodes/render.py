@@ -160,7 +160,7 @@ class RenderedVideo(Input.Video):
 
     def __init__(self, stills, motion, device, mask=None, model=None, depth=None, shutter=0.0):
         self._stills, self._motion, self._device, self._model = stills, motion, device, model
-        self._settings = {"mask": mask, "near": depth, "shutter": shutter}
+        self._settings = {"mask": mask, "depth": depth, "shutter": shutter}
         self._range = range(pipeline.batch_of(len(stills), len(motion.coeffs)) * motion.frames)
         self._held = None  # weakly: (frames as IMAGE, index of the first)
 
