@@ -8,10 +8,11 @@ from pathlib import Path
 from comfy_api.latest import io, ui
 
 from ..gid_core.files import spectra, whole
-from . import host, sockets
+from . import example, host, sockets
 
 ENDING = ".safetensors"
 IN_OUTPUT = " [output]"  # how the host marks files of the output folder
+SHIPPED = " [example]"  # how we mark those that came along
 
 
 class SaveMotionSpectrum(io.ComfyNode):
@@ -64,8 +65,8 @@ class LoadMotionSpectrum(io.ComfyNode):
                 io.Combo.Input(
                     "file",
                     options=_spectrum_files(),
-                    tooltip="Spectra in ComfyUI's input folder and, marked [output], in its output "
-                    "folder. Press R after adding files.",
+                    tooltip="Spectra in ComfyUI's input folder, those marked [output] in its "
+                    "output folder, and examples that came along. Press R after adding files.",
                 ),
             ],
             outputs=[
@@ -141,8 +142,9 @@ def _path_of(name: str) -> Path:
     Raises:
         ValueError: If the name leads out of its folder.
     """
-    if name.endswith(IN_OUTPUT):
-        return whole.confined(host.output_folder(), name.removesuffix(IN_OUTPUT))
+    for folder, mark in _folders():
+        if mark and name.endswith(mark):
+            return whole.confined(folder, name.removesuffix(mark))
     return whole.confined(host.input_folder(), name)
 
 
@@ -160,11 +162,17 @@ def refusal(check: Callable[[str], object], name: str | None) -> bool | str:
 
 
 def _spectrum_files() -> list[str]:
-    """Names of all spectra in the input and in the output folder, sorted."""
+    """Names of all spectra: those of the input and the output folder, sorted, then the examples."""
     found = []
-    for folder, mark in ((host.input_folder(), ""), (host.output_folder(), IN_OUTPUT)):
+    for folder, mark in _folders():
         for place, _, names in os.walk(folder):
             paths = [Path(place, name) for name in names if name.endswith(ENDING)]
             valid = filter(spectra.holds_spectrum, paths)
             found += [path.relative_to(folder).as_posix() + mark for path in valid]
-    return sorted(found)
+    return sorted(found, key=lambda name: (name.endswith(SHIPPED), name))
+
+
+def _folders() -> list[tuple[Path, str]]:
+    """Folders with spectra, and how their files are marked."""
+    own = [(host.input_folder(), ""), (host.output_folder(), IN_OUTPUT)]
+    return [*own, (example.FOLDER, SHIPPED)]

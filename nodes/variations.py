@@ -97,7 +97,7 @@ class MotionVariations(io.ComfyNode):
     ):
         from ..gid_core import pipeline
         from ..gid_core.elastic.prior import ElasticPrior
-        from ..gid_core.motion.spectrum import item
+        from ..gid_core.motion.spectrum import of_still
 
         still = sockets.from_image(image)[:1]
         spectra, report = pipeline.sample_motion(
@@ -114,7 +114,7 @@ class MotionVariations(io.ComfyNode):
             images=images, frame_rate=Fraction(fps).limit_denominator(999)
         )
         return io.NodeOutput(
-            item(spectra, pick - 1),
+            of_still(spectra, pick - 1),
             (seed + pick - 1) % 2**64,
             InputImpl.VideoFromComponents(parts),
             images,

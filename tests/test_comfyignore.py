@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 NEEDED = ("__init__.py", "pyproject.toml", "LICENSE", "README.md", "requirements.txt")
-NEEDED_FOLDERS = ("nodes", "gid_core", "web", "locales", "workflows")
+NEEDED_FOLDERS = ("nodes", "gid_core", "web", "locales", "workflows", "subgraphs")
 SUSPICIOUS = {"socket", "subprocess", "pickle", "http", "requests", "urllib", "ctypes"}
 
 

@@ -37,6 +37,24 @@ def batch(stalk, rng):
     return torch.cat([image, other]), torch.cat([mask, mask.flip(3)])
 
 
+@pytest.mark.parametrize("amplitude, breaks", [(2.0, False), (6.0, True)])
+def test_what_moves_too_far_for_a_picture_is_said(stalk, amplitude, breaks):
+    spectrum = replace(BANDS, amplitude_pct=amplitude)
+    _, report = sample_motion(*stalk, model=MODEL, spectrum=spectrum)
+    assert report.amplitude_pct == pytest.approx(amplitude, rel=0.02)
+    assert ("begin to tear" in str(report)) == breaks
+
+
+@pytest.mark.parametrize(
+    "frames, fps, bands",
+    [(150, 30.0, 16), (50, 10.0, 16), (30, 15.0, 6), (20, 5.0, 9), (1, 30.0, 1), (9000, 30.0, 128)],
+)
+def test_bands_of_a_clip_reach_as_far_as_the_defaults_below_half_the_rate(frames, fps, bands):
+    config = SpectrumConfig.of_clip(frames, fps, 0.7)
+    assert (config.bands, config.duration_s, config.amplitude_pct) == (bands, frames / fps, 0.7)
+    assert frames < 3 or bands * fps / frames < fps / 2
+
+
 def volume(rng, bands=3, **fields):
     coeffs = torch.randn(2, bands, 2, 5, 7, generator=rng, dtype=torch.complex64)
     frequencies = torch.arange(1, bands + 1) / 2  # of a period of two seconds

@@ -137,7 +137,7 @@ def amplitude_pct(
     return 100 * torch.stack(amplitudes) / max(motion.grid)
 
 
-def item(spectrum: SpectralVolume, i: int) -> SpectralVolume:
+def of_still(spectrum: SpectralVolume, i: int) -> SpectralVolume:
     """The motion of one still of a batch; a mask that serves all of them stays."""
     of_batch = {name: getattr(spectrum, name) for name in ("coeffs", "mask", "mean", "drift")}
     chosen = {

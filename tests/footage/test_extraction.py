@@ -41,6 +41,23 @@ def test_a_known_cosine_is_recovered():
     assert spectrum.coeffs[0, :, 1].abs().median() < 0.05
 
 
+def test_without_a_window_the_whole_clip_is_read_as_with_its_length():
+    sway = course((2, 3.0, -1.0))
+    frames = strip(sway - sway[0])
+    whole, told = (
+        read(frames, replace(SHORT, bands=bands, window_s=s)) for bands, s in ((0, 0.0), (10, 3.0))
+    )
+    assert len(whole.spectrum.frequencies_hz) == 10  # of 1/3 Hz, to 3.2 Hz
+    assert torch.equal(whole.spectrum.coeffs, told.spectrum.coeffs)
+    assert whole.report == told.report
+
+
+def test_without_a_window_a_long_clip_is_read_for_ten_seconds():
+    sway = course((2, 3.0, -1.0)).repeat(4)
+    found = read(strip(sway - sway[0]), replace(SHORT, window_s=0.0))
+    assert found.report.frames == 100
+
+
 def test_static_pixels_are_exactly_zero():
     frames, _, mask = oracles.swaying(H, W, course((1, 3.0, 1.57)))
     found = read(frames).spectrum

@@ -64,7 +64,7 @@ def swaying(
 
 
 def demo_inputs(folder: Path, width: int) -> None:
-    """The files that the shipped workflows load, made of the demo still at that width.
+    """Small files in place of those of Example Still, made of the demo still at that width.
 
     The still is transparent where its mask is painted, as the mask editor saves it. The anchor is
     the lower third. One clip pans over the still and does not close; in the other the masked part
@@ -99,6 +99,38 @@ def filmed(path: Path, size: tuple[int, int], frames: Iterable[np.ndarray], fps:
 def workflow(name: str) -> dict:
     """A shipped workflow as API graph."""
     return json.loads((WORKFLOWS / f"{name}.json").read_text())
+
+
+def small(prompt: dict, clip: str = "image_dynamics_swaying.mp4") -> dict:
+    """The graph with what `demo_inputs` makes in place of Example Still."""
+    result, moved = dict(prompt), {}
+    for name, example in prompt.items():
+        if example["class_type"] != "ExampleStill":
+            continue
+        result[name] = node("LoadImage", image="image_dynamics_still.png")
+        anchor = node("LoadImageMask", image="image_dynamics_anchor.png", channel="red")
+        result[f"{name} anchor"], result[f"{name} clip"] = anchor, node("LoadVideo", file=clip)
+        moved |= {(name, 2): [f"{name} anchor", 0], (name, 3): [f"{name} clip", 0]}
+    used = set()
+    for name, here in result.items():
+        links = {k: v for k, v in here["inputs"].items() if isinstance(v, list)}
+        links = {field: moved.get(tuple(link), link) for field, link in links.items()}
+        used |= {link[0] for link in links.values()}
+        result[name] = here | {"inputs": here["inputs"] | links}
+    spare = {name for link in moved.values() for name in link[:1]} - used
+    return {name: here for name, here in result.items() if name not in spare}
+
+
+def small_saved(graph: dict) -> dict:
+    """The same in the form that the page opens, for graphs that use a still and its mask alone."""
+    picture = {"image": "image_dynamics_still.png", "upload": "image"}
+    for example in graph["nodes"]:
+        if example["type"] == "ExampleStill":
+            example["type"] = example["properties"]["Node name for S&R"] = "LoadImage"
+            example["inputs"], example["outputs"] = [], example["outputs"][:2]
+            example["widgets_values"] = list(picture.values())
+            example["widgets_values_named"] = picture
+    return graph
 
 
 def find(prompt: dict, kind: str) -> str:

@@ -12,7 +12,7 @@ import time
 import hosts
 import numpy as np
 import pytest
-from graphs import decoded, demo_inputs, find
+from graphs import decoded, demo_inputs, find, small_saved
 from PIL import Image
 from test_browser import ENDED, LOADED, is_ours
 
@@ -64,7 +64,7 @@ def served(request, server, tmp_path_factory):
 
 @pytest.fixture(scope="module", params=[False, True], ids=["canvas", "nodes 2.0"])
 def page(request, served, browser):
-    """A page in which still_to_poke has run once, short and without gestures."""
+    """A page in which Photo to poke has run once, short and without gestures."""
     settings = {"Comfy.TutorialCompleted": True, "Comfy.VueNodes.Enabled": request.param}
     served.post("/settings", settings)
     page = browser.new_page(viewport={"width": 1000, "height": 800})
@@ -73,7 +73,8 @@ def page(request, served, browser):
     page.on("console", lambda said: is_ours(said) and page.problems.append(said.text))
     page.goto(served.url, wait_until="domcontentloaded")
     page.wait_for_function(LOADED, timeout=60_000)
-    graph = json.loads((hosts.PACK / "workflows/still_to_poke.json").read_text())
+    graph = json.loads((hosts.PACK / "workflows/Photo to poke.json").read_text())
+    graph = small_saved(graph)
     graph["extra"]["ds"] = {"scale": 0.9, "offset": [-820, 110]}  # the node fills the window
     page.evaluate("graph => app.loadGraphData(graph, true, true, null)", graph)
     page.wait_for_function(f"{PANEL}?.gestures.length === 3")
@@ -168,7 +169,7 @@ def test_what_is_dragged_is_recorded_and_rendered_as_it_was_shown(page, served):
 
     # The video of the queue is nearer to the browser's picture than the still is.
     ran(page)
-    saved = (served.base / "output/image_dynamics").glob("still_to_poke*.mp4")
+    saved = (served.base / "output/image_dynamics").glob("photo_to_poke*.mp4")
     video = decoded(max(saved, key=lambda path: path.stat().st_mtime))[0].astype(float)
     t = int(made.argmax())
     picture = base64.b64decode(page.evaluate(PICTURE, t / FPS))

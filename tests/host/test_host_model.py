@@ -12,6 +12,7 @@ from graphs import (
     painted,
     refusal,
     saved,
+    small,
     still,
     workflow,
 )
@@ -32,7 +33,7 @@ def learned(folder, mask=None, steps=2, **options):
 
 def test_the_workflow_needs_no_mask(host):
     demo_inputs(host.folder("input"), 120)
-    prompt = workflow("still_to_learned_loop")
+    prompt = small(workflow("Photo to loop, nothing painted"))
     prompt[find(prompt, "LoadMotionModel")]["inputs"]["steps"] = 2
     prompt[find(prompt, "SpectrumToDisplacement")]["inputs"]["frames"] = 40
     prompt[find(prompt, "MotionSpectrumSampler")]["inputs"]["duration"] = 40 / 30

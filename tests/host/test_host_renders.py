@@ -59,7 +59,7 @@ def test_only_what_changes_the_frames_renders_again(host, tmp_path):
         if change == "fps":
             graph.nodes["motion"]["inputs"]["fps"] = 11.0
         if change.startswith("renderer"):
-            name = "learned (shipped)" if change.endswith("back") else "splat only"
+            name = "splat only" if change.endswith("back") else "learned (shipped)"
             graph.nodes["render"]["inputs"]["renderer"] = name
         if change == "format":
             graph.nodes["save"]["inputs"]["format"] = "mkv"

@@ -16,12 +16,15 @@ from graphs import (
     node,
     played,
     saved,
+    small,
     workflow,
 )
+from templates import TEMPLATES
 
 NAMES = sorted(path.stem for path in WORKFLOWS.glob("*.json"))
-STILLS = ["still_to_loop", "still_with_anchor"]
-CLIPS = ["clip_to_calm_loop", "clip_motion_to_still"]
+STILLS = ["Photo to loop", "Photo to loop, with an anchor"]
+CLIPS = ["Clip to calm loop", "Motion of a clip on a photo"]
+TEXT, ANY_CLIP = "Text to loop (Stable Diffusion 1.5)", "Any clip to a loop"
 WIDTH, HEIGHT = 120, 80
 NOTES = ("Note", "MarkdownNote")
 
@@ -45,7 +48,7 @@ def keep(prompt, folder, **links):
 
 def test_every_workflow_has_both_forms_and_a_picture():
     folder = hosts.PACK / "workflows"
-    assert {*STILLS, *CLIPS, "text_to_loop", "foreign_clip_to_loop"} <= set(NAMES)
+    assert {template.name for template in TEMPLATES} <= set(NAMES)
     assert sorted(path.stem for path in folder.glob("*.json")) == NAMES
     assert sorted(path.stem for path in folder.glob("*.jpg")) == NAMES
 
@@ -79,7 +82,7 @@ def test_a_saved_form_names_no_place_on_a_disk(name):
 @pytest.mark.parametrize("name", STILLS)
 def test_a_still_becomes_a_video(host, name):
     demo_inputs(host.folder("input"), WIDTH)
-    prompt = workflow(name)
+    prompt = small(workflow(name))
     ran = host.run(prompt)
     assert_ran(ran)
     frames, rate, tags = decoded(saved(host, ran, find(prompt, "SaveVideo")))
@@ -93,7 +96,7 @@ def test_a_still_becomes_a_video(host, name):
 @pytest.mark.parametrize("name", STILLS)
 def test_the_video_is_a_seamless_loop_and_still_outside_the_mask(host, tmp_path, name):
     demo_inputs(host.folder("input"), WIDTH)
-    prompt = workflow(name)
+    prompt = small(workflow(name))
     render = find(prompt, "FeatureSplatRender")
     prompt[render]["inputs"]["output"] = "frames and video"
     del prompt[find(prompt, "SaveVideo")]
@@ -117,11 +120,11 @@ def test_the_video_is_a_seamless_loop_and_still_outside_the_mask(host, tmp_path,
     assert not (frames != kept("still")).any((0, 3))[~moving].any()
     lowest, highest = np.abs(motion[..., -20:, :]).max(), np.abs(motion[..., :40, :]).max()
     assert highest > 0.5
-    assert (lowest == 0) == (name == "still_with_anchor")
+    assert (lowest == 0) == (name == STILLS[1])
 
 
 def test_text_to_loop_lacks_nothing_but_its_checkpoint(host):
-    prompt = workflow("text_to_loop")
+    prompt = workflow(TEXT)
     ran = host.run(prompt)
     assert not ran["valid"]
     assert list(ran["node_errors"]) == [find(prompt, "CheckpointLoaderSimple")]
@@ -134,7 +137,7 @@ def test_text_to_loop_lacks_nothing_but_its_checkpoint(host):
 @hosts.newest_only
 def test_text_to_loop_moves_what_the_checkpoint_paints(host, tmp_path):
     demo_inputs(host.folder("input"), WIDTH)
-    prompt = workflow("text_to_loop")
+    prompt = workflow(TEXT)
     prompt = without_checkpoint(prompt)
     kept = keep(prompt, tmp_path, frames=(find(prompt, "FeatureSplatRender"), 0))
     ran = host.run(prompt)
@@ -155,7 +158,7 @@ def without_checkpoint(prompt):
 
 def test_a_foreign_clip_closes(host, tmp_path):
     demo_inputs(host.folder("input"), WIDTH)
-    prompt = workflow("foreign_clip_to_loop")
+    prompt = small(workflow(ANY_CLIP), "image_dynamics_clip.mp4")
     blend, parts = find(prompt, "LoopBlend"), find(prompt, "GetVideoComponents")
     kept = keep(prompt, tmp_path, clip=(parts, 0), closed=(blend, 0), after=(blend, 3))
     ran = host.run(prompt)
@@ -172,7 +175,7 @@ def test_a_foreign_clip_closes(host, tmp_path):
 @pytest.mark.parametrize("name", CLIPS)
 def test_a_clips_motion_becomes_a_loop_and_nothing_else_moves(host, tmp_path, name):
     demo_inputs(host.folder("input"), WIDTH)
-    prompt = workflow(name)
+    prompt = small(workflow(name))
     read, play, render = (
         find(prompt, kind)
         for kind in ("MotionSpectrumFromVideo", "SpectrumToDisplacement", "FeatureSplatRender")
@@ -181,7 +184,7 @@ def test_a_clips_motion_becomes_a_loop_and_nothing_else_moves(host, tmp_path, na
     has_frames = host.install == hosts.FOUND[0]
     if has_frames:
         prompt[render]["inputs"]["output"] = "frames and video"
-    is_calm = name == "clip_to_calm_loop"
+    is_calm = name == CLIPS[0]
     mask = (read, 2) if is_calm else (find(prompt, "MotionSpectrumTransfer"), 1)
     kept = keep(
         prompt,

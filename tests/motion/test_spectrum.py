@@ -14,6 +14,7 @@ from gid_core.motion.spectrum import (
     analyze,
     displacement_at,
     moving_points,
+    of_still,
     one_period,
     scale,
     summary,
@@ -257,3 +258,13 @@ def test_a_summary_names_bands_grid_and_amplitude(rng):
     assert "of 2 stills" in recorded and "Recorded: mean and drift are kept" in recorded
     modes = summary(replace(bare, kind="modes", damping_ratio=torch.ones(3)))
     assert "3 modes" in modes and "Amplitude" not in modes
+
+
+def test_an_item_of_a_batch_is_its_motion_alone(rng):
+    masks, mean = torch.rand(2, 1, 20, 28), torch.rand(2, 2, 5, 7, dtype=torch.float64)
+    both = volume(rng, mask=masks, mean=mean)
+    one = of_still(both, 1)
+    assert torch.equal(one.coeffs, both.coeffs[1:]) and torch.equal(one.mask, masks[1:])
+    assert torch.equal(one.mean, mean[1:]) and one.drift is None
+    shared = of_still(replace(both, mask=masks[:1]), 1)
+    assert torch.equal(shared.mask, masks[:1])

@@ -5,8 +5,10 @@ import torch
 from gid_core.render.splat import splat
 from gid_core.still.grid import (
     backward_warp,
+    fitted,
     grid_size,
     pixel_grid,
+    reduced,
     resize_displacement,
     sample_points,
 )
@@ -136,3 +138,20 @@ def test_one_pixel_is_a_size():
 )  # fmt: skip
 def test_the_coarse_grid_keeps_the_shape_and_never_enlarges(height, width, expected):
     assert grid_size(height, width, 160) == expected
+
+
+def test_a_smaller_picture_shows_the_same_and_never_less_than_a_pixel():
+    ramp = torch.linspace(0, 1, 24).view(1, 1, 1, 24).expand(2, 3, 12, 24)
+    half = reduced(ramp, 2)
+    assert half.shape == (2, 3, 6, 12)
+    means = ramp.unflatten(3, (12, 2)).mean(4)[..., :6, :]
+    torch.testing.assert_close(half[..., 1:-1], means[..., 1:-1])
+    assert reduced(ramp, 100).shape == (2, 3, 1, 1)
+    assert reduced(ramp, 1) is ramp
+
+
+def test_a_picture_is_fitted_by_its_longer_side_and_never_enlarged():
+    picture = torch.rand(1, 3, 10, 40)
+    assert fitted(picture, 20).shape == (1, 3, 5, 20)
+    assert fitted(picture.mT, 20).shape == (1, 3, 20, 5)
+    assert fitted(picture, 41) is picture

@@ -1,0 +1,65 @@
+"""Make the files that Example Still and Load Motion Spectrum show: nodes/examples/.
+
+    PYTHONPATH=. python docs/demo/make_examples.py
+
+Takes some minutes. The meadow is the demo still of paint.py; lanterns and flowers are scenes of
+gid_core/scenes. Motions are kept on small grids, so that their files are small.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from scipy import ndimage
+
+from gid_core import pipeline
+from gid_core.config import ElasticConfig, ExtractionConfig
+from gid_core.elastic.prior import ElasticPrior
+from gid_core.files import spectra, stills, video
+from gid_core.footage.extraction import extract
+from gid_core.footage.flow import variational
+from gid_core.scenes.synthetic import make_scene
+
+DEMO = Path(__file__).parent
+OUT = DEMO.parents[1] / "nodes/examples"
+GRID = 48  # longest side of the grids of motions
+FPS, SECONDS = 15.0, 5
+PAINT_PX = 7  # by how much a hurried hand paints beyond what moves
+
+
+def main() -> None:
+    meadow = stills.read_still(DEMO / "still.png")
+    mask = stills.read_mask(DEMO / "still_mask.png")
+    _write("meadow", meadow, mask[0].numpy())
+    prior = ElasticPrior(ElasticConfig(longest_side=GRID))
+    motion, _ = pipeline.sample_motion(meadow[None], mask[None], model=prior)
+    spectra.save_spectrum(_small(motion), OUT / "meadow in a breeze.safetensors")
+
+    lanterns = make_scene(3, (512, 768), "lanterns")
+    moved = lanterns.frame(1.0).displacement.square().sum(0).sqrt().numpy() > 0.05
+    mask = ndimage.binary_dilation(moved, iterations=PAINT_PX)
+    _write("lanterns", lanterns.frame(0.0).image, mask)
+
+    flowers = make_scene(5, (288, 432), "flowers")
+    frames = [flowers.frame(t / FPS).image for t in range(round(FPS * SECONDS))]
+    video.save_clip(OUT / "flowers.mp4", frames, FPS, ".mp4", crf=23)
+    found = extract(frames, FPS, ExtractionConfig(longest_side=GRID), variational())
+    spectra.save_spectrum(_small(found.spectrum), OUT / "flowers in a clip.safetensors")
+
+
+def _write(name, still, mask) -> None:
+    picture = Image.fromarray(stills.to_bytes(still))
+    picture.save(OUT / f"{name}.webp", quality=92, method=6)
+    Image.fromarray(np.uint8(255 * np.float32(mask))).save(OUT / f"{name}_mask.png", optimize=True)
+
+
+def _small(motion):
+    """A motion whose mask has a quarter of the still's size."""
+    size = tuple(n // 4 for n in motion.mask.shape[-2:])
+    return replace(motion, mask=torch.nn.functional.interpolate(motion.mask, size, mode="area"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,414 @@
+"""The shipped templates and blueprints, as short descriptions; make_templates.py writes them out.
+
+Convention: a node is `node(kind, column, ...)`; its inputs are values, or links (node, output
+number). What is not given has the default of the host. Columns go from left to right, nodes of a
+column from top to bottom.
+"""
+
+from dataclasses import dataclass
+
+HUGGING_FACE = "https://huggingface.co/Comfy-Org"
+SD15 = "v1-5-pruned-emaonly-fp16.safetensors"
+SAM3 = "sam3.1_multiplex_fp16.safetensors"
+Z_IMAGE = {
+    "unet_name": ("z_image_turbo_bf16.safetensors", "diffusion_models"),
+    "clip_name": ("qwen_3_4b.safetensors", "text_encoders"),
+    "vae_name": ("ae.safetensors", "vae"),
+}
+LINKS = {
+    SD15: (f"{HUGGING_FACE}/stable-diffusion-v1-5-archive/resolve/main/{SD15}", "checkpoints"),
+    SAM3: (f"{HUGGING_FACE}/sam3.1/resolve/main/checkpoints/{SAM3}", "checkpoints"),
+    **{
+        name: (f"{HUGGING_FACE}/z_image_turbo/resolve/main/split_files/{folder}/{name}", folder)
+        for name, folder in Z_IMAGE.values()
+    },
+}
+OAK = (
+    "a lone oak tree on a grassy hill, fine summer leaves, tall grass in front, soft evening "
+    "light, clear blue sky, photograph"
+)
+GESTURES = (
+    '[{"t": 0.3, "x": 0.63, "y": 0.46, "dx": 0.045, "dy": 0.01, "hold": 0.6}, '
+    '{"t": 1.9, "x": 0.55, "y": 0.24, "dx": 0.025, "dy": 0.04, "hold": 0.5}, '
+    '{"t": 3.2, "x": 0.87, "y": 0.42, "dx": -0.035, "dy": 0.005, "hold": 0}]'
+)
+SWEEP = '[{"t": 0.3, "x": 0.02, "y": 0.5, "dx": 0.96, "dy": -0.05, "hold": 0.9, "push": true}]'
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node of a template.
+
+    room: what it shows once it has run needs so many px below it.
+    """
+
+    kind: str
+    column: int
+    inputs: dict
+    title: str = ""
+    room: int = 0
+
+
+@dataclass(frozen=True)
+class Template:
+    """A template by the name of its file, which is what the host shows as its title.
+
+    Its note is notes/NAME.md.
+
+    newest: It has nodes that the oldest host does not know.
+    """
+
+    name: str
+    nodes: dict[str, Node]
+    newest: bool = False
+
+
+@dataclass(frozen=True)
+class Blueprint:
+    """Nodes that are published as one, a subgraph.
+
+    inputs: label: the inputs behind it, (node, input) each. outputs: label: (node, number).
+    """
+
+    name: str
+    description: str
+    nodes: dict[str, Node]
+    inputs: dict[str, list[tuple[str, str]]]
+    outputs: dict[str, tuple[str, int]]
+
+
+def foreign_weights(template: Template) -> list[str]:
+    """The kinds of its nodes that load what has to be fetched first."""
+    return [n.kind for n in template.nodes.values() if set(LINKS) & _texts(n)]
+
+
+def _texts(node):
+    return {value for value in node.inputs.values() if isinstance(value, str)}
+
+
+def node(kind, column, /, title="", room=0, **inputs) -> Node:
+    return Node(kind, column, inputs, title, room)
+
+
+def to_frames(column, still, spectrum, prefix, **playing):
+    """The nodes from a spectrum to a saved video."""
+    return {
+        "play": node("SpectrumToDisplacement", column, spectrum=spectrum, **playing),
+        **saved(column + 1, still, ("play", 0), prefix),
+    }
+
+
+def saved(column, still, motion, prefix):
+    """The nodes from a displacement to a saved video."""
+    return {
+        "render": node("FeatureSplatRender", column, image=still, displacement=motion),
+        "save": save(column + 1, ("render", 2), prefix),
+    }
+
+
+def save(column, video, prefix):
+    return node(
+        "SaveVideo", column, video=video, filename_prefix=f"image_dynamics/{prefix}", room=380
+    )
+
+
+def looked_at(column, spectrum, mask=None, title="Refined mask: white moves"):
+    """Nodes that show what moves, and how."""
+    shown = {"look": node("MotionSpectrumPreview", column + 1, spectrum=spectrum, room=400)}
+    if mask is not None:
+        shown["mask"] = node("MaskPreview", column, title, mask=mask, room=260)
+    return shown
+
+
+def painted(column):
+    """Nodes of Stable Diffusion 1.5, from words to a still."""
+    return {
+        "checkpoint": node("CheckpointLoaderSimple", column, ckpt_name=SD15),
+        "prompt": node("CLIPTextEncode", column + 1, "Prompt", clip=("checkpoint", 1), text=OAK),
+        "negative": node(
+            "CLIPTextEncode",
+            column + 1,
+            "Negative prompt",
+            clip=("checkpoint", 1),
+            text="people, text, watermark, blurry, painting",
+        ),
+        "size": node("EmptyLatentImage", column + 1, width=768, height=512),
+        "paint": node(
+            "KSampler",
+            column + 2,
+            model=("checkpoint", 0),
+            positive=("prompt", 0),
+            negative=("negative", 0),
+            latent_image=("size", 0),
+            seed=11,
+            steps=25,
+            cfg=7.0,
+            sampler_name="dpmpp_2m",
+            scheduler="karras",
+        ),
+        "still": node("VAEDecode", column + 2, samples=("paint", 0), vae=("checkpoint", 2)),
+        "see": node("PreviewImage", column + 2, "The still", images=("still", 0), room=280),
+    }
+
+
+def by_z_image(column):
+    """Nodes of Z-Image Turbo, from words to a still."""
+    names = {field: name for field, (name, _) in Z_IMAGE.items()}
+    return {
+        "unet": node("UNETLoader", column, unet_name=names["unet_name"]),
+        "clip": node("CLIPLoader", column, clip_name=names["clip_name"], type="lumina2"),
+        "vae": node("VAELoader", column, vae_name=names["vae_name"]),
+        "prompt": node("CLIPTextEncode", column + 1, "Prompt", clip=("clip", 0), text=OAK),
+        "nothing": node("ConditioningZeroOut", column + 1, conditioning=("prompt", 0)),
+        "size": node("EmptySD3LatentImage", column + 1, width=1216, height=832),
+        "shift": node("ModelSamplingAuraFlow", column + 1, model=("unet", 0), shift=3.0),
+        "paint": node(
+            "KSampler",
+            column + 2,
+            model=("shift", 0),
+            positive=("prompt", 0),
+            negative=("nothing", 0),
+            latent_image=("size", 0),
+            seed=11,
+            steps=8,
+            cfg=1.0,
+            sampler_name="res_multistep",
+            scheduler="simple",
+        ),
+        "still": node("VAEDecode", column + 2, samples=("paint", 0), vae=("vae", 0)),
+        "see": node("PreviewImage", column + 2, "The still", images=("still", 0), room=280),
+    }
+
+
+EXAMPLE = {"still": node("ExampleStill", 0, room=260)}
+STILL, MASK, ANCHOR, CLIP = (("still", i) for i in range(4))
+MODES = "modes to poke"
+
+
+def sampled(column, **inputs):
+    return {"sample": node("MotionSpectrumSampler", column, image=STILL, **inputs)}
+
+
+TEMPLATES = [
+    Template(
+        "Animate a photo",
+        EXAMPLE
+        | {
+            "animate": node(
+                "AnimateStill", 1, image=STILL, mask=MASK, kind="flower", weather="breeze"
+            ),
+            "save": save(2, ("animate", 0), "animated"),
+        },
+    ),
+    Template(
+        "Photo to loop",
+        EXAMPLE
+        | sampled(1, mask=MASK)
+        | looked_at(1, ("sample", 0), ("sample", 1))
+        | to_frames(2, STILL, ("sample", 0), "photo_to_loop"),
+    ),
+    Template(
+        "Photo to loop, with an anchor",
+        EXAMPLE
+        | {"model": node("ElasticMotionModel", 1)}
+        | sampled(1, model=("model", 0), mask=MASK, anchor=ANCHOR)
+        | looked_at(2, ("sample", 0), ("sample", 1))
+        | to_frames(2, STILL, ("sample", 0), "anchored"),
+    ),
+    Template(
+        "Photo to loop, nothing painted",
+        EXAMPLE
+        | {"model": node("LoadMotionModel", 1)}
+        | sampled(1, model=("model", 0))
+        | looked_at(2, ("sample", 0), ("sample", 1), "Found to move: white")
+        | to_frames(2, STILL, ("sample", 0), "learned"),
+    ),
+    Template(
+        "Photo to loop, by words (SAM3)",
+        EXAMPLE
+        | {
+            "sam": node("CheckpointLoaderSimple", 1, "SAM3", ckpt_name=SAM3),
+            "words": node("CLIPTextEncode", 1, "What may move", clip=("sam", 1), text="flowers"),
+            "detect": node(
+                "SAM3_Detect", 1, model=("sam", 0), image=STILL, conditioning=("words", 0)
+            ),
+        }
+        | sampled(2, mask=("detect", 0))
+        | looked_at(2, ("sample", 0), ("sample", 1))
+        | to_frames(3, STILL, ("sample", 0), "by_words"),
+        newest=True,
+    ),
+    Template(
+        "Text to loop (Stable Diffusion 1.5)",
+        painted(0)
+        | sampled(3)
+        | looked_at(3, ("sample", 0), ("sample", 1))
+        | to_frames(4, STILL, ("sample", 0), "text_to_loop"),
+    ),
+    Template(
+        "Text to loop (Z-Image)",
+        by_z_image(0)
+        | sampled(3)
+        | looked_at(3, ("sample", 0), ("sample", 1))
+        | to_frames(4, STILL, ("sample", 0), "text_to_loop"),
+    ),
+    Template(
+        "Photo to poke",
+        EXAMPLE
+        | sampled(1, mask=MASK, kind=MODES)
+        | {
+            "mask": node(
+                "MaskPreview", 1, "Refined mask: white moves", mask=("sample", 1), room=260
+            ),
+            "poke": node(
+                "PokeDynamics", 2, spectrum=("sample", 0), still=STILL, gestures=GESTURES, room=300
+            ),
+            "met": node("PreviewAny", 2, "What the gestures met", source=("poke", 1), room=60),
+            "page": node(
+                "SaveInteractivePage",
+                3,
+                spectrum=("sample", 0),
+                still=STILL,
+                filename_prefix="image_dynamics/photo_to_poke",
+                room=60,
+            ),
+        }
+        | saved(3, STILL, ("poke", 0), "photo_to_poke"),
+    ),
+    Template(
+        "Text to poke (Stable Diffusion 1.5)",
+        painted(0)
+        | sampled(3, kind=MODES)
+        | {
+            "mask": node(
+                "MaskPreview", 3, "Refined mask: white moves", mask=("sample", 1), room=260
+            ),
+            "poke": node(
+                "PokeDynamics", 4, spectrum=("sample", 0), still=STILL, gestures=SWEEP, room=300
+            ),
+        }
+        | saved(5, STILL, ("poke", 0), "text_to_poke"),
+    ),
+    Template(
+        "Clip to calm loop",
+        EXAMPLE
+        | {
+            "read": node("MotionSpectrumFromVideo", 1, clip=CLIP, bands=8),
+            "said": node("PreviewAny", 1, "What was read", source=("read", 3), room=120),
+        }
+        | looked_at(1, ("read", 0), ("read", 2), "Moving area: white moves")
+        | to_frames(2, ("read", 1), ("read", 0), "clip_to_calm_loop", gain=0.7),
+    ),
+    Template(
+        "Motion of a clip on a photo",
+        EXAMPLE
+        | {
+            "read": node("MotionSpectrumFromVideo", 1, clip=CLIP),
+            "said": node("PreviewAny", 1, "What was read", source=("read", 3), room=120),
+            "put": node("MotionSpectrumTransfer", 2, spectrum=("read", 0), image=STILL, mask=MASK),
+            "how": node("PreviewAny", 2, "What was put", source=("put", 2), room=120),
+        }
+        | looked_at(2, ("put", 0), ("put", 1))
+        | to_frames(3, STILL, ("put", 0), "clip_motion"),
+    ),
+    Template(
+        "Any clip to a loop",
+        EXAMPLE
+        | {
+            "parts": node("GetVideoComponents", 1, video=CLIP),
+            "blend": node("LoopBlend", 1, frames=("parts", 0)),
+            "said": node("PreviewAny", 1, "What it brought", source=("blend", 1), room=120),
+            "video": node("CreateVideo", 2, images=("blend", 0), fps=("parts", 2)),
+            "save": save(3, ("video", 0), "any_clip_to_loop"),
+        },
+    ),
+    Template(
+        "Four variations, pick one",
+        EXAMPLE
+        | {"sample": node("MotionVariations", 1, image=STILL, mask=MASK, room=320)}
+        | to_frames(2, STILL, ("sample", 0), "picked"),
+    ),
+    Template(
+        "Keep a motion and use it again",
+        EXAMPLE
+        | sampled(1, mask=MASK)
+        | {
+            "keep": node("SaveMotionSpectrum", 1, spectrum=("sample", 0), room=60),
+            "load": node("LoadMotionSpectrum", 2, file="flowers in a clip.safetensors [example]"),
+            "other": node("ExampleStill", 2, "Another picture", example="lanterns", room=260),
+            "put": node(
+                "MotionSpectrumTransfer",
+                3,
+                spectrum=("load", 0),
+                image=("other", 0),
+                mask=("other", 1),
+            ),
+        }
+        | looked_at(3, ("put", 0), ("put", 1))
+        | to_frames(4, ("other", 0), ("put", 0), "kept_motion"),
+    ),
+]
+
+
+def parts(kind_of_spectrum="motion to play", mask=None):
+    """A sampler and a renderer without the still, which comes from outside."""
+    masked = {} if mask is None else {"mask": mask}
+    return {
+        "sample": node("MotionSpectrumSampler", 1, kind=kind_of_spectrum, **masked),
+        "render": node("FeatureSplatRender", 3, displacement=("play", 0)),
+    }
+
+
+PLAY = {"play": node("SpectrumToDisplacement", 2, spectrum=("sample", 0))}
+SWAYS = {
+    "amplitude": [("sample", "amplitude")],
+    "seed": [("sample", "seed")],
+    "frames": [("play", "frames")],
+    "fps": [("play", "fps")],
+}
+SEEN = {"video": ("render", 2), "refined mask": ("sample", 1)}
+BLUEPRINTS = [
+    Blueprint(
+        "Sway a photo",
+        "A photo sways in the wind, as a loop: paint what may move, or let it be recognized.",
+        PLAY | parts(),
+        {
+            "image": [("sample", "image"), ("render", "image")],
+            "mask": [("sample", "mask")],
+            **SWAYS,
+        },
+        SEEN,
+    ),
+    Blueprint(
+        "Sway by words",
+        "What you name in a photo sways in the wind, as a loop; SAM3 finds it.",
+        {
+            "sam": node("CheckpointLoaderSimple", 0, "SAM3", ckpt_name=SAM3),
+            "words": node("CLIPTextEncode", 0, clip=("sam", 1), text="flowers"),
+            "detect": node("SAM3_Detect", 0, model=("sam", 0), conditioning=("words", 0)),
+        }
+        | PLAY
+        | parts(mask=("detect", 0)),
+        {
+            "image": [("detect", "image"), ("sample", "image"), ("render", "image")],
+            "what moves": [("words", "text")],
+            **SWAYS,
+            "SAM3": [("sam", "ckpt_name")],
+        },
+        SEEN,
+    ),
+    Blueprint(
+        "Poke a photo",
+        "A photo that you pull, flick and push, and that rings.",
+        {"play": node("PokeDynamics", 2, spectrum=("sample", 0), room=300)} | parts(MODES),
+        {
+            "image": [("sample", "image"), ("play", "still"), ("render", "image")],
+            "mask": [("sample", "mask")],
+            "wind": [("play", "wind")],
+            "stiffness": [("play", "stiffness")],
+            "damping_ratio": [("play", "damping_ratio")],
+            "duration": [("play", "duration")],
+        },
+        SEEN,
+    ),
+]
