@@ -138,13 +138,10 @@ def amplitude_pct(
 
 
 def of_still(spectrum: SpectralVolume, i: int) -> SpectralVolume:
-    """The motion of one still of a batch; a mask that serves all of them stays."""
-    of_batch = {name: getattr(spectrum, name) for name in ("coeffs", "mask", "mean", "drift")}
-    chosen = {
-        name: value if value is None or len(value) == 1 else value[i : i + 1]
-        for name, value in of_batch.items()
-    }
-    return replace(spectrum, **chosen)
+    """The motion of one still of a batch."""
+    fields = {name: getattr(spectrum, name) for name in ("coeffs", "mask", "mean", "drift")}
+    of_one = {k: v[i : i + 1] for k, v in fields.items() if v is not None}
+    return replace(spectrum, **of_one)
 
 
 def moving_points(spectrum: SpectralVolume) -> Float[Tensor, "b 1 h w"] | None:

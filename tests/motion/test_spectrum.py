@@ -266,5 +266,3 @@ def test_an_item_of_a_batch_is_its_motion_alone(rng):
     one = of_still(both, 1)
     assert torch.equal(one.coeffs, both.coeffs[1:]) and torch.equal(one.mask, masks[1:])
     assert torch.equal(one.mean, mean[1:]) and one.drift is None
-    shared = of_still(replace(both, mask=masks[:1]), 1)
-    assert torch.equal(shared.mask, masks[:1])
