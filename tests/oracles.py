@@ -39,6 +39,30 @@ def weighted_splat(values: Tensor, displacement: Tensor, weight: Tensor) -> tupl
     return torch.where(below > 0, above / below.clamp(min=1e-300), 0.0), below
 
 
+def softmax_splat(values: Tensor, displacement: Tensor, importance: Tensor) -> Tensor:
+    """Eq. 14, every target by itself: the logits of what lands there, less the largest of them."""
+    batch, channels, height, width = values.shape
+    out = torch.zeros_like(values)
+    for b in range(batch):
+        for v in range(height):
+            for u in range(width):
+                landed = []
+                for y in range(height):
+                    for x in range(width):
+                        dx, dy = displacement[b, :, y, x].tolist()
+                        share = bilinear(u - x - dx, v - y - dy)
+                        if share > 0:
+                            landed.append(
+                                (importance[b, 0, y, x].item(), share, values[b, :, y, x])
+                            )
+                if landed:
+                    top = max(z for z, _, _ in landed)
+                    weights = [share * math.exp(z - top) for z, share, _ in landed]
+                    terms = (w * value for w, (_, _, value) in zip(weights, landed))
+                    out[b, :, v, u] = sum(terms) / sum(weights)
+    return out
+
+
 def backward_warp(image: Tensor, displacement: Tensor) -> Tensor:
     """out(p) = sum_q b(q - p - D(p)) image(q)."""
     batch, channels, height, width = image.shape

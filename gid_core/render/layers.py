@@ -26,7 +26,8 @@ from ..still.alpha import premultiplied, straight
 from ..still.background import fill_background
 from ..still.filters import dilated
 from ..still.grid import sample_points
-from .splat import IMPORTANCE_RANGE, normalize_splat, softmax_weight, splat_points
+from .importance import importance_of, importance_of_features
+from .splat import CHUNK, SoftmaxSums
 
 MARGIN = 2  # px around the matte that move with it, so that its soft edge moves too
 COLOUR_SIGMA = 0.1  # colour difference at which a grid point's weight falls to exp(-1/2)
@@ -40,25 +41,34 @@ class Layers:
 
     still: the picture as it came, straight alpha.
     premultiplied: the same, its colours times its alpha; the still itself if it has none.
-    background: the background behind what moves, premultiplied.
+    behind: the background behind what moves, premultiplied, where `place` is.
+    place: rows and columns of the picture that the canvas covers.
     foreground: the foreground times the matte; the matte is its last channel.
     lowest, highest: of the foreground's colours under a cubic kernel whose second pixel this is.
     origin: (y, x) of the canvas in the picture; negative where it extends past the border.
-    source_pixels: flat canvas indices of the pixels that move.
+    source_pixels: flat canvas indices of the pixels that move, in order.
     nodes, weights: of each moving pixel, the upper left of the four grid points that it
-        interpolates its displacement from, and the weight of each of the four.
+        interpolates its displacement from, and the weight of the first three.
     """
 
     still: Float[Tensor, "c h w"]
     premultiplied: Float[Tensor, "c h w"]
-    background: Float[Tensor, "c h w"]
+    behind: Float[Tensor, "c hb wb"]
+    place: tuple[slice, slice]
     foreground: Float[Tensor, "c1 hc wc"]
     lowest: Float[Tensor, "c hc wc"]
     highest: Float[Tensor, "c hc wc"]
     origin: tuple[int, int]
     source_pixels: Int[Tensor, " n"]
     nodes: Int[Tensor, " n"]
-    weights: Float[Tensor, "4 n"]
+    weights: Float[Tensor, "3 n"]
+
+    @property
+    def background(self) -> Float[Tensor, "c h w"]:
+        """The whole background, premultiplied: the still with what moves filled in."""
+        whole = self.premultiplied.clone()
+        whole[:, self.place[0], self.place[1]] = self.behind
+        return whole
 
 
 def separate_layers(
@@ -74,25 +84,33 @@ def separate_layers(
         reach: The largest displacement, (y, x) in px.
     """
     picture, still = still, premultiplied(still)
-    background = fill_background(still, matte)
-    matte = _opaque_enough(still, background, matte)
-    foreground = torch.cat([still - (1 - matte) * background, matte])
+    height, width = still.shape[-2:]
+    bounds = _bounds(matte[0] > 0)
+    if bounds is None:  # nothing moves: one pixel that does not
+        bounds, reach = ((0, 1), (0, 1)), (0, 0)
     rows, columns = (
         torch.arange(lo - far, hi + far, device=still.device)
-        for (lo, hi), far in zip(_bounds(matte[0] > 0), reach, strict=True)
+        for (lo, hi), far in zip(bounds, reach, strict=True)
     )
-    height, width = still.shape[-2:]
-    # What the border cuts is mirrored past it: when it moves inwards, its continuation must follow.
-    canvas = foreground[:, _mirrored(rows, height)][:, :, _mirrored(columns, width)]
-    canvas = canvas * _goes_past(matte[0] > 0, rows, columns)
-    alpha = canvas[-1:]
-    support = dilated(alpha, MARGIN)[0] > 0
-    source_pixels = support.flatten().nonzero().squeeze(1)
-    y, x = rows[source_pixels // len(columns)], columns[source_pixels % len(columns)]
-    nodes, weights = _follow(still[:3], y, x, grid)
+    place = tuple(_within(index, n) for index, n in ((rows, height), (columns, width)))
+    here = slice(None), *place
+    # A copy of that part alone: the whole of a large picture need not be kept.
+    behind = fill_background(still, matte)[here].clone()
+    matte = _opaque_enough(still[here], behind, matte[here])
+    foreground = torch.cat([still[here] - (1 - matte) * behind, matte])
+    if any(len(index) > part.stop - part.start for index, part in zip((rows, columns), place)):
+        # What the border cuts is mirrored past it: when it moves in, its continuation must follow.
+        y = _mirrored(rows, height) - place[0].start
+        x = _mirrored(columns, width) - place[1].start
+        goes = _goes_past(matte[0] > 0, rows, columns, (height, width), y, x)
+        foreground = foreground[:, y][:, :, x] * goes
+    support = dilated(foreground[-1:], MARGIN)[0] > 0
+    source_pixels = support.flatten().nonzero().squeeze(1).int()
+    nodes, weights = _follow(still[:3], source_pixels, rows, columns, grid)
     origin = (int(rows[0]), int(columns[0])) if len(source_pixels) else (0, 0)
-    span = _colour_span(canvas)
-    return Layers(picture, still, background, canvas, *span, origin, source_pixels, nodes, weights)
+    span = _colour_span(foreground)
+    layers = picture, still, behind, place, foreground, *span, origin, source_pixels
+    return Layers(*layers, nodes, weights)
 
 
 @dataclass(frozen=True)
@@ -101,7 +119,8 @@ class SplattedFrame:
 
     frame: premultiplied, where the still has alpha.
     disocclusion: the share of each pixel that the still does not show (1 = all of it).
-    displacement, importance: of every source pixel of the layers; displacement in px.
+    displacement, importance: of every source pixel of the layers; displacement in px, importance
+        that of features.
     touched: flat indices of the pixels that content left or arrived at.
     distance: how far it moved there, px.
     """
@@ -118,13 +137,13 @@ class SplattedFrame:
     def fields(self) -> Float[Tensor, "4 h w"]:
         """Displacement (2), importance, and distance moved by what left or arrived, per pixel."""
         layers, (height, width) = self.layers, self.frame.shape[-2:]
-        wide = layers.foreground.shape[-1]
-        y = layers.source_pixels // wide + layers.origin[0]
-        x = layers.source_pixels % wide + layers.origin[1]
-        inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
-        values = torch.cat([self.displacement, self.importance])
+        x, y = _places(layers, slice(None))
+        x, y = x + layers.origin[1], y + layers.origin[0]
+        inside = ((y >= 0) & (y < height) & (x >= 0) & (x < width)).nonzero().squeeze(1)
+        at = (y * width + x)[inside]
         fields = self.frame.new_zeros(4, height * width)
-        fields[:3, (y * width + x)[inside]] = values[:, inside]
+        for row, values in zip(fields, (*self.displacement, *self.importance)):
+            row[at] = values[inside]
         fields[3, self.touched] = self.distance
         return fields.view(4, height, width)
 
@@ -132,55 +151,96 @@ class SplattedFrame:
 def splat_frame(
     layers: Layers,
     displacement: Float[Tensor, "2 gh gw"],
-    importance: Float[Tensor, "1 gh gw"],
+    importance: Float[Tensor, "1 n"],
+    of_features: Float[Tensor, "1 n"] | None = None,
 ) -> SplattedFrame:
     """Splat the foreground along a displacement and composite it over the background.
 
     Args:
         displacement: In px of the picture, on the coarse grid.
-        importance: Logits; the larger one is in front.
+        importance: Of every source pixel, as of `importance_of`.
+        of_features: As of `importance_of_features`, for the network; zero by default.
     """
-    still, canvas = layers.premultiplied, layers.foreground
-    sources = layers.source_pixels
-    hole = torch.zeros_like(still[:1])
-    if len(sources) == 0:
-        none = still.new_zeros(0)
-        return SplattedFrame(
-            layers, still, hole, still.new_zeros(2, 0), none[None], none.long(), none
-        )
-    size = tuple(canvas.shape[-2:])
-    moved, logits = upsample(layers, torch.cat([displacement, importance])).split((2, 1))
-    alpha = canvas[-1].flatten()[sources]
-    # Where a soft edge and a solid pixel land together, the solid pixel's displacement decides.
-    weight = softmax_weight(logits[None])[0] * (SOFT + alpha)
-    start = torch.stack([sources % size[1], sources // size[1]]).to(moved.dtype)
-    splatted = splat_points(
-        torch.cat([moved * weight, weight, torch.ones_like(weight)])[None],
-        (start + moved)[None],
-        size,
-    )
-    came, weight = normalize_splat(splatted)
-    came, landed = came[0].flatten(1), weight[0, 0].flatten() > 0
-    far = (came * landed).square().sum(0)
-    far[sources] = torch.maximum(far[sources], moved.square().sum(0))
-    touched = far.nonzero().squeeze(1)
+    still = layers.premultiplied
+    size, width = tuple(layers.foreground.shape[-2:]), still.shape[-1]
+    frame, hole = still.flatten(1).clone(), torch.zeros_like(still[:1]).flatten(1)
+    moved = upsample(layers, displacement)
+    sums = _splatted_displacement(layers, moved, importance)
+    found = [(still.new_zeros(0, dtype=torch.long), still.new_zeros(0))]
+    row_starts = torch.arange(size[0] + 1, device=still.device, dtype=torch.int32) * size[1]
+    row_starts = torch.searchsorted(layers.source_pixels, row_starts)
+    step = max(1, _at_once(still) // max(1, size[1]))
+    # A few rows of the picture at a time: intermediate results stay small.
+    for top in range(layers.place[0].start, layers.place[0].stop, step):
+        first = top - layers.origin[0]
+        rows = slice(first, min(first + step, layers.place[0].stop - layers.origin[0]))
+        sources = slice(int(row_starts[rows.start]), int(row_starts[rows.stop]))
+        where, came, landed, far = _touched(layers, sums, moved, rows, sources)
+        if len(where) == 0:
+            continue
+        x, y = where % size[1], where // size[1]
+        colour, alpha = _sampled(layers, torch.stack([x, y + rows.start]).to(came.dtype) - came)
+        alpha = torch.where(landed, alpha, 0.0)
+        x, y = x + layers.origin[1], y + top
+        at = y * width + x
+        wide = layers.behind.shape[-1]
+        inner = (y - layers.place[0].start) * wide + x - layers.place[1].start
+        behind = layers.behind.flatten(1)[:, inner]
+        # In this form the sum is exact where both are opaque. Where the matte is too small for its
+        # pixel, the foreground's colour is out of range, and only the composite is in it.
+        frame[:, at] = (behind + alpha * (colour - behind)).clamp(0, 1)
+        matte = layers.foreground[-1, rows].flatten()[where]
+        hole[:, at] = (matte - alpha).clamp(0, 1)
+        found.append((at, far.sqrt()))
+    touched, distance = (torch.cat(parts) for parts in zip(*found))
+    frame, hole = frame.view_as(still), hole.view_as(still[:1])
+    of_features = torch.zeros_like(importance) if of_features is None else of_features
+    return SplattedFrame(layers, frame, hole, moved, of_features, touched, distance)
 
-    target = torch.stack([touched % size[1], touched // size[1]]).to(moved.dtype)
-    colour, alpha = _sampled(layers, target - came[:, touched])
-    alpha = torch.where(landed[touched], alpha, 0.0)
-    y, x = touched // size[1] + layers.origin[0], touched % size[1] + layers.origin[1]
-    height, width = still.shape[-2:]
-    inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
-    at = (y * width + x)[inside]
-    colour, alpha = colour[:, inside], alpha[:, inside]
-    frame, behind = still.flatten(1).clone(), layers.background.flatten(1)[:, at]
-    # In this form the sum is exact where both are opaque. Where the matte is too small for its
-    # pixel, the foreground's colour is out of range, and only the composite is in it.
-    frame[:, at] = (behind + alpha * (colour - behind)).clamp(0, 1)
-    was = still.new_zeros(1, height * width)
-    was[:, at] = (_matte_at(layers, at, (height, width)) - alpha).clamp(0, 1)
-    by = far[touched][inside].sqrt()
-    return SplattedFrame(layers, frame.view_as(still), was.view_as(hole), moved, logits, at, by)
+
+def _splatted_displacement(layers, moved, importance):
+    """The sums of softmax splatting of the displacement, on the canvas."""
+    canvas = layers.foreground
+    sums = SoftmaxSums(canvas[None, :2], importance[None])
+    step = _at_once(canvas)
+    for first in range(0, len(layers.source_pixels), step):
+        part = slice(first, first + step)
+        alpha = canvas[-1].flatten()[layers.source_pixels[part]]
+        # The soft edge of a thing does not hide what is solid, and where both land the solid one's
+        # displacement decides. What lies outside the matte hides nothing at all.
+        logits = torch.where(alpha > 0, importance[:, part], 0.0) + (SOFT + alpha).log()
+        x, y = _places(layers, part)
+        positions = torch.stack([x + moved[0, part], y + moved[1, part]])
+        sums.add(moved[None, :, part], positions[None], logits[None])
+    return sums
+
+
+def _touched(layers, sums, moved, rows, sources):
+    """What left or arrived in some rows of the canvas, inside the picture.
+
+    Flat indices in those rows, the displacement that arrived, whether anything did, and the square
+    of the largest distance that left or arrived.
+    """
+    came, coverage = sums.average(rows)
+    far = came[0].square().sum(0).flatten()
+    at = layers.source_pixels[sources] - rows.start * came.shape[-1]
+    far[at] = torch.maximum(far[at], moved[:, sources].square().sum(0))
+    columns = slice(*(n - layers.origin[1] for n in (layers.place[1].start, layers.place[1].stop)))
+    outside = far.view(came.shape[-2:])
+    outside[:, : columns.start], outside[:, columns.stop :] = 0, 0
+    where = far.nonzero().squeeze(1)
+    return where, came[0].flatten(1)[:, where], coverage.flatten()[where] > 0, far[where]
+
+
+def _places(layers, part):
+    """(x, y) of some source pixels on the canvas."""
+    sources, wide = layers.source_pixels[part], layers.foreground.shape[-1]
+    return sources % wide, sources // wide
+
+
+def _at_once(like):
+    """How many pixels are worked on at once; a graphics card takes all of them."""
+    return CHUNK if like.is_cpu else like.shape[-2] * like.shape[-1] + 1
 
 
 def splatted_frames(
@@ -190,6 +250,7 @@ def splatted_frames(
     matte: Float[Tensor, "1 h w"] | None = None,
     frames: Sequence[int] | None = None,
     depth: Float[Tensor, "1 hn wn"] | None = None,
+    order: Float[Tensor, "1 ho wo"] | None = None,
 ) -> Iterator[SplattedFrame]:
     """Splat a still frame by frame: memory does not grow with the number of frames.
 
@@ -212,10 +273,9 @@ def splatted_frames(
         total = total + (part * scale).square().sum(1).sqrt().sum(0, keepdim=True)
     x, y = (far * scale.flatten()).ceil().long().tolist()
     layers = separate_layers(still, matte.to(still), motion.grid, (y + MARGIN, x + MARGIN))
-    importance = (total / motion.frames).to(still)
-    if depth is not None:
-        fitted = F.interpolate(depth[None].to(still), motion.grid, mode="bilinear", antialias=True)
-        importance = IMPORTANCE_RANGE * fitted[0].clamp(0, 1)
+    share = upsample(layers, (total / motion.frames / max(size)).to(still))
+    given = [None if x is None else _at_sources(layers, x.to(still)) for x in (order, depth)]
+    importance = importance_of(share, *given), importance_of_features(share, *given)
     held = None
     for t in range(motion.frames) if frames is None else frames:
         # Always whole blocks of the clip: the bits of a matrix product depend on its shape, and a
@@ -224,7 +284,7 @@ def splatted_frames(
         if block != held:
             ahead = slice(block * FRAMES_AT_A_TIME, (block + 1) * FRAMES_AT_A_TIME)
             held, fields = block, _finite(motion.at(item, ahead)) * scale
-        yield splat_frame(layers, fields[t % FRAMES_AT_A_TIME].to(still), importance)
+        yield splat_frame(layers, fields[t % FRAMES_AT_A_TIME].to(still), *importance)
 
 
 def shown(
@@ -246,10 +306,31 @@ def upsample(layers: Layers, field: Float[Tensor, "c gh gw"]) -> Float[Tensor, "
     padded = F.pad(field[None], (1, 1, 1, 1), mode="replicate")[0]
     width = padded.shape[-1]
     flat = padded.flatten(1)
-    total = 0
-    for k, step in enumerate((0, 1, width, width + 1)):
-        total = total + flat[:, layers.nodes + step] * layers.weights[k]
-    return total
+    result = flat.new_empty(len(flat), len(layers.nodes))
+    for part in _parts(layers.nodes, field):
+        nodes, weights = layers.nodes[part], layers.weights[:, part].to(flat)
+        # In this form a constant field stays exactly what it is.
+        last = flat[:, nodes + width + 1]
+        total = last
+        for step, weight in zip((0, 1, width), weights):
+            total = total + (flat[:, nodes + step] - last) * weight
+        result[:, part] = total
+    return result
+
+
+def _parts(nodes, like):
+    step = _at_once(like)
+    return (slice(first, first + step) for first in range(0, len(nodes), max(1, step)))
+
+
+def _at_sources(layers, picture):
+    """A picture of any size at the moving pixels; past the border it is mirrored."""
+    size = tuple(layers.still.shape[-2:])
+    if tuple(picture.shape[-2:]) != size:
+        picture = F.interpolate(picture[None], size, mode="bilinear", antialias=True)[0]
+    x, y = _places(layers, slice(None))
+    y, x = _mirrored(y + layers.origin[0], size[0]), _mirrored(x + layers.origin[1], size[1])
+    return picture.flatten(1)[:, y * size[1] + x]
 
 
 def _finite(field):
@@ -283,14 +364,15 @@ def _colour_span(canvas):
 
     The window of pixel i reaches from i - 1 to i + 2, as a cubic kernel between i and i + 1 does.
     """
-    colour, matte = canvas[:-1], canvas[-1:]
-    straight_colour = colour / matte.clamp(min=1e-6)
-    ends = []
-    for sign in (-1.0, 1.0):
-        values = torch.where(matte > 0, sign * straight_colour, -torch.inf)
-        wide = F.pad(values[None], (1, 2, 1, 2), value=-torch.inf)
-        end = sign * F.max_pool2d(F.max_pool2d(wide, (4, 1), 1), (1, 4), 1)[0]
-        ends.append(torch.where(end.isfinite(), end, 0.0))
+    matte = canvas[-1]
+    ends = torch.zeros_like(canvas[:-1]), torch.zeros_like(canvas[:-1])
+    for i, channel in enumerate(canvas[:-1]):
+        colour = channel / matte.clamp(min=1e-6)
+        for sign, end in zip((-1.0, 1.0), ends):
+            values = torch.where(matte > 0, sign * colour, -torch.inf)
+            wide = F.pad(values[None], (1, 2, 1, 2), value=-torch.inf)
+            wide = sign * F.max_pool2d(F.max_pool2d(wide, (4, 1), 1), (1, 4), 1)[0]
+            end[i] = torch.where(wide.isfinite(), wide, 0.0)
     return ends
 
 
@@ -305,56 +387,64 @@ def _sampled(layers, position):
     return torch.minimum(torch.maximum(colour, lowest), highest), read[-1:].clamp(0, 1)
 
 
-def _matte_at(layers, at, size):
-    y, x = at // size[1] - layers.origin[0], at % size[1] - layers.origin[1]
-    return layers.foreground[-1].flatten()[y * layers.foreground.shape[-1] + x]
-
-
-def _follow(guide, y, x, grid):
+def _follow(guide, source_pixels, rows, columns, grid):
     """The four points of the padded grid around each pixel, weighted by distance and by colour."""
     height, width = guide.shape[-2:]
     coarse = F.interpolate(guide[None], grid, mode="area")
     coarse = F.pad(coarse, (1, 1, 1, 1), mode="replicate")[0].flatten(1)
-    # Coordinates of the padded grid: the center of its point i lies at (i - 1/2) / n.
-    gy = ((y + 0.5) * (grid[0] / height) + 0.5).clamp(0, grid[0] + 1 - 1e-4)
-    gx = ((x + 0.5) * (grid[1] / width) + 0.5).clamp(0, grid[1] + 1 - 1e-4)
-    top, left = gy.floor(), gx.floor()
-    nodes = (top * (grid[1] + 2) + left).int()
-    fy, fx = gy - top, gx - left
-    colour = guide[:, _mirrored(y, height), _mirrored(x, width)]
-    weights = []
-    for step, bilinear in (
-        (0, (1 - fy) * (1 - fx)),
-        (1, (1 - fy) * fx),
-        (grid[1] + 2, fy * (1 - fx)),
-        (grid[1] + 3, fy * fx),
-    ):
-        unlike = (colour - coarse[:, nodes + step]).square().sum(0) / (2 * COLOUR_SIGMA**2)
-        weights.append(bilinear * (torch.exp(-unlike) + UNLIKE))
-    weights = torch.stack(weights)
-    return nodes, weights / weights.sum(0, keepdim=True)
+    every_node = torch.empty_like(source_pixels)
+    every_weight = guide.new_empty(3, len(source_pixels))
+    for part in _parts(source_pixels, guide):
+        sources = source_pixels[part]
+        y, x = rows[sources // len(columns)], columns[sources % len(columns)]
+        # Coordinates of the padded grid: the center of its point i lies at (i - 1/2) / n.
+        gy = ((y + 0.5) * (grid[0] / height) + 0.5).clamp(0, grid[0] + 1 - 1e-4)
+        gx = ((x + 0.5) * (grid[1] / width) + 0.5).clamp(0, grid[1] + 1 - 1e-4)
+        top, left = gy.floor(), gx.floor()
+        nodes = (top * (grid[1] + 2) + left).int()
+        fy, fx = gy - top, gx - left
+        colour = guide.flatten(1)[:, _mirrored(y, height) * width + _mirrored(x, width)]
+        weights = []
+        for step, bilinear in (
+            (0, (1 - fy) * (1 - fx)),
+            (1, (1 - fy) * fx),
+            (grid[1] + 2, fy * (1 - fx)),
+            (grid[1] + 3, fy * fx),
+        ):
+            unlike = (colour - coarse[:, nodes + step]).square().sum(0) / (2 * COLOUR_SIGMA**2)
+            weights.append(bilinear * (torch.exp(-unlike) + UNLIKE))
+        every_node[part] = nodes
+        every_weight[:, part] = torch.stack(weights[:3]) / sum(weights)
+    return every_node, every_weight
 
 
-def _goes_past(moving, rows, columns):
+def _goes_past(moving, rows, columns, size, y, x):
     """1 where the mirrored picture continues something that the border cuts, else 0.
 
     It does so if nothing still lies between it and the border. A thing away from the border must
     not get a mirrored double.
+
+    Args:
+        moving: The part of the picture that the canvas covers.
+        y, x: Of the mirrored pixel, in that part, for every row and column of the canvas.
     """
-    height, width = moving.shape
     solid = moving.float()
     sides = (
-        ((columns < 0)[None], solid.cumprod(1)),
-        ((columns >= width)[None], solid.flip(1).cumprod(1).flip(1)),
-        ((rows < 0)[:, None], solid.cumprod(0)),
-        ((rows >= height)[:, None], solid.flip(0).cumprod(0).flip(0)),
+        ((columns < 0)[None], lambda: solid.cumprod(1)),
+        ((columns >= size[1])[None], lambda: solid.flip(1).cumprod(1).flip(1)),
+        ((rows < 0)[:, None], lambda: solid.cumprod(0)),
+        ((rows >= size[0])[:, None], lambda: solid.flip(0).cumprod(0).flip(0)),
     )
     goes = 1.0
     for past, run in sides:
         if past.any():
-            run = run[_mirrored(rows, height)][:, _mirrored(columns, width)]
-            goes = goes * torch.where(past, run, 1.0)
+            goes = goes * torch.where(past, run()[y][:, x], 1.0)
     return goes
+
+
+def _within(index, n):
+    """The part of a range of indices that lies from 0 to n."""
+    return slice(min(max(0, int(index[0])), n), max(0, min(n, int(index[-1]) + 1)))
 
 
 def _mirrored(index, n):
@@ -366,9 +456,11 @@ def _mirrored(index, n):
 
 
 def _bounds(mask):
-    """((top, bottom), (left, right)), half open, of what is set."""
+    """((top, bottom), (left, right)), half open, of what is set; None if nothing is."""
     result = []
     for axis in (1, 0):
         where = mask.any(axis).nonzero().squeeze(1)
-        result.append((int(where[0]), int(where[-1]) + 1) if len(where) else (0, 0))
+        if len(where) == 0:
+            return None
+        result.append((int(where[0]), int(where[-1]) + 1))
     return result

@@ -27,7 +27,7 @@ from ..shapes import Float, Tensor
 from ..still.background import pull_push
 from ..still.grid import resize_displacement
 from .layers import SplattedFrame
-from .splat import normalize_splat, softmax_splat, softmax_weight, splat
+from .splat import softmax_splat
 
 GATE_PX = 0.25  # motion from which a pixel may differ from the splatted frame entirely
 GIVEN = 11  # input channels: still, frame, disocclusion, displacement, importance, distance moved
@@ -117,11 +117,9 @@ class RenderModel(nn.Module):
         for level in pyramid:
             size = tuple(level.shape[-2:])
             field = resize_displacement(displacement, size)
-            weight = softmax_weight(F.interpolate(importance, size, mode="area")).float()
-            carried = torch.cat([level.float() * weight, weight, torch.ones_like(weight)], 1)
-            fallen = splat(carried, field.float())
-            features, _ = normalize_splat(fallen)
-            moved.append(torch.cat([features, fallen[:, -1:].clamp(max=1)], 1).to(level))
+            logits = F.interpolate(importance, size, mode="area").float()
+            features, coverage = softmax_splat(level.float(), field.float(), logits)
+            moved.append(torch.cat([features, coverage.clamp(max=1)], 1).to(level))
         return moved
 
     def forward(
@@ -183,8 +181,8 @@ def others_of(
     A tile alone could not make them: what fills a hole may lie far from it. Pictures with alpha are
     premultiplied.
     """
-    splatted, weight = softmax_splat(still, displacement, importance)
-    splatted = torch.where(weight > 0, splatted, frame)
+    splatted, coverage = softmax_splat(still, displacement, importance)
+    splatted = torch.where(coverage > 0, splatted, frame)
     return torch.cat([splatted, pull_push(frame, (1 - 2 * disocclusion).clamp(min=0))], 1)
 
 
@@ -206,7 +204,7 @@ def mixed(
     for one, other in zip(
         share.split(1, 1), (*neighbours, still, *others.chunk(2, 1)), strict=True
     ):
-        made = made + one * other
+        made = torch.addcmul(made, one, other)
     return made.clamp(0, 1)
 
 

@@ -44,7 +44,9 @@ TILE, SMALLEST_TILE = 1024, 64  # side of what is decoded at once, px, without i
 class Refiner:
     """A network prepared for one still.
 
-    still: Padded to whole multiples, premultiplied if it has alpha.
+    still: Padded to whole multiples, premultiplied if it has alpha; its part of the picture that
+        `place` is.
+    place: Rows and columns of the picture that frames are refined in.
     tile: Longest side that is decoded at once, px, a multiple of the model's; halved when memory
         runs out.
     """
@@ -52,6 +54,7 @@ class Refiner:
     model: RenderModel
     still: Float[Tensor, "1 c h w"]
     pyramid: list[Float[Tensor, "1 _ _ _"]]
+    place: tuple[slice, slice]
     tile: int = TILE
 
     def refine(self, splatted: SplattedFrame) -> Float[Tensor, "c h w"]:
@@ -63,11 +66,14 @@ class Refiner:
         """
         if len(splatted.touched) == 0:
             return splatted.frame
-        padded = self.model.padded
+
+        def here(picture, mode="constant"):
+            return self.model.padded(picture[None, :, self.place[0], self.place[1]], mode)
+
         with _memory_for("what a whole frame could show"), torch.no_grad():
-            frame = padded(splatted.frame[None], "replicate")
-            disocclusion = padded(splatted.disocclusion[None], "replicate")
-            fields, distance = padded(splatted.fields[None]).split((3, 1), 1)
+            frame = here(splatted.frame, "replicate")
+            disocclusion = here(splatted.disocclusion, "replicate")
+            fields, distance = here(splatted.fields).split((3, 1), 1)
             field, importance = fields.split((2, 1), 1)
             others = others_of(self.still, frame, disocclusion, field, importance)
             levels = self.model.splatted(self.pyramid, field, importance)
@@ -87,8 +93,12 @@ class Refiner:
             log.info("Out of memory with tiles of %d px: going on with %d px.", self.tile, half)
             self.tile = half
         with _memory_for("a refined frame"):
-            height, width = splatted.frame.shape[-2:]
-            return _where_it_moved(splatted, made[0, :, :height, :width])
+            height, width = (part.stop - part.start for part in self.place)
+            mix = made[0, :, :height, :width]
+            frame = splatted.frame.clone()
+            part = frame[:, self.place[0], self.place[1]]
+            part.copy_(_where_it_moved(part, mix, distance[0, :, :height, :width] > 0))
+            return frame
 
     @torch.no_grad()
     def _mix_tiles(self, levels, whole, made):
@@ -135,16 +145,32 @@ class Refiner:
         return tuple(bounds)
 
 
-def refiner(model: RenderModel, still: Float[Tensor, "c h w"], tile: int = TILE) -> Refiner:
+def refiner(
+    model: RenderModel,
+    still: Float[Tensor, "c h w"],
+    tile: int = TILE,
+    moving: tuple[slice, slice] | None = None,
+) -> Refiner:
     """Prepare a network for a premultiplied still: its features are computed here, once.
+
+    Args:
+        moving: Rows and columns outside of which nothing moves or lands. Frames are refined there,
+            with a margin for what the network sees; the whole picture by default.
 
     Raises:
         ValueError: If there is too little memory for the features.
     """
-    still = model.padded(still[None], "replicate")
+    place = tuple(slice(0, n) for n in still.shape[-2:])
+    if moving is not None:
+        step, margin = model.multiple, 2 * model.halo
+        place = tuple(
+            slice(max(0, (s.start - margin) // step * step), min(whole.stop, s.stop + margin))
+            for s, whole in zip(moving, place)
+        )
+    still = model.padded(still[None, :, place[0], place[1]], "replicate")
     with _memory_for("the features of a whole still"), torch.no_grad():
         pyramid = model.pyramid(_in_colour(still).to(model.shares.weight))
-        return Refiner(model, still, pyramid, tile)
+        return Refiner(model, still, pyramid, place, tile)
 
 
 def render_frames(
@@ -156,6 +182,7 @@ def render_frames(
     model: RenderModel | None = None,
     depth: Float[Tensor, "1 hn wn"] | None = None,
     shutter: float = 0.0,
+    order: Float[Tensor, "1 ho wo"] | None = None,
 ) -> Iterator[tuple[Float[Tensor, "c h w"], Float[Tensor, "1 h w"]]]:
     """Render a clip frame by frame: memory does not grow with the number of frames.
 
@@ -164,8 +191,10 @@ def render_frames(
         matte: What may move; the motion's own mask by default, everything if it has none.
         frames: Indices of the frames wanted, all by default.
         model: The network that refines frames; none by default.
-        depth: Order where things meet, 1 = nearest; by default what moves more is in front.
+        depth: 1 = nearest: what is in front where things meet.
         shutter: Motion blur: share of the time between frames for which the shutter is open.
+        order: Rank of every pixel's object, the largest in front; where there is no depth.
+            With neither, what moves more is in front.
 
     Returns:
         Frames, and the disocclusion of each (1 = the still shows nothing of this pixel).
@@ -180,9 +209,10 @@ def render_frames(
     single = [t * moments + i for t in wanted for i in range(moments)]
     taken = []
     with _memory_for("a frame", SMALLER):
-        for splatted in splatted_frames(still, motion, item, matte, single, depth):
+        for splatted in splatted_frames(still, motion, item, matte, single, depth, order):
             if model is not None and prepared is None:
-                prepared = refiner(model, splatted.layers.premultiplied)
+                layers = splatted.layers
+                prepared = refiner(model, layers.premultiplied, moving=layers.place)
             frame = splatted.frame if prepared is None else prepared.refine(splatted)
             taken.append((splatted, frame))
             if len(taken) == moments:
@@ -204,11 +234,10 @@ def _exposure(taken):
     return torch.where(moved, mean, still), hole
 
 
-def _where_it_moved(splatted, mix):
+def _where_it_moved(frame, mix, moved):
     """The mix, premultiplied, where anything moved; alpha is always that of the layers."""
-    frame = splatted.frame
     # Whatever the weights are, no NaN or infinity may reach the picture.
-    touched = (splatted.fields[3:] > 0) & mix.isfinite()
+    touched = moved & mix.isfinite()
     if len(frame) == 4:
         # A mix whose alpha is about 0 has no defined colour.
         seen = mix[3:] > SEEN

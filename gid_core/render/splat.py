@@ -6,6 +6,8 @@ torch ships this adjoint as the backward pass of `grid_sample`, which is used as
 Source: Niklaus & Liu, "Softmax Splatting for Video Frame Interpolation", CVPR 2020, Eq. 2-14.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from einops import rearrange
@@ -13,13 +15,14 @@ from einops import rearrange
 from ..shapes import Float, Tensor
 from ..still.grid import normalized, pixel_grid, sample_points
 
-# exp(-IMPORTANCE_RANGE) is the smallest weight of a pixel relative to the most important one. With
-# a wider range, an unimportant pixel that lands alone would weigh too little and count as a hole.
-IMPORTANCE_RANGE = 20.0
+# Range of logits that are splatted together: exp(-64) to exp(64) leaves single precision room for
+# values up to 1e9 and for shares down to 1e-9.
+BAND = 128.0
 # A target pixel that receives less than this share of one source pixel is a hole: rounded positions
 # leave about 1e-4 in pixels where nothing should land.
 MIN_COVERAGE = 1e-3
 OUTSIDE = -2.0  # px: a position from which no share falls into the target
+CHUNK = 2**18  # points that are splatted at once on the CPU
 MIN_POINTS_TO_HALVE = 2**14  # from this many points on, two threads are faster than one
 
 
@@ -104,19 +107,109 @@ def softmax_splat(
     """Splatting that averages pixels which land together with softmax(importance) (Eq. 14).
 
     Args:
-        importance: Logits; the pixel with the larger value occludes the other. Adding a constant
-            changes nothing. Differences to the largest are clamped to `IMPORTANCE_RANGE`.
+        importance: Logits; the pixel with the larger value occludes the other. Only differences
+            between pixels that land together count, whatever is elsewhere in the picture.
 
     Returns:
-        The average, zero in holes, and the total weight received (0 marks a hole).
+        The average, zero in holes, and the coverage: how many pixels landed, by their bilinear
+        shares (0 marks a hole).
     """
-    return weighted_splat(values, displacement, softmax_weight(importance), impl)
+    height, width = values.shape[-2:]
+    positions = pixel_grid(height, width, like=displacement) + displacement
+    flat = [rearrange(x, "b c h w -> b c (h w)") for x in (values, positions, importance)]
+    return softmax_splat_points(*flat, (height, width), impl)
 
 
-def softmax_weight(importance: Float[Tensor, "b 1 ..."]) -> Float[Tensor, "b 1 ..."]:
-    """exp(importance - max), clamped from below so that no pixel vanishes."""
-    top = importance.flatten(1).amax(1).view(-1, *[1] * (importance.ndim - 1))
-    return (importance - top).clamp(min=-IMPORTANCE_RANGE).exp()
+def softmax_splat_points(
+    values: Float[Tensor, "b c n"],
+    positions: Float[Tensor, "b 2 n"],
+    importance: Float[Tensor, "b 1 n"],
+    size: tuple[int, int],
+    impl: str = "auto",
+) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, "b 1 h w"]]:
+    """`softmax_splat` of points, into a target of any size."""
+    batch, channels, count = values.shape
+    sums = SoftmaxSums(values.new_zeros(batch, channels, *size), importance)
+    # A few rows of a picture at a time: few of their products are held at once.
+    step = CHUNK if values.is_cpu else max(1, count)
+    for first in range(0, count, step):
+        part = slice(first, first + step)
+        sums.add(values[..., part], positions[..., part], importance[..., part], impl)
+    return sums.average()
+
+
+class SoftmaxSums:
+    """The sums of softmax splatting (Eq. 14), to which points are added part by part.
+
+    A weight is exp(importance), scaled so that it fits single precision. Where one scale does not
+    fit all, there are sums for every band of importance, the most important first. A pixel is
+    scaled by the first band that covers it; the next band adds to it, and what lies lower vanishes
+    beside it.
+
+    Args:
+        target: Only its shape (b, c, h, w), device and type are used.
+        importance: Of all points: its range decides the bands.
+    """
+
+    def __init__(self, target: Float[Tensor, "b c h w"], importance: Float[Tensor, "b 1 n"]):
+        self.size = tuple(target.shape[-2:])
+        flat = importance.detach().flatten(1)
+        empty = flat.shape[1] == 0
+        self.top = flat.new_zeros(len(flat), 1, 1) if empty else flat.amax(1).view(-1, 1, 1)
+        lowest = self.top if empty else flat.amin(1).view(-1, 1, 1)
+        self.bands = int((self.top - lowest).amax() / BAND) + 1
+        channels = target.shape[1] + 2  # values times weight, the weight, and 1: the coverage
+        self.sums = target.new_zeros(self.bands, len(target), channels, *self.size)
+
+    def add(
+        self,
+        values: Float[Tensor, "b c n"],
+        positions: Float[Tensor, "b 2 n"],
+        importance: Float[Tensor, "b 1 n"],
+        impl: str = "auto",
+    ) -> None:
+        rows = slice(0, self.size[0])
+        if values.is_cpu and values.shape[-1] and self.size[0] > 1:
+            # Into the rows where they land. A position that is not finite is nowhere.
+            y = positions.detach()[:, 1].nan_to_num(OUTSIDE, OUTSIDE, OUTSIDE)
+            low, high = (float(bound) for bound in y.aminmax())
+            top = min(max(0, math.floor(low)), self.size[0])
+            rows = slice(top, min(max(top, math.floor(high) + 2), self.size[0]))
+            if rows.start == rows.stop:
+                return
+            positions = positions - positions.new_tensor([0.0, float(top)]).view(1, 2, 1)
+        size = rows.stop - rows.start, self.size[1]
+        below = self.top - importance
+        for k in range(self.bands):
+            logits, one = 0.5 * BAND - below, torch.ones_like(importance)
+            if self.bands > 1:
+                inside = (below >= k * BAND) & (below < (k + 1) * BAND)
+                logits = torch.where(inside, logits + k * BAND, -torch.inf)
+                one = inside.to(values)
+            weight = logits.exp()
+            part = splat_points(torch.cat([values * weight, weight, one], 1), positions, size, impl)
+            self.sums[k, :, :, rows] += part
+
+    def average(
+        self, rows: slice = slice(None)
+    ) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, "b 1 h w"]]:
+        """The average, zero in holes, and the coverage (0 marks a hole), of some rows."""
+        total, level = self.sums[0, :, :, rows], None
+        if self.bands > 1:
+            level = torch.where(total[:, -1:] > MIN_COVERAGE, 0, -1)
+            half = math.exp(-BAND / 2)  # twice, as exp(-BAND) is too small for single precision
+        for k in range(1, self.bands):
+            part = self.sums[k, :, :, rows]
+            added = torch.where(level == k - 1, part[:, :-1] * half * half, 0.0)
+            weighted = torch.where(level < 0, part[:, :-1], total[:, :-1] + added)
+            level = torch.where((level < 0) & (part[:, -1:] > MIN_COVERAGE), k, level)
+            total = torch.cat([weighted, total[:, -1:] + part[:, -1:]], 1)
+        coverage = total[:, -1:]
+        covered = coverage > MIN_COVERAGE
+        if level is not None:
+            covered = covered & (level >= 0)
+        coverage = torch.where(covered, coverage, 0.0)
+        return normalize_splat(torch.cat([total[:, :-1], coverage], 1))[0], coverage
 
 
 def normalize_splat(

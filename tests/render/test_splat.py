@@ -1,3 +1,4 @@
+import math
 from functools import partial
 from importlib.util import find_spec
 
@@ -6,13 +7,7 @@ import pytest
 import torch
 from hypothesis import given, strategies as st
 
-from gid_core.render.splat import (
-    IMPORTANCE_RANGE,
-    softmax_splat,
-    splat,
-    splat_points,
-    weighted_splat,
-)
+from gid_core.render.splat import BAND, softmax_splat, splat, splat_points, weighted_splat
 from gid_core.still.grid import backward_warp
 
 IMPLS = ("native", "index", "triton") if find_spec("triton") else ("native", "index")
@@ -56,23 +51,44 @@ def test_sum_equals_the_quadruple_loop(rng, impl):
 
 
 @impls
-@pytest.mark.parametrize("form", ["average", "linear", "softmax"])
+@pytest.mark.parametrize("form", ["average", "linear"])
 def test_averages_equal_the_quadruple_loop(rng, impl, form):
     values, displacement = randn(rng, 2, 4, 5, 7), 1.5 * randn(rng, 2, 2, 5, 7)
-    importance = randn(rng, 2, 1, 5, 7)
-    if form == "softmax":
-        weight = importance.exp()  # the maximum cancels in the average, not in the weight
-        average, received = softmax_splat(values, displacement, importance, impl)
-        received = received * importance.amax((1, 2, 3), keepdim=True).exp()
-    else:
-        weight = torch.ones_like(importance) if form == "average" else importance.abs()
-        average, received = weighted_splat(values, displacement, weight, impl)
+    weight = randn(rng, 2, 1, 5, 7).abs() if form == "linear" else torch.ones(2, 1, 5, 7).double()
+    average, received = weighted_splat(values, displacement, weight, impl)
     expected, total = oracles.weighted_splat(values, displacement, weight)
     # A pixel that receives almost nothing may count as a hole.
-    covered = oracles.splat(torch.ones_like(importance), displacement) > 1e-2
+    covered = oracles.splat(torch.ones_like(weight), displacement) > 1e-2
     torch.testing.assert_close(received[covered], total[covered], rtol=0, atol=1e-12)
     covered = covered.expand_as(average)
     torch.testing.assert_close(average[covered], expected[covered], rtol=0, atol=1e-11)
+
+
+@impls
+@pytest.mark.parametrize("scale", [1, 0.4 * BAND, 3 * BAND])  # of logits: one band, two, many
+def test_softmax_splatting_equals_every_target_by_itself(rng, impl, scale):
+    values, displacement = randn(rng, 2, 4, 5, 7), 1.5 * randn(rng, 2, 2, 5, 7)
+    importance = scale * randn(rng, 2, 1, 5, 7)
+    average, coverage = softmax_splat(values, displacement, importance, impl)
+    landed = oracles.splat(torch.ones_like(importance), displacement)
+    # What lands with less than MIN_COVERAGE counts as nothing.
+    certain = oracles.splat(torch.ones_like(importance), displacement) > 1e-2
+    torch.testing.assert_close(coverage[certain], landed[certain], rtol=0, atol=1e-12)
+    certain = certain.expand_as(average)
+    expected = oracles.softmax_splat(values, displacement, importance)
+    torch.testing.assert_close(average[certain], expected[certain], rtol=0, atol=1e-9)
+
+
+@impls
+@pytest.mark.parametrize("elsewhere", [0.0, 40.0, 4000.0, -4000.0])
+def test_what_is_elsewhere_does_not_change_what_is_in_front(impl, elsewhere):
+    # 10 lands on 2, of values 1 and 0: softmax([10, 2]) is .99966.
+    values = torch.tensor([1.0, 0.0, 0.5, 0.5, 0.5]).view(1, 1, 1, 5)
+    displacement = torch.zeros(1, 2, 1, 5)
+    displacement[0, 0, 0, 0] = 1.0
+    importance = torch.tensor([10.0, 2.0, 0.0, 0.0, elsewhere]).view(1, 1, 1, 5)
+    average, _ = softmax_splat(values, displacement, importance, impl)
+    assert average[..., 1].item() == pytest.approx(1 / (1 + math.exp(-8)), abs=1e-6)
 
 
 @impls
@@ -128,10 +144,10 @@ def test_the_weight_is_zero_exactly_where_nothing_lands(rng, impl):
 def test_a_constant_added_to_the_importance_changes_nothing(rng, impl):
     values, displacement = randn(rng, 2, 4, 5, 7), randn(rng, 2, 2, 5, 7)
     importance = randn(rng, 2, 1, 5, 7)
-    once, weight = softmax_splat(values, displacement, importance, impl)
+    once, coverage = softmax_splat(values, displacement, importance, impl)
     again, same = softmax_splat(values, displacement, importance + 37.5, impl)
     torch.testing.assert_close(again, once, rtol=0, atol=1e-12)
-    torch.testing.assert_close(same, weight, rtol=0, atol=1e-12)
+    torch.testing.assert_close(same, coverage, rtol=0, atol=1e-12)
 
 
 @impls
@@ -142,8 +158,8 @@ def test_an_unimportant_pixel_that_lands_alone_is_no_hole(rng, impl, dtype):
     importance[..., 2, 3] = -200
     displacement = values.new_zeros(1, 2, 5, 7)
     displacement[..., 0, 2, 3] = 0.5  # lands between its own pixel and the next
-    average, weight = softmax_splat(values, displacement, importance, impl)
-    assert weight[0, 0, 2, 3] == pytest.approx(0.5 * torch.exp(torch.tensor(-IMPORTANCE_RANGE)))
+    average, coverage = softmax_splat(values, displacement, importance, impl)
+    assert coverage[0, 0, 2, 3].item() == pytest.approx(0.5, abs=1e-5)
     torch.testing.assert_close(average[..., 2, 3], values[..., 2, 3], rtol=1e-4, atol=1e-5)
 
 
@@ -206,6 +222,6 @@ def test_gradients(rng, impl):
     check = partial(torch.autograd.gradcheck, fast_mode=impl == "triton")
     assert check(lambda v, d: splat(v, d, impl), (values, displacement))
     assert check(lambda v, d: splat(v, d, impl), (values, displacement.detach()))
-    # Subtracting the largest importance cancels in the average, and in its gradient.
+    # The scale of the weights cancels in the average, and in its gradient.
     average = lambda v, d, z: softmax_splat(v, d, z, impl)[0]
     assert check(average, (values, displacement, importance))

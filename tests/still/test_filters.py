@@ -42,6 +42,8 @@ def test_large_pictures_are_fitted_at_a_reduced_size_to_the_same_linear_function
     slope = torch.tensor([0.5, -0.2, 0.3], dtype=torch.float64).view(1, 3, 1, 1)
     values = (slope * guide).sum(1, keepdim=True) + 0.1
     monkeypatch.setattr(filters, "MOST_FITTED", 50 * 70 // 9)
+    monkeypatch.setattr(filters, "REDUCED", 50 * 70 // 9)
+    monkeypatch.setattr(filters, "AT_ONCE", 400)
     torch.testing.assert_close(guided_filter(guide, values, 6, 1e-9), values, atol=1e-5, rtol=0)
 
 
@@ -51,3 +53,11 @@ def test_a_dilated_mask_reaches_as_far_as_its_radius(rng):
     expected = torch.zeros_like(mask)
     expected[0, 2:7, 3:8] = 1
     assert torch.equal(dilated(mask, 2), expected)
+
+
+def test_rows_of_an_enlarged_picture_are_those_of_the_whole(rng):
+    x = torch.rand(1, 2, 7, 9, generator=rng, dtype=torch.float64)
+    whole = torch.nn.functional.interpolate(x, (31, 40), mode="bilinear", align_corners=False)
+    for rows in (slice(0, 5), slice(5, 30), slice(30, 31)):
+        found = filters._rows_enlarged(x, rows, (31, 40))
+        torch.testing.assert_close(found, whole[:, :, rows], atol=1e-12, rtol=0)
