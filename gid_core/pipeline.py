@@ -89,7 +89,7 @@ def sample_motion(
     for i in range(count):
         still = in_colour(images, i)
         painted, held = (None if m is None else m[i : i + 1] for m in (mask, anchor))
-        area = moving_area(still, painted, refine, model.finds_what_moves)
+        area = moving_area(still, painted, refine)
         generator = torch.Generator().manual_seed((seed + i) % 2**64)
         poll = lambda done=i: callback(done, count)
         volumes.append(model.sample(still, area.matte, generator, spectrum, held, poll))

@@ -123,7 +123,7 @@ class ElasticMotionModel(io.ComfyNode):
 
 
 class LoadMotionModel(io.ComfyNode):
-    """The latent diffusion model: it predicts what moves and how, with or without a mask."""
+    """The latent diffusion model: it predicts how what sways would move."""
 
     @classmethod
     def define_schema(cls):
@@ -132,8 +132,8 @@ class LoadMotionModel(io.ComfyNode):
             ["learned motion", "diffusion", "motion prior", "checkpoint"],
             node_id="LoadMotionModel",
             display_name="Load Motion Model",
-            description="A learned model for the Motion Spectrum Sampler: from a still it samples "
-            "a plausible motion with no mask; a mask, if there is one, restricts it.",
+            description="A learned model for the Motion Spectrum Sampler: it samples a plausible "
+            "motion of what is painted, or, with no mask, of what is recognized as swaying.",
             inputs=[
                 io.Combo.Input(
                     "weights",

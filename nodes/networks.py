@@ -93,7 +93,6 @@ class HostedModel:
 
     patcher: object
     sampling: object
-    finds_what_moves = True
 
     def sample(self, image, matte, generator, spectrum, anchor, poll):
         """Sample as the core does.
@@ -111,7 +110,7 @@ class HostedModel:
 
 def hosted(model: torch.nn.Module, precision: str, sampling) -> HostedModel:
     """Wrap networks for the host, which has `CoreModelPatcher` since 0.11."""
-    for part in (model.autoencoder, model.encoder, model.denoiser):
+    for part in model.networks:
         part.to(getattr(torch, precision))
     wrap = getattr(model_patcher, "CoreModelPatcher", model_patcher.ModelPatcher)
     device, away = model_management.get_torch_device(), model_management.unet_offload_device()

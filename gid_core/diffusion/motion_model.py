@@ -1,8 +1,8 @@
-"""The learned motion model: it samples a plausible motion for a still, without a mask.
+"""The learned motion model: it samples a plausible motion for a still and a matte.
 
 Law: equal stills, seeds and settings give equal motions on every device, up to its arithmetic:
-noise is drawn on the CPU. A motion is sampled at unit amplitude, matched to the amplitudes that the
-image encoder expects, and then scaled to the requested amplitude.
+noise is drawn on the CPU. A motion is sampled at unit amplitude, made as strong at every place as
+recognition says how far it goes, and then scaled to the requested amplitude.
 
 Source: Li et al., "Generative Image Dynamics", CVPR 2024, Sec. 4.
 """
@@ -10,7 +10,7 @@ Source: Li et al., "Generative Image Dynamics", CVPR 2024, Sec. 4.
 import copy
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -21,17 +21,18 @@ from ..config import LAYOUTS, MotionModelConfig, SamplingConfig, SpectrumConfig
 from ..diffusion import sampling
 from ..files.weights import load_weights, save_weights
 from ..motion.spectrum import SpectralVolume, amplitude_pct, moving_points, one_period, scale
+from ..recognition.model import load_recognizer, recognize, shipped as shipped_recognizer
 from ..shapes import Complex, Float, Int, Tensor
 from ..still.grid import grid_size
-from ..still.matte import refine_mask
 from .autoencoder import REDUCTION, MotionAutoencoder
 from .denoiser import Denoiser, ImageEncoder
 from .encoding import NORMALIZATIONS, Encoding, as_complex
 from .guidance import LOOP_RULES, loop_guide, loop_guided
+from .told import Told
 
 KIND = "motion model"  # of weight files
 FAINT = 0.02  # of unit amplitude: added to both amplitudes of a ratio, so that zero gives 1
-STATIC_SHARE = 0.12  # of the typical amplitude: points that move less are static
+UNRECOGNIZED = 0.5  # how far what is not recognized goes, beside what goes farthest
 MOST_BLOCKS, MOST_BANDS = 16, 128  # limits for the configuration in a file
 PARTS = ("autoencoder", "encoder", "denoiser")
 
@@ -70,6 +71,43 @@ class MotionModel(nn.Module):
         root = root[:, nearest(self.frequencies_hz, frequencies_hz)]
         return root.square() * self.encoding.scale_at(frequencies_hz).view(-1, 1, 1)
 
+    @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        """The parts that may compute in another precision."""
+        return self.autoencoder, self.encoder, self.denoiser
+
+    def told(
+        self,
+        image: Float[Tensor, "1 3 hr wr"],
+        matte: Float[Tensor, "1 1 hr wr"],
+        frequencies_hz: Float[Tensor, " k"],
+        evened: bool,
+    ) -> Told:
+        """What it is told of a still: features; and how far every place goes, if it is evened."""
+        like = self.encoder.stem.weight
+        grid = grid_size(*image.shape[-2:], self.config.longest_side)
+        right, below = (-n % self.multiple for n in reversed(grid))
+
+        def seen(field):
+            small = F.interpolate(field, grid, mode="bilinear", antialias=True).clamp(0, 1)
+            return F.pad(small, (0, right, 0, below), mode="replicate")
+
+        with torch.no_grad():
+            features = self.encoder(seen(image.clone().float()).to(like))
+            far = None
+            if evened:
+                far = F.avg_pool2d(seen(how_far(image)), REDUCTION).to(like.device)
+
+        def decode(code):
+            channels = self.autoencoder.from_latent(code.to(like)).float()
+            channels = self.encoding.stretch(channels, frequencies_hz)
+            return channels[..., : grid[0], : grid[1]]
+
+        def even(channels):
+            return channels if far is None else match_amplitude(channels, far)
+
+        return Told(features, self.config.autoencoder.latent, decode, even)
+
 
 def fresh(config: MotionModelConfig, encoding: Encoding, seed: int = 0) -> MotionModel:
     """An untrained model, determined by the seed; the global random state is unchanged."""
@@ -88,20 +126,17 @@ class LearnedPrior:
     model: MotionModel
     sampling: SamplingConfig = SamplingConfig()
     preview: Callable[[Tensor], None] | None = field(default=None, compare=False)
-    finds_what_moves = True  # no mask is estimated beforehand
 
     def sample(
         self,
         image: Float[Tensor, "1 3 hr wr"],
-        matte: Float[Tensor, "1 1 hr wr"] | None,
+        matte: Float[Tensor, "1 1 hr wr"],
         generator: torch.Generator,
         spectrum: SpectrumConfig = SpectrumConfig(),
         anchor: Float[Tensor, "1 1 hr wr"] | None = None,
         poll: Callable[[], None] = lambda: None,
     ) -> SpectralVolume:
         """Sample the motion of one still. It is zero outside the matte and at the anchor.
-
-        Without a matte the result has a mask of the region that moves: `moving_mask`.
 
         Raises:
             ValueError: If modes are requested; this model gives bands alone.
@@ -112,15 +147,10 @@ class LearnedPrior:
                 "elastic model for modes, or poke the motion as it is."
             )
         hertz = torch.arange(1, spectrum.bands + 1) / spectrum.duration_s
-        coeffs = self.coefficients(image, hertz, generator, poll)
-        allowed = torch.ones_like(image[:, :1]) if matte is None else matte
-        free = allowed if anchor is None else allowed * (1 - anchor)
+        coeffs = self.coefficients(image, hertz, generator, poll, matte)
+        free = matte if anchor is None else matte * (1 - anchor)
         coeffs = coeffs * F.interpolate(free, coeffs.shape[-2:], mode="area")[:, None]
         volume = SpectralVolume(coeffs, hertz, tuple(image.shape[-2:]), matte)
-        if matte is None:
-            volume = replace(volume, mask=moving_mask(volume, image))
-            inside = F.interpolate(volume.mask, volume.grid, mode="area")
-            volume = replace(volume, coeffs=coeffs * inside[:, None])
         amplitude = amplitude_pct(one_period(volume), moving_points(volume))
         gain = spectrum.amplitude_pct / amplitude.clamp(min=1e-9)
         return scale(volume, torch.where(amplitude > 0, gain, 0.0))
@@ -132,8 +162,10 @@ class LearnedPrior:
         frequencies_hz: Float[Tensor, " k"],
         generator: torch.Generator,
         poll: Callable[[], None] = lambda: None,
+        matte: Float[Tensor, "1 1 hr wr"] | None = None,
     ) -> Complex[Tensor, "1 k 2 h w"]:
-        """A motion of about unit amplitude, on the model's own grid."""
+        """A motion of about unit amplitude, on the model's own grid; all may move without a
+        matte."""
         model, how = self.model, self.sampling
         if how.loop_rule not in LOOP_RULES:
             raise ValueError(
@@ -149,19 +181,13 @@ class LearnedPrior:
                 f"Expected {denoiser.bands} bands, as this model was trained on, got "
                 f"{len(frequencies_hz)}: one whose layout is a volume knows no others."
             )
-        like = model.encoder.stem.weight
+        like = next(model.denoiser.parameters())
         hertz = frequencies_hz.to(like)
-        grid = grid_size(*image.shape[-2:], model.config.longest_side)
-        still = F.interpolate(image.clone().float(), grid, mode="bilinear", antialias=True)
-        right, below = (-n % model.multiple for n in reversed(grid))
-        still = F.pad(still.clamp(0, 1), (0, right, 0, below), mode="replicate").to(like)
-        with torch.no_grad():
-            features = model.encoder(still)
-            match = how.evened and model.encoder.trained
-            expected = model.amplitudes(features, hertz) if match else None
+        matte = torch.ones_like(image[:, :1]) if matte is None else matte
+        told = model.told(image, matte, frequencies_hz, how.evened)
+        features = told.features
         height, width = features.shape[-2:]
-        latent = model.config.autoencoder.latent
-        noise = torch.randn(1, len(hertz), latent, height, width, generator=generator)
+        noise = torch.randn(1, len(hertz), told.latent, height, width, generator=generator)
         noise = noise.to(like.device)  # float32, whatever the networks compute in
 
         def denoise(condition):
@@ -170,24 +196,15 @@ class LearnedPrior:
 
             return lambda x, sigma: sampling.denoised(network, x, sigma)
 
-        def decode(code):
-            channels = model.autoencoder.from_latent(code.to(like)).float()
-            channels = model.encoding.stretch(channels, frequencies_hz)
-            return channels[..., : grid[0], : grid[1]]
-
-        def motion(code):
-            channels = decode(code)
-            return channels if expected is None else match_amplitude(channels, expected)
-
         def step(done, clean):
             poll()
             if self.preview is not None:
-                self.preview(motion(clean))
+                self.preview(told.finish(told.decode(clean)))
 
         sigmas = model.noise.steps(how.steps)
         conditional, unconditional = denoise(features), denoise(torch.zeros_like(features))
         estimate = sampling.guided(conditional, unconditional, how.guidance)
-        guide, loop = None, (decode, frequencies_hz, how.loop_s, how.loop_strength)
+        guide, loop = None, (told.decode, frequencies_hz, how.loop_s, how.loop_strength)
         if how.loop_strength and how.loop_rule == "paper":
             estimate = loop_guided(estimate, *loop)
         elif how.loop_strength:
@@ -203,7 +220,7 @@ class LearnedPrior:
                 generator=generator,
                 callback=step,
             )
-            channels = motion(code).cpu()
+            channels = told.finish(told.decode(code)).cpu()
         return as_complex(channels)
 
 
@@ -215,7 +232,7 @@ def nearest(
 
 
 def match_amplitude(
-    channels: Float[Tensor, "b k 4 h w"], expected: Float[Tensor, "b _ hl wl"]
+    channels: Float[Tensor, "b k 4 h w"], expected: Float[Tensor, "b 1 hl wl"]
 ) -> Float[Tensor, "b k 4 h w"]:
     """Scale a motion so that its local amplitude over all bands is the expected one.
 
@@ -229,8 +246,7 @@ def match_amplitude(
     energy = F.pad(energy, (0, padded[1] - width, 0, padded[0] - height), mode="replicate")
     energy = F.avg_pool2d(energy, REDUCTION)
     energy = F.avg_pool2d(F.pad(energy, (1, 1, 1, 1), mode="replicate"), 3, 1)
-    target = expected.square().sum(1, keepdim=True).sqrt()
-    gain = (target + FAINT) / (energy.sqrt() + FAINT)
+    gain = (expected + FAINT) / (energy.sqrt() + FAINT)
     gain = F.interpolate(gain, padded, mode="bilinear")[..., :height, :width]
     return channels * gain[:, None]
 
@@ -240,16 +256,10 @@ def shipped() -> Path:
     return Path(__file__).parents[1] / "pretrained" / "motion-small.safetensors"
 
 
-def moving_mask(
-    volume: SpectralVolume, image: Float[Tensor, "1 3 hr wr"]
-) -> Float[Tensor, "1 1 hr wr"]:
-    """A mask of the moving region at the still's size, refined along the edges of the still."""
-    size = volume.coeffs.abs().square().sum((1, 2)).sqrt()
-    # The mean amplitude, weighted by energy: it does not depend on the size of the moving region.
-    typical = (size.pow(3).sum((1, 2)) / size.square().sum((1, 2)).clamp(min=1e-12)).view(-1, 1, 1)
-    share = ((size / typical.clamp(min=1e-9) - STATIC_SHARE) / STATIC_SHARE).clamp(0, 1)
-    rough = F.interpolate(share[:, None], tuple(image.shape[-2:]), mode="bilinear")
-    return refine_mask(image, rough)
+def how_far(image: Float[Tensor, "1 3 hr wr"]) -> Float[Tensor, "1 1 hr wr"]:
+    """How far every place of a still goes beside what goes farthest, as recognition has it."""
+    found = recognize(load_recognizer(shipped_recognizer()).eval(), image)
+    return UNRECOGNIZED + found.sways * (found.degree - UNRECOGNIZED)
 
 
 def save_model(model: MotionModel, path: str | Path, notes: dict | None = None) -> None:

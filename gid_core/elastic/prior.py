@@ -31,7 +31,6 @@ class ElasticPrior:
     elastic: ElasticConfig = ElasticConfig()
     wind: WindConfig = WindConfig()
     strength: float = 1.0
-    finds_what_moves = False
 
     def sample(
         self,

@@ -15,17 +15,12 @@ from .spectrum import SpectralVolume
 
 @runtime_checkable
 class MotionPrior(Protocol):
-    """The elastic prior, or a learned model.
-
-    finds_what_moves: Whether it finds what moves when it gets no matte; else it always gets one.
-    """
-
-    finds_what_moves: bool
+    """The elastic prior, or a learned model."""
 
     def sample(
         self,
         image: Float[Tensor, "1 3 h w"],
-        matte: Float[Tensor, "1 1 h w"] | None,
+        matte: Float[Tensor, "1 1 h w"],
         generator: torch.Generator,
         spectrum: SpectrumConfig,
         anchor: Float[Tensor, "1 1 h w"] | None,
@@ -35,7 +30,7 @@ class MotionPrior(Protocol):
 
         Args:
             image: In [0, 1].
-            matte: What may move, 0 ... 1; ones if nothing is known.
+            matte: What may move, 0 ... 1.
             generator: On the CPU; all random numbers come from it.
             anchor: What stands still, 0 ... 1.
             poll: Called between the steps of the work; may raise to cancel.

@@ -1,7 +1,7 @@
 """What may move in a still, and who decided it.
 
-Law: this is the one place that decides. A painted mask always wins; without one the motion prior
-finds what moves, if it can, and else the recognizer says what sways.
+Law: this is the one place that decides. A painted mask always wins; without one the recognizer says
+what sways.
 """
 
 from dataclasses import dataclass
@@ -18,18 +18,16 @@ FEW = 1e-3  # share of the picture below which nothing sways
 class MovingArea:
     """What may move in one still.
 
-    matte: 1 = moves, 0 = stays; None where the motion prior finds it while it samples.
-    source: "painted", "recognized", or "found by the motion model".
+    matte: 1 = moves, 0 = stays.
+    source: "painted" or "recognized".
     refinement: What fitting the mask to the picture did to it; None if it is used as it is.
     """
 
-    matte: Float[Tensor, "1 1 h w"] | None
+    matte: Float[Tensor, "1 1 h w"]
     source: str
     refinement: Refinement | None = None
 
     def __str__(self) -> str:
-        if self.matte is None:
-            return "No mask: the motion model finds what moves."
         if self.source == "painted":
             used = self.refinement or "It is used as it is."
             return f"The mask is the painted one. {used}"
@@ -43,7 +41,6 @@ def moving_area(
     still: Float[Tensor, "1 3 h w"],
     painted: Float[Tensor, "1 1 h w"] | None,
     refine: bool = True,
-    prior_finds_it: bool = False,
     recognizer: Recognizer | None = None,
 ) -> MovingArea:
     """Decide what may move.
@@ -51,11 +48,8 @@ def moving_area(
     Args:
         painted: What someone painted; None if nobody did.
         refine: Fit the mask to the picture; else it is used as it is.
-        prior_finds_it: Whether the motion prior finds what moves by itself.
         recognizer: Who says what sways where nobody painted; the shipped one by default.
     """
-    if painted is None and prior_finds_it:
-        return MovingArea(None, "found by the motion model")
     mask = what_sways(still, recognizer) if painted is None else painted
     source = "recognized" if painted is None else "painted"
     return MovingArea(*_fitted(still, mask, source, refine))

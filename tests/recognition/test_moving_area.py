@@ -23,12 +23,11 @@ class Says(Recognizer):
         return torch.full_like(super().forward(image), self.logit)
 
 
-def test_paint_always_decides_whatever_a_prior_can_find():
+def test_paint_always_decides():
     still, paint = oracles.stalk_picture(32, 48)
-    for prior_finds_it in (False, True):
-        area = moving_area(still, paint, True, prior_finds_it)
-        assert torch.equal(area.matte, refine_mask(still, paint))
-        assert area.source == "painted" and str(area.refinement) in str(area)
+    area = moving_area(still, paint, True, Says(-4.0))
+    assert torch.equal(area.matte, refine_mask(still, paint))
+    assert area.source == "painted" and str(area.refinement) in str(area)
 
 
 def test_exact_paint_is_the_matte_itself():
@@ -49,9 +48,3 @@ def test_the_shipped_recognizer_finds_the_plants_of_the_demo_still_and_not_its_s
     found = what_sways(still[:, :3]) > 0.5
     assert found[painted > 0.5].float().mean() > 0.8  # .88 measured
     assert found[..., : still.shape[-2] // 8, :].float().mean() < 0.4  # .30 measured
-
-
-def test_a_prior_that_finds_what_moves_is_left_to_it():
-    still, _ = oracles.stalk_picture(32, 48)
-    area = moving_area(still, None, prior_finds_it=True)
-    assert area.matte is None and "motion model finds" in str(area)
