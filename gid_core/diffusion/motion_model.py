@@ -19,7 +19,7 @@ from torch import nn
 
 from ..config import LAYOUTS, MotionModelConfig, SamplingConfig, SpectrumConfig
 from ..diffusion import sampling
-from ..files.weights import load_weights, save_weights
+from ..files.weights import load_weights, save_weights, settings_in
 from ..motion.spectrum import SpectralVolume, amplitude_pct, moving_points, one_period, scale
 from ..recognition.model import load_recognizer, recognize, shipped as shipped_recognizer
 from ..shapes import Complex, Float, Int, Tensor
@@ -28,6 +28,7 @@ from .autoencoder import REDUCTION, MotionAutoencoder
 from .denoiser import Denoiser, ImageEncoder
 from .encoding import NORMALIZATIONS, Encoding, as_complex
 from .guidance import LOOP_RULES, loop_guide, loop_guided
+from .recognized_model import RecognizedModel, load_recognized_model
 from .told import Told
 
 KIND = "motion model"  # of weight files
@@ -123,7 +124,7 @@ class LearnedPrior:
     preview: Called with the channels of the clean estimate, 1 k 4 h w, after every step.
     """
 
-    model: MotionModel
+    model: MotionModel | RecognizedModel
     sampling: SamplingConfig = SamplingConfig()
     preview: Callable[[Tensor], None] | None = field(default=None, compare=False)
 
@@ -262,17 +263,21 @@ def how_far(image: Float[Tensor, "1 3 hr wr"]) -> Float[Tensor, "1 1 hr wr"]:
     return UNRECOGNIZED + found.sways * (found.degree - UNRECOGNIZED)
 
 
-def save_model(model: MotionModel, path: str | Path, notes: dict | None = None) -> None:
+def save_model(
+    model: MotionModel | RecognizedModel, path: str | Path, notes: dict | None = None
+) -> None:
     """Write weights; `notes` describe them: data, steps, metrics."""
     save_weights(model, KIND, path, notes)
 
 
-def load_model(path: str | Path) -> MotionModel:
-    """Read weights.
+def load_model(path: str | Path) -> MotionModel | RecognizedModel:
+    """Read weights of either kind of model.
 
     Raises:
         ValueError: As `load_weights`.
     """
+    if "expectation" in settings_in(path, KIND):
+        return load_recognized_model(path)
     return load_weights(
         path, KIND, MotionModelConfig, _valid, MotionModel, ("scale",), ("frequencies_hz",)
     )

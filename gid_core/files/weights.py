@@ -101,6 +101,21 @@ def load_weights(
     return model.eval().requires_grad_(False)
 
 
+def settings_in(path: str | Path, kind: str) -> dict:
+    """The configuration in a file of weights, not checked yet; {} where it is none.
+
+    Raises:
+        ValueError: If the file is missing, or holds no weights of that kind.
+    """
+    path = check_input(path, "a file of weights", "nothing")
+    try:
+        with safe_open(path, "pt") as file:
+            settings = _header(path, kind, (file.metadata() or {}).get(_key(kind))).get("config")
+    except (SafetensorError, OSError, RuntimeError) as error:
+        raise ValueError(f"{path.name!r} is not a readable safetensors file: {error}.") from error
+    return settings if isinstance(settings, dict) else {}
+
+
 def holds_weights(path: str | Path, kind: str) -> bool:
     """Whether a file looks like weights of that kind, by its first bytes; for lists of files."""
     try:

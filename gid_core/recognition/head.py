@@ -57,6 +57,12 @@ class Head(nn.Module):
         Args:
             features: Of all the backbone's stages; those that are not read may be missing.
         """
+        return self.say(F.silu(self.joined(features)))
+
+    def joined(
+        self, features: Sequence[Float[Tensor, "b _ _ _"] | None]
+    ) -> Float[Tensor, "b d h w"]:
+        """What all stages say together of a place, before it is put into words."""
         x = None
         for level in reversed(range(len(self.read))):
             stage = self.read[level]
@@ -67,4 +73,4 @@ class Head(nn.Module):
             else:
                 x = joined + F.interpolate(x, joined.shape[-2:], mode="bilinear")
             x = x + self.look[level](F.silu(x))
-        return self.say(F.silu(x))
+        return x

@@ -102,10 +102,11 @@ def load_recognizer(path: str | Path) -> Recognizer:
     Raises:
         ValueError: As `load_weights`.
     """
-    return load_weights(path, WEIGHTS, RecognizerConfig, _sensible, Recognizer)
+    return load_weights(path, WEIGHTS, RecognizerConfig, sensible, Recognizer)
 
 
-def _sensible(config: RecognizerConfig) -> bool:
+def sensible(config: RecognizerConfig) -> bool:
+    """Whether the fields of a configuration from a file are within limits."""
     return (
         1 <= config.finest <= config.stages <= len(STAGES)
         and config.width >= 1

@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from gid_core.files.weights import holds_weights, load_weights, save_weights
+from gid_core.files.weights import holds_weights, load_weights, save_weights, settings_in
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,14 @@ def test_what_was_saved_is_read(tmp_path):
     assert torch.equal(read.layer.weight, model.layer.weight.half().float())
     assert torch.equal(read.layer.bias, model.layer.bias)  # what is small stays exact
     assert not any(p.requires_grad for p in read.parameters())
+
+
+def test_settings_are_read_before_anything_is_built(path):
+    assert settings_in(path, "test network") == {"wide": 4, "long": 7}
+    with pytest.raises(ValueError, match="no other thing"):
+        settings_in(path, "other thing")
+    with pytest.raises(ValueError, match="found nothing"):
+        settings_in(path.with_name("none"), "test network")
 
 
 def test_weights_of_something_else_are_refused(path):

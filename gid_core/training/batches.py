@@ -1,0 +1,142 @@
+"""Batches of prepared samples, drawn in one go, on the processor or on a card.
+
+Law: a batch depends on the generator and the folder's samples alone.
+"""
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+from ..diffusion.codes import weight
+from ..shapes import Float, Int, Tensor
+
+RECOGNIZED = 0.5  # share of items whose moving share is the recognizer's, not the outlines'
+LIKELY = 0.5  # chance from which the recognizer's share is 1, as in use
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Views, what is allowed to move in them, and a motion of each.
+
+    share, counts: Of every place of a code, how much may move, and how much moves.
+    energy: Mean square of every scalar over all winds, and over real and imaginary parts.
+    """
+
+    seen: Float[Tensor, "b s h w"]
+    share: Float[Tensor, "b 1 h w"]
+    counts: Float[Tensor, "b 1 h w"]
+    motion: Float[Tensor, "b k 4 h w"]
+    energy: Float[Tensor, "b k 4 h w"]
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Samples of one shape; those with fewer winds than the most have the first ones again."""
+
+    seen: Float[Tensor, "n s h w"]
+    recognized: Float[Tensor, "n 1 h w"]
+    outlined: Float[Tensor, "n 1 h w"]
+    motions: Float[Tensor, "n m k 4 h w"]
+    winds: Int[Tensor, " n"]
+
+    @staticmethod
+    def of(samples: list[dict[str, Tensor]], device: str) -> "Stack":
+        most = max(len(sample["motions"]) for sample in samples)
+        likely = [(sample["sways"][None] > LIKELY).float() for sample in samples]
+        motions = [sample["motions"] for sample in samples]
+        parts = (
+            torch.stack([sample["features"] for sample in samples]),
+            torch.cat([weight(share) for share in likely]),
+            torch.cat([weight(sample["matte"][None].float()) for sample in samples]),
+            torch.stack([m[torch.arange(most) % len(m)] for m in motions]),
+            torch.tensor([len(m) for m in motions]),
+        )
+        return Stack(*(part.to(device) for part in parts))
+
+    def chosen(self, rows: Int[Tensor, " b"], generator: torch.Generator) -> Batch:
+        """Some samples, each in one of its winds, from a time of its own on."""
+        drawn = torch.rand(3, len(rows), generator=generator).to(self.seen.device)
+        rows = rows.to(self.seen.device)
+        winds = self.winds[rows]
+        motions = self.motions[rows].float()
+        motion = motions[torch.arange(len(rows)), (drawn[0] * winds).long()]
+        known = torch.arange(motions.shape[1], device=rows.device) < winds[:, None]
+        energy = motions.square() * known.view(*known.shape, 1, 1, 1, 1)
+        energy = energy.sum(1) / winds.view(-1, 1, 1, 1, 1)
+        energy = energy.unflatten(2, (2, 2)).mean(3, keepdim=True).expand(-1, -1, -1, 2, -1, -1)
+        outlined = self.outlined[rows]
+        seen_share = (drawn[1] < RECOGNIZED).view(-1, 1, 1, 1)
+        share = torch.where(seen_share, self.recognized[rows], outlined)
+        return Batch(
+            self.seen[rows].float(),
+            share,
+            outlined,
+            shifted(motion, drawn[2]),
+            energy.flatten(2, 3),
+        )
+
+
+@dataclass
+class Prepared:
+    """The samples of a folder, in memory; a batch has one shape.
+
+    device: Where they lie.
+    """
+
+    folder: Path
+    device: str = "cpu"
+    stacks: list[Stack] = field(default_factory=list, init=False)
+    known: set[str] = field(default_factory=set, init=False)
+
+    def __post_init__(self):
+        self.refresh()
+        if not self.stacks:
+            raise ValueError(
+                f"Expected prepared samples in {str(self.folder)!r}, found none. Make them with "
+                "`python -m gid_core.training.prepared`."
+            )
+
+    def __len__(self) -> int:
+        return len(self.known)
+
+    def refresh(self) -> None:
+        """Take up what was added to the folder."""
+        by_shape: dict[tuple, list] = {}
+        new = [p for p in sorted(self.folder.glob("*.safetensors")) if p.name not in self.known]
+        for path in new:
+            sample = load_file(path)
+            by_shape.setdefault(tuple(sample["motions"].shape[1:]), []).append(sample)
+            self.known.add(path.name)
+        self.stacks += [Stack.of(samples, self.device) for _, samples in sorted(by_shape.items())]
+
+    def batch(self, count: int, generator: torch.Generator) -> Batch:
+        """`count` samples of one shape; every sample is drawn equally often."""
+        sizes = torch.tensor([float(len(stack.seen)) for stack in self.stacks])
+        stack = self.stacks[int(torch.multinomial(sizes, 1, generator=generator))]
+        return stack.chosen(
+            torch.randint(len(stack.seen), (count,), generator=generator), generator
+        )
+
+    def usual(self) -> Float[Tensor, " k"]:
+        """The root mean square of every band's scalars, over all that moves."""
+        total, counted = 0.0, 0.0
+        for stack in self.stacks:
+            counts = stack.outlined
+            energy = stack.motions.float().square().mean((1, 3)) * counts
+            total = total + energy.sum((0, 2, 3))
+            counted = counted + counts.sum()
+        return (total / counted).sqrt().cpu()
+
+
+def shifted(
+    motion: Float[Tensor, "b k 4 h w"], turn: Float[Tensor, " b"]
+) -> Float[Tensor, "b k 4 h w"]:
+    """Motions as they are seen from another time on: band k is turned by k times a phase."""
+    k = torch.arange(1, motion.shape[1] + 1).to(motion)
+    phase = (2 * math.pi * turn[:, None] * k).view(*motion.shape[:2], 1, 1, 1)
+    re, im = motion[:, :, 0::2], motion[:, :, 1::2]
+    cos, sin = phase.cos(), phase.sin()
+    return torch.stack([re * cos - im * sin, re * sin + im * cos], 3).flatten(2, 3)

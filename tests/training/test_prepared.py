@@ -1,0 +1,82 @@
+import json
+import logging
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from gid_core.diffusion.codes import REDUCTION
+from gid_core.diffusion.sight import channels
+from gid_core.recognition.model import Recognizer, RecognizerConfig
+from gid_core.training import prepared
+from gid_core.training.outlines import validates
+from gid_core.training.prepared import GRID, Folder, Outlined, Scenes, fill
+
+FLOWER = {
+    "kind": "flower",
+    "outline": [[0.2, 0.2], [0.8, 0.2], [0.8, 0.98], [0.2, 0.98]],
+    "anchor": [[0.5, 0.98]],
+    "degree": 1.0,
+    "front": 1,
+}
+
+
+@pytest.fixture(scope="module")
+def recognizer():
+    return Recognizer(RecognizerConfig(stages=3, finest=2, width=8, longest_side=64)).eval()
+
+
+@pytest.fixture()
+def photographs(tmp_path, monkeypatch):
+    """Three photographs for training and one that is kept apart, with outlines."""
+    monkeypatch.setattr(prepared, "SEEN", 1)  # px of a view for one of the grid
+    monkeypatch.setattr(prepared, "WINDS", 2)
+    chosen = [n for n in (f"p{i}" for i in range(99)) if not validates(n)][:3]
+    chosen += [n for n in (f"p{i}" for i in range(99)) if validates(n)][:1]
+    for name in chosen:
+        tall = name == chosen[0]
+        Image.new("RGB", (60, 90) if tall else (90, 60), "olive").save(tmp_path / f"{name}.jpg")
+        (tmp_path / f"{name}.json").write_text(json.dumps({"objects": [FLOWER]}))
+    return tmp_path
+
+
+def test_photographs_that_are_kept_apart_are_not_opened(photographs):
+    training = Outlined(photographs, labels=photographs)
+    kept = Outlined(photographs, validation=True, labels=photographs)
+    assert len(training.known) == 3 and len(kept.known) == 1
+    assert not set(training.known) & set(kept.known)
+    assert kept.source != training.source
+
+
+def test_every_photograph_comes_once_before_any_comes_again(photographs, recognizer):
+    maker = Outlined(photographs, labels=photographs)
+    opened = []
+    maker.known = {n: opened.append(n) or o for n, o in maker.known.items()}
+    shapes = [maker.sample(n, recognizer)["motions"].shape[-2:] for n in range(3)]
+    small = tuple(n // REDUCTION for n in GRID)
+    assert sorted(map(tuple, shapes)) == sorted([small, small, small[::-1]])
+
+
+def test_a_sample_is_the_same_again_and_has_what_the_model_sees(photographs, recognizer):
+    maker = Outlined(photographs, labels=photographs)
+    one, again = (maker.sample(2, recognizer) for _ in range(2))
+    assert all(torch.equal(one[name], again[name]) for name in one)
+    places = one["motions"].shape[-2:]
+    assert one["features"].shape == (channels(recognizer), *places)
+    assert one["motions"].shape[:3] == (2, 16, 4)
+    assert one["matte"].shape == one["sways"].shape == (1, *(REDUCTION * n for n in places))
+    assert not one["motions"][..., one["matte"][0, ::4, ::4] < -1].any()
+
+
+def test_what_is_in_the_folder_is_not_made_again(tmp_path, recognizer, monkeypatch, caplog):
+    monkeypatch.setattr(prepared, "SEEN", 2)
+    folder = Folder(tmp_path)
+    with caplog.at_level(logging.INFO):
+        fill(folder, Scenes(), range(0, 2), recognizer)
+        first = folder.place("scene", 0).stat().st_mtime_ns
+        fill(folder, Scenes(), range(0, 2), recognizer)
+    assert folder.place("scene", 0).stat().st_mtime_ns == first
+    assert len(caplog.records) == 2
+    sample = load_file(folder.place("scene", 1))
+    assert len(sample["motions"]) == 1 and sample["motions"].abs().max() > 0.05
