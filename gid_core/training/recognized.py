@@ -8,7 +8,7 @@ saved every few minutes.
 
     expectation   how far every place goes, band by band and axis by axis
     bands         stage 1 of the paper: to denoise single bands, given the still
-    coordination  stage 2: attention across the bands of a place; all else rests
+    coordination  stage 2: the same for all bands together, with attention across bands
 
 Law: a step depends on its number, the seed and the samples alone.
 Convention: places count as much as they move.
@@ -118,15 +118,12 @@ def likelihood(model: RecognizedModel, batch: Batch) -> Float[Tensor, ""]:
 
 def learning(model: RecognizedModel, stage: str) -> list[torch.nn.Parameter]:
     """The parameters that a stage trains."""
-    across = across_bands(model.denoiser)
-    if stage == "coordination":
-        return across
+    expectation, features = model.expectation, list(model.expectation.features.parameters())
     if stage == "expectation":
-        kept = {id(p) for p in model.expectation.features.parameters()}
-        return [p for p in model.expectation.parameters() if id(p) not in kept]
-    rests = {id(p) for p in across}
-    denoiser = [p for p in model.denoiser.parameters() if id(p) not in rests]
-    return [*denoiser, *model.expectation.features.parameters()]
+        kept = {id(p) for p in features}
+        return [p for p in expectation.parameters() if id(p) not in kept]
+    rests = set() if stage == "coordination" else {id(p) for p in across_bands(model.denoiser)}
+    return [*(p for p in model.denoiser.parameters() if id(p) not in rests), *features]
 
 
 def train(
