@@ -8,6 +8,13 @@ from comfy_api.latest import ComfyExtension
 from .animate import AnimateStill
 from .displacement import SpectrumToDisplacement
 from .example import ExampleStill
+from .exchange import (
+    MotionToGuides,
+    MotionToMaps,
+    MotionToTracks,
+    SaveMotionMaps,
+    TracksToMotion,
+)
 from .files import LoadMotionSpectrum, SaveMotionSpectrum
 from .loop import LoopBlend
 from .model import ElasticMotionModel, LoadMotionModel
@@ -40,6 +47,11 @@ NODES = [
     ExampleStill,
     AnimateStill,
     MotionVariations,
+    MotionToTracks,
+    TracksToMotion,
+    MotionToGuides,
+    MotionToMaps,
+    SaveMotionMaps,
 ]
 
 

@@ -8,6 +8,7 @@ from typing import TypeVar
 import folder_paths
 import torch
 from comfy import model_management, utils
+from comfy_api.latest import io
 
 T = TypeVar("T")
 ASKED_EVERY_S = 0.1  # how often a long computation is asked whether the user has cancelled it
@@ -17,6 +18,11 @@ END = object()
 def device_between_nodes() -> torch.device:
     """Where the host keeps tensors between nodes."""
     return model_management.intermediate_device()
+
+
+def knows_tracks() -> bool:
+    """Whether the host has nodes that take TRACKS."""
+    return hasattr(io, "Tracks")
 
 
 def render_device() -> torch.device:

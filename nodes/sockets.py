@@ -14,6 +14,7 @@ Model = io.Custom("GID_MODEL")
 Spectrum = io.Custom("GID_SPECTRUM")
 Motion = io.Custom("GID_DISPLACEMENT")
 Flow = io.Custom("OPTICAL_FLOW")  # what the host's Load Optical Flow Model gives
+Tracks = io.Custom("TRACKS")  # the host's own since 0.4, where it is io.Tracks
 
 CATEGORY = "image dynamics"
 
@@ -66,6 +67,37 @@ def from_image(image: torch.Tensor) -> torch.Tensor:
 def from_frames(frames: torch.Tensor) -> torch.Tensor:
     """IMAGE as b h w c, float32 on the CPU; what `from_image` takes is taken."""
     return rearrange(from_image(frames), "b c h w -> b h w c")
+
+
+def from_field(image: torch.Tensor) -> torch.Tensor:
+    """IMAGE that holds a vector field in red and green, as t 2 h w; its values are no colours.
+
+    Raises:
+        ValueError: For another shape.
+    """
+    if image.ndim != 4 or image.shape[-1] < 2:
+        raise ValueError(
+            "Expected an IMAGE of shape (frames, height, width, 2 channels or more) as flow, got "
+            f"{tuple(image.shape)}."
+        )
+    return rearrange(image[..., :2].float().cpu(), "t h w xy -> t xy h w")
+
+
+def from_tracks(value: dict) -> tuple[torch.Tensor, torch.Tensor]:
+    """TRACKS as paths, t n 2, and visibility, t n; one for all tracks counts for each.
+
+    Raises:
+        ValueError: For another shape.
+    """
+    paths = value["track_path"].float().cpu()
+    visible = value.get("track_visibility")
+    visible = torch.ones(paths.shape[:2], dtype=torch.bool) if visible is None else visible.cpu()
+    if paths.ndim != 3 or paths.shape[-1] != 2 or visible.shape[0] != len(paths):
+        raise ValueError(
+            "Expected TRACKS of shape (frames, tracks, 2), seen or not in every frame, got "
+            f"{tuple(paths.shape)} and {tuple(visible.shape)}."
+        )
+    return paths, visible.bool().expand(paths.shape[:2])
 
 
 def from_mask(value: torch.Tensor | None, name: str = "mask") -> torch.Tensor | None:

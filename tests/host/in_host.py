@@ -26,6 +26,7 @@ import numpy as np
 FOLDERS = ("output", "temp", "input", "user")
 # The host's own nodes that the tests use.
 EXTRAS = "nodes_video.py", "nodes_mask.py", "nodes_preview_any.py", "nodes_primitive.py"
+LATER = ("nodes_wanmove.py",)  # those that older hosts do not have
 
 
 class Server:
@@ -114,8 +115,9 @@ class Host:
             init = getattr(self.nodes, "init_public_apis", None)
             if init is not None:
                 await init()
-            for name in EXTRAS:
-                path = os.path.join(self.folder, "comfy_extras", name)
+            folder = os.path.join(self.folder, "comfy_extras")
+            for name in [*EXTRAS, *(n for n in LATER if os.path.exists(f"{folder}/{n}"))]:
+                path = os.path.join(folder, name)
                 assert await self.nodes.load_custom_node(path, module_parent="comfy_extras"), name
             own = set(self.nodes.NODE_CLASS_MAPPINGS)
             warnings.lines.clear()
@@ -125,7 +127,7 @@ class Host:
         logging.getLogger().removeHandler(warnings)
         ours = {k: v for k, v in self.nodes.NODE_CLASS_MAPPINGS.items() if k not in own}
         self.nodes.NODE_CLASS_MAPPINGS |= {
-            kind.__name__: kind for kind in (Given, Kept, Probed, UntrainedFlow)
+            kind.__name__: kind for kind in (Given, Kept, Probed, ReadByATI, UntrainedFlow)
         }
         from comfy_api.latest import io as schema_io
 
@@ -234,7 +236,7 @@ class Given:
 
 
 class Kept:
-    """Anything to an .npz file: a tensor or number as `value`, a dataclass by its fields."""
+    """Anything to an .npz file: a tensor or number as `value`, others by their fields or keys."""
 
     RETURN_TYPES, FUNCTION, CATEGORY, OUTPUT_NODE = (), "save", "tests", True
 
@@ -247,9 +249,30 @@ class Kept:
         return True
 
     def save(self, value, file):
-        fields = vars(value) if dataclasses.is_dataclass(value) else {"value": value}
+        fields = vars(value) if dataclasses.is_dataclass(value) else value
+        fields = fields if isinstance(fields, dict) else {"value": value}
         np.savez(file, **{k: np.asarray(v) for k, v in fields.items() if v is not None})
         return {"ui": {"files": [file]}}
+
+
+class ReadByATI:
+    """Tracks as the host's WanTrackToVideo reads them of a text: (x, y) in px, and visibility."""
+
+    RETURN_TYPES, FUNCTION, CATEGORY = ("*", "*"), "read", "tests"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        sizes = {name: ("INT", {}) for name in ("width", "height", "length")}
+        return {"required": {"text": ("STRING", {"forceInput": True}), **sizes}}
+
+    def read(self, text, width, height, length):
+        import torch
+        from comfy_extras.nodes_wan import pad_pts, parse_json_tracks, process_tracks
+
+        tracks = np.stack([pad_pts(track) for track in parse_json_tracks(text)])
+        read = process_tracks(tracks, (width, height), length - 1)
+        middle = torch.tensor([width, height]) / 2
+        return read[..., 1:3] * min(width, height) / 2 + middle, (read[..., 3] + 1) / 2
 
 
 class UntrainedFlow:
