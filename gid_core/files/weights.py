@@ -2,9 +2,11 @@
 
 Law: load(save(model)) = model; tensors of two or more axes to half precision. A file is not
 trusted: its configuration, names and sizes are checked before values are read, and values before
-they are used. No code is read from it.
+they are used. No code is read from it. Weights that ship are those that were released: their sha256
+is pinned beside them.
 """
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, fields, is_dataclass
@@ -23,6 +25,8 @@ VERSION = 1
 MAX_FILE = 2**31  # bytes
 MAX_CHANNELS = 4096  # of a layer
 MAX_HEADER = 2**22  # bytes
+SHIPPED = Path(__file__).parents[1] / "pretrained"
+PINS = "sha256.txt"  # in that folder, as `sha256sum` writes it
 
 
 def save_weights(model: nn.Module, kind: str, path: str | Path, notes: dict | None = None) -> None:
@@ -66,6 +70,7 @@ def load_weights(
             values that are not finite.
     """
     path = check_input(path, "a file of weights", "nothing")
+    check_pinned(path)
     if path.stat().st_size > MAX_FILE:
         raise ValueError(f"{path.name!r} is too large for weights of a {kind}.")
     try:
@@ -114,6 +119,25 @@ def settings_in(path: str | Path, kind: str) -> dict:
     except (SafetensorError, OSError, RuntimeError) as error:
         raise ValueError(f"{path.name!r} is not a readable safetensors file: {error}.") from error
     return settings if isinstance(settings, dict) else {}
+
+
+def check_pinned(path: Path) -> None:
+    """Refuse weights in the folder of those that ship that are not the ones that were released.
+
+    Raises:
+        ValueError: With both sums.
+    """
+    if path.resolve().parent != SHIPPED.resolve():
+        return
+    lines = (SHIPPED / PINS).read_text(encoding="utf-8").splitlines()
+    pinned = {name: digest for digest, name in (line.split() for line in lines)}
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if pinned.get(path.name) != found:
+        expected = pinned.get(path.name, "no file of that name")
+        raise ValueError(
+            f"{path.name!r} is not the file that was released: expected sha256 {expected}, got "
+            f"{found}. Install Image Dynamics again, or put weights of your own into models/gid."
+        )
 
 
 def holds_weights(path: str | Path, kind: str) -> bool:

@@ -1,3 +1,4 @@
+import hashlib
 import json
 from dataclasses import dataclass
 
@@ -6,6 +7,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from gid_core.files import weights
 from gid_core.files.weights import holds_weights, load_weights, save_weights, settings_in
 
 
@@ -105,3 +107,21 @@ def test_files_that_are_none_are_refused(tmp_path):
     (tmp_path / "x.safetensors").write_bytes(b"x" * 100)
     with pytest.raises(ValueError, match="not a readable safetensors"):
         load(tmp_path / "x.safetensors")
+
+
+def test_shipped_weights_that_were_replaced_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(weights, "SHIPPED", tmp_path)
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(b"released")
+    digest = hashlib.sha256(b"released").hexdigest()
+    (tmp_path / weights.PINS).write_text(f"{digest}  model.safetensors\n")
+    weights.check_pinned(file)
+    file.write_bytes(b"replaced")
+    with pytest.raises(ValueError, match=f"expected sha256 {digest}, got"):
+        weights.check_pinned(file)
+    other = tmp_path / "other.safetensors"
+    other.write_bytes(b"added")
+    with pytest.raises(ValueError, match="no file of that name"):
+        weights.check_pinned(other)
+    (tmp_path / "own").mkdir()
+    weights.check_pinned(tmp_path / "own" / "model.safetensors")
