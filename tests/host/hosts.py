@@ -103,12 +103,12 @@ def _environment():
 class Host:
     """One ComfyUI in a process of its own. `hello` says how loading the pack went."""
 
-    def __init__(self, install: Install, work: Path):
+    def __init__(self, install: Install, work: Path, pack: Path = PACK):
         self.install, self.work = install, work
         (work / "input").mkdir(parents=True)
         self._log = (work / "log.txt").open("w")
         self._process = subprocess.Popen(
-            [python(), IN_HOST, install.folder, PACK, work],
+            [python(), IN_HOST, install.folder, pack, work],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,

@@ -25,7 +25,10 @@ import numpy as np
 
 FOLDERS = ("output", "temp", "input", "user")
 # The host's own nodes that the tests use.
-EXTRAS = "nodes_video.py", "nodes_mask.py", "nodes_preview_any.py", "nodes_primitive.py"
+EXTRAS = (
+    *("nodes_video.py", "nodes_mask.py", "nodes_preview_any.py", "nodes_primitive.py"),
+    *("nodes_images.py", "nodes_model_advanced.py"),
+)
 LATER = ("nodes_wanmove.py",)  # those that older hosts do not have
 
 
@@ -121,9 +124,11 @@ class Host:
                 assert await self.nodes.load_custom_node(path, module_parent="comfy_extras"), name
             own = set(self.nodes.NODE_CLASS_MAPPINGS)
             warnings.lines.clear()
-            return own, await self.nodes.load_custom_node(pack, own, module_parent="custom_nodes")
+            begun = time.monotonic()
+            loaded = await self.nodes.load_custom_node(pack, own, module_parent="custom_nodes")
+            return own, loaded, time.monotonic() - begun
 
-        own, loaded = asyncio.run(loading())
+        own, loaded, seconds = asyncio.run(loading())
         logging.getLogger().removeHandler(warnings)
         ours = {k: v for k, v in self.nodes.NODE_CLASS_MAPPINGS.items() if k not in own}
         self.nodes.NODE_CLASS_MAPPINGS |= {
@@ -134,6 +139,7 @@ class Host:
         return {
             "version": self.version,
             "loaded": loaded,
+            "load_s": seconds,
             "warnings": warnings.lines,
             "root_on_path": os.path.realpath(pack) in map(os.path.realpath, sys.path),
             "has_aliases": "search_aliases" in schema_io.Schema.__dataclass_fields__,

@@ -156,6 +156,57 @@ def without_checkpoint(prompt):
     return rest
 
 
+MODELS = {
+    "UNETLoader": "unet_name",
+    "LoraLoaderModelOnly": "lora_name",
+    "CLIPLoader": "clip_name",
+    "VAELoader": "vae_name",
+    "CLIPVisionLoader": "clip_name",
+}
+
+
+@hosts.newest_only
+def test_still_to_wan_move_lacks_nothing_but_its_models(host):
+    demo_inputs(host.folder("input"), WIDTH)
+    prompt = workflow("still_to_wan_move")
+    ran = host.run(prompt)
+    assert not ran["valid"]
+    assert {prompt[key]["class_type"] for key in ran["node_errors"]} == set(MODELS)
+    for key, answer in ran["node_errors"].items():
+        kind = prompt[key]["class_type"]
+        assert [(e["type"], e["extra_info"]["input_name"]) for e in answer["errors"]] == [
+            ("value_not_in_list", MODELS[kind])
+        ]
+
+
+def test_still_to_wan_move_says_where_its_models_come_from():
+    graph = saved_form("still_to_wan_move")
+    for loader in (n for n in graph["nodes"] if n["type"] in MODELS):
+        (model,) = loader["properties"]["models"]
+        assert model["name"] == loader["widgets_values_named"][MODELS[loader["type"]]]
+        assert model["url"].startswith("https://") and model["url"].endswith(model["name"])
+
+
+@hosts.newest_only
+def test_still_to_wan_move_draws_its_tracks_without_the_model(host, tmp_path):
+    demo_inputs(host.folder("input"), WIDTH)
+    prompt = workflow("still_to_wan_move")
+    drawn = find(prompt, "WanMoveVisualizeTracks")
+    wanted, needed = [drawn], set()
+    while wanted:
+        key = wanted.pop()
+        needed.add(key)
+        wanted += [v[0] for v in prompt[key]["inputs"].values() if isinstance(v, list)]
+    part = {key: prompt[key] for key in needed}
+    kept = keep(part, tmp_path, drawn=(drawn, 0), tracks=(find(part, "MotionToTracks"), 0))
+    assert_ran(host.run(part))
+    assert kept("drawn").shape == (81, 480, 832, 3)
+    paths = kept("tracks", "track_path")
+    assert paths.shape == (81, 88, 2)
+    np.testing.assert_allclose(paths[0], paths[-1], atol=1e-3)
+    assert np.abs(paths - paths[0])[:, :64].max() > 8 and not np.ptp(paths[:, 64:], axis=0).any()
+
+
 def test_a_foreign_clip_closes(host, tmp_path):
     demo_inputs(host.folder("input"), WIDTH)
     prompt = small(workflow(ANY_CLIP), "image_dynamics_clip.mp4")
