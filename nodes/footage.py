@@ -1,13 +1,17 @@
 """Clips that come through a socket, and the estimator of their optical flow."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from fractions import Fraction
 
 import torch
 from comfy import model_management
-from comfy_api.latest import Input
+from comfy_api.latest import Input, InputImpl, Types
 
 from .sockets import from_image
+
+# Older hosts have videos without transparency.
+_KEEPS_ALPHA = "alpha" in {field.name for field in fields(Types.VideoComponents)}
 
 
 @dataclass(frozen=True)
@@ -52,16 +56,50 @@ def clip(value: torch.Tensor | Input.Video, fps: float, longest_side: int):
     return opened if not length_s else replace(opened, most_frames=round(length_s * opened.fps))
 
 
-def flow(model=None):
-    """A flow estimator: RAFT if OPTICAL_FLOW is given, else the variational one.
+@dataclass(frozen=True)
+class Parts:
+    """A clip taken apart: frames with their transparency, if they have any, and the sound."""
+
+    images: torch.Tensor  # IMAGE, of 3 or 4 channels
+    fps: float
+    audio: dict | None = None
+
+    def video(self, images: torch.Tensor, audio: dict | None) -> Input.Video:
+        """Other frames and sound, at this clip's frame rate, as a VIDEO."""
+        colour = images[..., :3] if images.shape[-1] == 4 else images
+        alpha = {"alpha": images[..., 3:]} if images.shape[-1] == 4 and _KEEPS_ALPHA else {}
+        rate = Fraction(self.fps).limit_denominator(60_060)
+        return InputImpl.VideoFromComponents(
+            Types.VideoComponents(images=colour, audio=audio, frame_rate=rate, **alpha)
+        )
+
+
+def parts(value: torch.Tensor | Input.Video, fps: float) -> Parts:
+    """An IMAGE at `fps`, or a VIDEO, trimmed as it is, at its own frame rate."""
+    if isinstance(value, torch.Tensor):
+        return Parts(value, fps)
+    found = value.get_components()
+    alpha = getattr(found, "alpha", None)
+    images = found.images if alpha is None else torch.cat([found.images[..., :3], alpha], -1)
+    return Parts(images, float(found.frame_rate), found.audio)
+
+
+FLOWS = {"variational": "torch", "DIS, if OpenCV is installed": "dis"}
+
+
+def flow(model=None, name: str = "variational"):
+    """A flow estimator: RAFT if OPTICAL_FLOW is given, else the one of that name.
 
     Cancelling stops it between two flows.
+
+    Raises:
+        ValueError: For DIS without OpenCV.
     """
-    from ..gid_core.footage.flow import raft_estimator, variational
+    from ..gid_core.footage.flow import estimator, raft_estimator
 
     if model is not None:
         model_management.load_models_gpu([model])
-    estimate = variational() if model is None else raft_estimator(model.model)
+    estimate = estimator(FLOWS[name]) if model is None else raft_estimator(model.model)
 
     def interruptible(first, frame, initial=None):
         model_management.throw_exception_if_processing_interrupted()

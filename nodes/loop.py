@@ -3,7 +3,7 @@
 import torch
 from comfy_api.latest import io, ui
 
-from . import host, sockets
+from . import footage, host, sockets
 from .render import RenderedVideo
 
 
@@ -20,7 +20,11 @@ class LoopBlend(io.ComfyNode):
             "measures the seam before and after. Loops made by Spectrum to Displacement close "
             "exactly and need no blending: they pass untouched.",
             inputs=[
-                io.Image.Input("frames", tooltip="The clip to close."),
+                io.MultiType.Input(
+                    "frames",
+                    [io.Image, io.Video],
+                    tooltip="The clip to close: frames as IMAGE, or a VIDEO, whose sound is kept.",
+                ),
                 io.Int.Input(
                     "overlap",
                     default=15,
@@ -48,6 +52,15 @@ class LoopBlend(io.ComfyNode):
                     optional=True,
                     tooltip="The still the frames were rendered from, to render blended paths.",
                 ),
+                io.Float.Input(
+                    "fps",
+                    default=30.0,
+                    min=0.1,
+                    max=240.0,
+                    step=0.01,
+                    optional=True,
+                    tooltip="Frames per second of an IMAGE batch. A VIDEO tells its own.",
+                ),
             ],
             outputs=[
                 io.Image.Output(display_name="frames", tooltip="The closed clip."),
@@ -57,18 +70,23 @@ class LoopBlend(io.ComfyNode):
                     tooltip="Step from the last frame to the first, root mean square, 0 to 1.",
                 ),
                 io.Float.Output(display_name="seam after", tooltip="The same, of the closed clip."),
+                io.Video.Output(
+                    display_name="video", tooltip="The closed clip, with its sound closed alike."
+                ),
             ],
         )
 
     @classmethod
-    def execute(cls, frames, overlap, clips, displacement=None, still=None):
+    def execute(cls, frames, overlap, clips, displacement=None, still=None, fps=30.0):
         from ..gid_core.motion import loops
 
-        frames = sockets.from_frames(frames)
+        given = footage.parts(frames, fps)
+        frames, sound = sockets.from_frames(given.images), given.audio
         separate = loops.split_clips(frames, clips)
         before = [loops.seam(clip) for clip in separate]
         if displacement is not None and displacement.loop:
-            return cls._closed(frames, "An exact loop already, left untouched.", before, before)
+            said = "An exact loop already, left untouched."
+            return cls._closed(frames, said, before, before, given.video(frames, sound))
         if displacement is not None and still is None:
             raise ValueError(
                 "Expected the still beside the displacement, to render its blended paths. Connect "
@@ -83,12 +101,17 @@ class LoopBlend(io.ComfyNode):
         else:
             closed = torch.cat([torch.stack(list(loops.crossfade(c, overlap))) for c in separate])
             text = f"Blended pixels over {overlap} frames."
+        if sound is not None and clips == 1:
+            rate = sound["sample_rate"]
+            spans = len(frames) * rate / given.fps, overlap * rate / given.fps
+            sound = sound | {"waveform": loops.crossfade_sound(sound["waveform"], *spans)}
         after = [loops.seam(clip) for clip in loops.split_clips(closed, clips)]
-        return cls._closed(closed, text, before, after)
+        return cls._closed(closed, text, before, after, given.video(closed, sound))
 
     @staticmethod
-    def _closed(frames, text, before, after):
-        """The outputs: frames, the report, and the worst seam before and after."""
+    def _closed(frames, text, before, after, video):
+        """The outputs: frames, the report, the worst seam before and after, and the video."""
         worst = [max(seams, key=lambda seam: seam.wrap) for seams in (before, after)]
         text = f"{text} Seam before: {worst[0]}. After: {worst[1]}."
-        return io.NodeOutput(frames, text, worst[0].wrap, worst[1].wrap, ui=ui.PreviewText(text))
+        seams = [seam.wrap for seam in worst]
+        return io.NodeOutput(frames, text, *seams, video, ui=ui.PreviewText(text))

@@ -231,6 +231,14 @@ class MotionSpectrumFromVideo(io.ComfyNode):
                     tooltip="RAFT, from Load Optical Flow Model. Empty: a flow that needs no "
                     "weights.",
                 ),
+                io.Combo.Input(
+                    "flow",
+                    options=list(footage.FLOWS),
+                    default=next(iter(footage.FLOWS)),
+                    optional=True,
+                    tooltip="The flow without weights: one that needs nothing, or OpenCV's DIS, "
+                    "which is faster and follows thin things better.",
+                ),
             ],
             outputs=[
                 sockets.Spectrum.Output(
@@ -249,18 +257,20 @@ class MotionSpectrumFromVideo(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, clip, fps, bands, window, raw, flow_model=None):
+    def execute(cls, clip, fps, bands, window, raw, flow_model=None, flow="variational"):
         from ..gid_core.footage.extraction import extract
 
         config = ExtractionConfig(bands, window, not raw)
         clip = footage.clip(clip, fps, config.longest_side)
-        flow, report = footage.flow(flow_model), host.progress(1)
-        found = extract(host.interruptible(clip.frames), clip.fps, config, flow, clip.size, report)
+        estimate, report = footage.flow(flow_model, flow), host.progress(1)
+        read = host.interruptible(clip.frames)
+        found = extract(read, clip.fps, config, estimate, clip.size, report)
         if found.spectrum is None:
             raise ValueError(str(found.report))
         still = sockets.to_image(clip.still(found.report.start_frame)[None])
         mask = sockets.to_mask(found.spectrum.mask)
-        said = " ".join([str(found.report), *clip.notes])
+        by = "RAFT" if flow_model is not None else flow.split(",")[0]
+        said = " ".join([str(found.report), f"Flow: {by}.", *clip.notes])
         return io.NodeOutput(found.spectrum, still, mask, said, ui=ui.PreviewText(said))
 
 

@@ -187,6 +187,26 @@ def crossfade(frames: Shaped[Tensor, "t ..."], overlap: int) -> Iterator[Shaped[
         yield (1 - share) * frames[kept + t] + share * frames[t]
 
 
+def crossfade_sound(
+    waveform: Float[Tensor, "... n"], length: float, overlap: float
+) -> Float[Tensor, "... n1"]:
+    """Close the sound of a clip as `crossfade` closes its frames.
+
+    Sine and cosine weigh the two ends: what is not alike keeps its loudness, as noise and most
+    sound does.
+
+    Args:
+        length, overlap: Of the clip and its overlap, in samples. A sound that is shorter than the
+            clip is silent to its end; a longer one is cut.
+    """
+    samples, fade = round(length), round(overlap)
+    sound = torch.nn.functional.pad(waveform, (0, max(0, samples - waveform.shape[-1])))
+    sound, kept = sound[..., :samples], samples - fade
+    angle = (math.pi / 2) * (torch.arange(fade).to(sound) + 0.5) / max(1, fade)
+    start = angle.sin() * sound[..., :fade] + angle.cos() * sound[..., kept:]
+    return torch.cat([start, sound[..., fade:kept]], -1)
+
+
 def split_clips(frames: Shaped[Tensor, "t ..."], clips: int) -> list[Shaped[Tensor, "t1 ..."]]:
     """Split a batch into consecutive clips of equal length.
 

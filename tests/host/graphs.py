@@ -96,6 +96,25 @@ def filmed(path: Path, size: tuple[int, int], frames: Iterable[np.ndarray], fps:
         container.mux(stream.encode())
 
 
+def with_sound(path: Path, frames: Iterable[np.ndarray], fps: int, hz: float) -> None:
+    """The same as a clip of that sound: one tone, as long as the frames."""
+    frames, rate = list(frames), 48_000
+    with av.open(str(path), "w") as container:
+        picture = container.add_stream("libx264", fps, options={"crf": "16"})
+        picture.width, picture.height, picture.pix_fmt = *frames[0].shape[1::-1], "yuv420p"
+        sound = container.add_stream("aac", rate)
+        for frame in frames:
+            image = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame))
+            container.mux(picture.encode(image))
+        container.mux(picture.encode())
+        time = np.arange(len(frames) * rate // fps) / rate
+        wave = np.float32(0.3 * np.sin(2 * np.pi * hz * time))[None]
+        tone = av.AudioFrame.from_ndarray(wave, "fltp", "mono")
+        tone.sample_rate = rate
+        container.mux(sound.encode(tone))
+        container.mux(sound.encode())
+
+
 def workflow(name: str) -> dict:
     """A shipped workflow as API graph."""
     return json.loads((WORKFLOWS / f"{name}.json").read_text())

@@ -15,7 +15,30 @@ Z_IMAGE = {
     "clip_name": ("qwen_3_4b.safetensors", "text_encoders"),
     "vae_name": ("ae.safetensors", "vae"),
 }
+WAN = f"{HUGGING_FACE}/Wan_2.1_ComfyUI_repackaged/resolve/main/split_files"
+KIJAI = "https://huggingface.co/Kijai"
+FEWER_STEPS = "lightx2v_I2V_14B_480p_cfg_step_distill_rank64_bf16.safetensors"
+WAN_MOVE = {
+    "unet_name": "Wan21-WanMove_fp8_scaled_e4m3fn_KJ.safetensors",
+    "lora_name": FEWER_STEPS,
+    "clip_name": "umt5_xxl_fp8_e4m3fn_scaled.safetensors",
+    "vae_name": "wan_2.1_vae.safetensors",
+    "vision": "clip_vision_h.safetensors",
+}
 LINKS = {
+    WAN_MOVE["unet_name"]: (
+        f"{KIJAI}/WanVideo_comfy_fp8_scaled/resolve/main/WanMove/{WAN_MOVE['unet_name']}",
+        "diffusion_models",
+    ),
+    FEWER_STEPS: (f"{KIJAI}/WanVideo_comfy/resolve/main/Lightx2v/{FEWER_STEPS}", "loras"),
+    **{
+        WAN_MOVE[field]: (f"{WAN}/{folder}/{WAN_MOVE[field]}", folder)
+        for field, folder in (
+            ("clip_name", "text_encoders"),
+            ("vae_name", "vae"),
+            ("vision", "clip_vision"),
+        )
+    },
     SD15: (f"{HUGGING_FACE}/stable-diffusion-v1-5-archive/resolve/main/{SD15}", "checkpoints"),
     SAM3: (f"{HUGGING_FACE}/sam3.1/resolve/main/checkpoints/{SAM3}", "checkpoints"),
     **{
@@ -180,6 +203,67 @@ def by_z_image(column):
     }
 
 
+def by_wan_move(column, still, tracks, frames, size, fps):
+    """Nodes of Wan-Move, from a still and tracks to a saved video without its last frame."""
+    named = {field: WAN_MOVE[field] for field in WAN_MOVE}
+    text = "flowers and grass sway in a gentle wind, leaves flutter, evening light, still camera"
+    return {
+        "unet": node("UNETLoader", column, unet_name=named["unet_name"]),
+        "fewer": node(
+            "LoraLoaderModelOnly", column, model=("unet", 0), lora_name=named["lora_name"]
+        ),
+        "shift": node("ModelSamplingSD3", column, model=("fewer", 0), shift=8.0),
+        "clip": node("CLIPLoader", column, clip_name=named["clip_name"], type="wan"),
+        "vae": node("VAELoader", column, vae_name=named["vae_name"]),
+        "vision": node("CLIPVisionLoader", column, clip_name=named["vision"]),
+        "prompt": node("CLIPTextEncode", column + 1, "Prompt", clip=("clip", 0), text=text),
+        "negative": node(
+            "CLIPTextEncode",
+            column + 1,
+            "Negative prompt",
+            clip=("clip", 0),
+            text="blurry, frozen, camera motion, text, watermark",
+        ),
+        "seen": node("CLIPVisionEncode", column + 1, clip_vision=("vision", 0), image=still),
+        "wan": node(
+            "WanMoveTrackToVideo",
+            column + 1,
+            positive=("prompt", 0),
+            negative=("negative", 0),
+            vae=("vae", 0),
+            tracks=tracks,
+            start_image=still,
+            clip_vision_output=("seen", 0),
+            width=size[0],
+            height=size[1],
+            length=frames,
+        ),
+        "paint": node(
+            "KSampler",
+            column + 2,
+            model=("shift", 0),
+            positive=("wan", 0),
+            negative=("wan", 1),
+            latent_image=("wan", 2),
+            seed=1,
+            steps=4,
+            cfg=1.0,
+            sampler_name="euler",
+            scheduler="simple",
+        ),
+        "decode": node("VAEDecode", column + 2, samples=("paint", 0), vae=("vae", 0)),
+        "loop": node(
+            "ImageFromBatch",
+            column + 2,
+            "Without the last frame, which is the first",
+            image=("decode", 0),
+            length=80,
+        ),
+        "video": node("CreateVideo", column + 2, images=("loop", 0), fps=fps),
+        "save": save(column + 3, ("video", 0), "wan_move"),
+    }
+
+
 EXAMPLE = {"still": node("ExampleStill", 0, room=260)}
 STILL, MASK, ANCHOR, CLIP = (("still", i) for i in range(4))
 MODES = "modes to poke"
@@ -321,6 +405,39 @@ TEMPLATES = [
             "video": node("CreateVideo", 2, images=("blend", 0), fps=("parts", 2)),
             "save": save(3, ("video", 0), "any_clip_to_loop"),
         },
+    ),
+    Template(
+        "Photo to Wan-Move",
+        EXAMPLE
+        | sampled(1, mask=MASK, amplitude=4.0)
+        | {
+            "play": node("SpectrumToDisplacement", 1, spectrum=("sample", 0), frames=80, fps=16.0),
+            "tracks": node(
+                "MotionToTracks", 2, image=STILL, displacement=("play", 0), still_points=24
+            ),
+            "small": node(
+                "ImageScale",
+                2,
+                "The still at the video's size",
+                image=STILL,
+                upscale_method="area",
+                width=832,
+                height=480,
+                crop="center",
+            ),
+            "draw": node(
+                "WanMoveVisualizeTracks",
+                3,
+                images=("small", 0),
+                tracks=("tracks", 0),
+                circle_size=5,
+                line_width=4,
+            ),
+            "drawn": node("CreateVideo", 3, images=("draw", 0), fps=16.0),
+            "look": save(3, ("drawn", 0), "wan_move_tracks"),
+        }
+        | by_wan_move(4, STILL, ("tracks", 0), ("tracks", 4), (832, 480), 16.0),
+        newest=True,
     ),
     Template(
         "Four variations, pick one",

@@ -1,9 +1,20 @@
 """Loop Blend: clips that do not close, and loops that do already."""
 
+import av
 import hosts
 import numpy as np
 import pytest
-from graphs import Graph, assert_ran, largest_steps, node, painted, still
+from graphs import (
+    Graph,
+    assert_ran,
+    decoded,
+    largest_steps,
+    node,
+    painted,
+    saved,
+    still,
+    with_sound,
+)
 
 
 def blend(graph, host, **inputs):
@@ -89,3 +100,34 @@ def test_several_clips_close_each_by_itself(host, tmp_path):
         closed[name] = blend(graph, host, frames=("clip", 0), clips=len(frames) // 24)
     assert len(closed["both"]) == 2 * len(closed["second"]) == 40
     np.testing.assert_array_equal(closed["both"][20:], closed["second"])
+
+
+def test_a_video_closes_with_its_sound(host, tmp_path):
+    clip = np.uint8(drifting_clip() * 255 + 0.5)
+    with_sound(host.folder("input") / "sounding.mp4", clip, 12, 440)
+    graph = Graph(tmp_path)
+    graph.nodes["clip"] = node("LoadVideo", file="sounding.mp4")
+    closed = blend(graph, host, frames=("clip", 0), overlap=8)
+    assert len(closed) == 16
+    graph.save(video=("blend", 4))
+    ran = graph.run(host)
+    assert_ran(ran)
+    frames, rate, _ = decoded(saved(host, ran))
+    assert len(frames) == 16 and rate == 12
+    with av.open(str(saved(host, ran))) as container:
+        sound = np.concatenate([f.to_ndarray()[0] for f in container.decode(audio=0)])
+        seconds = len(sound) / container.streams.audio[0].rate
+    assert seconds == pytest.approx(16 / 12, abs=0.08)
+    assert 0.1 < np.sqrt(np.square(sound).mean()) < 0.3
+
+
+@hosts.newest_only
+def test_frames_become_a_video_at_the_rate_that_is_said(host, tmp_path):
+    graph = Graph(tmp_path)
+    graph.given("clip", drifting_clip())
+    blend(graph, host, frames=("clip", 0), fps=24.0)
+    graph.save(video=("blend", 4))
+    ran = graph.run(host)
+    assert_ran(ran)
+    frames, rate, _ = decoded(saved(host, ran))
+    assert len(frames) == 20 and rate == 24

@@ -1,5 +1,7 @@
 """Spectra read from clips, put onto other stills, and played as they were recorded."""
 
+import subprocess
+
 import av
 import hosts
 import numpy as np
@@ -133,6 +135,18 @@ def test_the_hosts_flow_model_is_used_where_one_is_connected(host, tmp_path):
     told = [(p["value"], p["max"]) for p in ran["progress"] if p["node"] == "read"]
     assert told[-1] == (2, 2)  # the network ran for every frame; its flow is noise
     assert ran["success"] or "Nothing moves" in refusal(ran) or "camera" in refusal(ran)
+
+
+def test_dis_reads_a_clip_where_opencv_is_and_else_says_what_to_install(host, tmp_path):
+    graph = reading(Graph(tmp_path))
+    graph.nodes["read"]["inputs"]["flow"] = "DIS, if OpenCV is installed"
+    ran = graph.run(host)
+    has_opencv = subprocess.run([hosts.python(), "-c", "import cv2"], capture_output=True)
+    if has_opencv.returncode:
+        assert "Install opencv-python-headless" in refusal(ran)
+    else:
+        assert_ran(ran)
+        assert "Flow: DIS." in str(graph.kept("report"))
 
 
 @hosts.newest_only

@@ -11,6 +11,7 @@ from gid_core.motion.loops import (
     blend_trajectories,
     close_loop,
     crossfade,
+    crossfade_sound,
     seam,
     split_clips,
 )
@@ -261,3 +262,21 @@ def test_frames_are_split_into_consecutive_clips(rng):
 def test_clips_of_different_lengths_are_refused(clips):
     with pytest.raises(ValueError, match=f"Expected {clips} clips of one length, got 6 frames"):
         split_clips(torch.zeros(6, 2, 3), clips)
+
+
+def test_a_sound_is_closed_as_the_frames_are(rng):
+    sound = torch.randn(1, 2, 1000, generator=rng)
+    closed = crossfade_sound(sound, 1000.0, 200.0)
+    assert closed.shape == (1, 2, 800)
+    assert torch.equal(closed[..., 200:], sound[..., 200:800])
+    # At the seam the end goes on: what came after sample 799 was sample 800.
+    assert (closed[..., 0] - sound[..., 800]).abs().max() < 0.02
+    assert (closed[..., 199] - sound[..., 199]).abs().max() < 0.02
+    assert closed[..., :200].std() == pytest.approx(float(sound.std()), rel=0.15)
+
+
+@pytest.mark.parametrize("samples", [700, 1300])
+def test_a_sound_of_another_length_is_cut_or_ends_in_silence(samples):
+    closed = crossfade_sound(torch.ones(1, 1, samples), 1000.0, 100.0)
+    assert closed.shape == (1, 1, 900)
+    assert (closed[..., -100:] == (0 if samples < 900 else 1)).all()
