@@ -38,7 +38,7 @@ def test_what_the_nodes_need_is_shipped():
     found = shipped()
     assert set(NEEDED) <= set(found)
     everything = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
-    for path in everything.stdout.split():
+    for path in everything.stdout.splitlines():
         if path.startswith(tuple(f"{folder}/" for folder in NEEDED_FOLDERS)):
             assert path in found, path
 

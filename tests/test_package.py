@@ -53,7 +53,7 @@ def test_only_files_for_publishing_name_registries():
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
     if listed.returncode:
         pytest.skip("This is no git checkout.")
-    for path in listed.stdout.split():
+    for path in listed.stdout.splitlines():
         if path.startswith(MAY_NAME_HOSTS) or not (ROOT / path).is_file():
             continue
         data = (ROOT / path).read_bytes()
