@@ -21,7 +21,14 @@ MOST_MB = 25
 BINARY = {".exe", ".dll", ".so", ".dylib", ".pyc", ".whl", ".pt", ".pth", ".ckpt", ".bin", ".zip"}
 HOSTS = ("hugging" + "face.co", "registry." + "comfy.org", "pypi" + ".org", "civi" + "tai.com")
 # Files for publishing, and templates, which say where their models come from.
-MAY_NAME_HOSTS = (".github/", "workflows/", "pyproject.toml", "tests/host/", "tests/workflows/")
+MAY_NAME_HOSTS = (
+    ".github/",
+    "workflows/",
+    "subgraphs/",
+    "pyproject.toml",
+    "tests/host/",
+    "tests/workflows/",
+)
 SIDES = {"icon.png": (400, 400), "banner.jpg": (1260, 540)}
 
 
