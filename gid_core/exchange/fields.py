@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 
 from ..motion.displacement import Displacement
-from ..render.layers import SOFT, Layers, Moved, moved_frames
+from ..render.layers import SOFT, Layers, SplattedFrame, splatted_frames
 from ..render.splat import normalize_splat, softmax_weight, splat_points
 from ..shapes import Bool, Float, Int, Tensor
 from ..still.grid import pixel_grid, sample_points
@@ -39,7 +39,7 @@ class Fields:
     found: False where `source` is no answer: what is hidden, or folded over.
     """
 
-    moved: Moved
+    moved: SplattedFrame
     forward: Float[Tensor, "2 h w"]
     source: Float[Tensor, "2 h w"]
     coverage: Float[Tensor, "1 h w"]
@@ -53,16 +53,16 @@ def fields_of(
     item: int = 0,
     matte: Float[Tensor, "1 h w"] | None = None,
     frames: Sequence[int] | None = None,
-    near: Float[Tensor, "1 hn wn"] | None = None,
+    depth: Float[Tensor, "1 hn wn"] | None = None,
     iterations: int = ITERATIONS,
 ) -> Iterator[Fields]:
-    """The fields of a clip, frame by frame, as `render/layers.py: moved_frames` moves the still.
+    """The fields of a clip, frame by frame, as `render/layers.py: splatted_frames` moves the still.
 
     Args:
         iterations: Of the inversion. With 0 the source is what was splatted: good to a pixel.
     """
     moving = None
-    for moved in moved_frames(still, motion, item, matte, frames, near):
+    for moved in splatted_frames(still, motion, item, matte, frames, depth):
         if moving is None:
             moving = moving_pixels(moved.layers, tuple(still.shape[-2:]))
         yield _fields(moved, *moving, iterations)
@@ -72,31 +72,34 @@ def moving_pixels(
     layers: Layers, size: tuple[int, int]
 ) -> tuple[Int[Tensor, " n"], Float[Tensor, "1 p"]]:
     """Flat indices of the pixels of a picture of `size` that move, and the matte of all pixels."""
-    wide = layers.layer.shape[-1]
-    y, x = layers.points // wide + layers.origin[0], layers.points % wide + layers.origin[1]
+    wide = layers.foreground.shape[-1]
+    y, x = (
+        layers.source_pixels // wide + layers.origin[0],
+        layers.source_pixels % wide + layers.origin[1],
+    )
     inside = (y >= 0) & (y < size[0]) & (x >= 0) & (x < size[1])
     at = (y * size[1] + x)[inside]
-    alpha = layers.layer.new_zeros(1, size[0] * size[1])
-    alpha[:, at] = layers.layer[-1].flatten()[layers.points[inside]]
+    alpha = layers.foreground.new_zeros(1, size[0] * size[1])
+    alpha[:, at] = layers.foreground[-1].flatten()[layers.source_pixels[inside]]
     return at, alpha
 
 
 def found_in(
     layers: Layers, points: Int[Tensor, "n 2"]
 ) -> tuple[Int[Tensor, " n"], Bool[Tensor, " n"]]:
-    """Where pixels (x, y) of the picture stand in `layers.points`, and whether they do."""
-    high, wide = layers.layer.shape[-2:]
+    """Where pixels (x, y) of the picture stand in `layers.source_pixels`, and whether they do."""
+    high, wide = layers.foreground.shape[-2:]
     x, y = points[:, 0] - layers.origin[1], points[:, 1] - layers.origin[0]
     inside = (x >= 0) & (x < wide) & (y >= 0) & (y < high)
-    if not len(layers.points):
+    if not len(layers.source_pixels):
         return torch.zeros_like(x), torch.zeros_like(inside)
     index = torch.where(inside, y * wide + x, 0)
-    place = torch.searchsorted(layers.points, index).clamp(max=len(layers.points) - 1)
-    return place, inside & (layers.points[place] == index)
+    place = torch.searchsorted(layers.source_pixels, index).clamp(max=len(layers.source_pixels) - 1)
+    return place, inside & (layers.source_pixels[place] == index)
 
 
-def _fields(moved: Moved, at, alpha, iterations) -> Fields:
-    hidden = moved.uncovered
+def _fields(moved: SplattedFrame, at, alpha, iterations) -> Fields:
+    hidden = moved.disocclusion
     height, width = size = tuple(hidden.shape[-2:])
     field = moved.fields[:3].flatten(1)
     forward, logits = field[:2], field[2:, at]

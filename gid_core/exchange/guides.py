@@ -46,7 +46,7 @@ def guides(
     """The guides of a clip, frame by frame."""
     for fields in fields_of(still, motion, item, matte, frames, iterations=0):
         moved, alpha = fields.moved, fields.coverage
-        behind = moved.layers.plate
+        behind = moved.layers.background
         colour = behind + (moved.frame - behind) / alpha.clamp(min=FAINT)
         colour = torch.where(alpha >= FAINT, colour, 0.0).clamp(0, 1)
         if len(still) == 4:  # premultiplied: the picture's own alpha is part of what moves

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 
 from ..motion.coords import coords_between
 from ..motion.displacement import Displacement, peaks
-from ..render.layers import MARGIN, Layers, moved_frames, upsample
+from ..render.layers import MARGIN, Layers, splatted_frames, upsample
 from ..shapes import Bool, Float, Int, Tensor
 from ..still.filters import dilated
 from .fields import COVERED, fields_of, found_in, moving_pixels
@@ -162,7 +162,7 @@ def follow(
     times = moments(motion, plan)
     timed = retimed(motion, times, plan)
     view = window(size, plan.size, plan.fit)
-    layers = next(moved_frames(still, timed, item, matte, [0])).layers
+    layers = next(splatted_frames(still, timed, item, matte, [0])).layers
     points, moving = choose_points(layers, peaks(timed, item), plan, view, size)
     paths = paths_of(layers, timed, item, points, size)
     placed = view.to_video(paths.double())
@@ -267,7 +267,7 @@ def paths_of(
     kept = place[moving]
     few = replace(
         layers,
-        points=layers.points[kept],
+        source_pixels=layers.source_pixels[kept],
         nodes=layers.nodes[kept],
         weights=layers.weights[:, kept],
     )

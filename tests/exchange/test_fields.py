@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from gid_core.exchange.fields import fields_of, found_in, moving_pixels
 from gid_core.motion.displacement import Displacement
-from gid_core.render.layers import moved_frames
+from gid_core.render.layers import splatted_frames
 from gid_core.still.grid import backward_warp, pixel_grid
 
 H, W = 40, 56
@@ -46,7 +46,7 @@ def test_the_source_undoes_the_displacement(rng):
 def test_the_source_is_what_the_rendered_frame_shows(rng):
     motion = smooth(rng)
     size = torch.tensor([W, H]).view(2, 1, 1)
-    for fields, moved in zip(fields_of(ramps(), motion), moved_frames(ramps(), motion)):
+    for fields, moved in zip(fields_of(ramps(), motion), splatted_frames(ramps(), motion)):
         shown = moved.frame[:2] * size - 0.5
         off = (shown - fields.source).abs()[:, 6:-6, 6:-6]
         assert off.max() < 0.1  # of which 0.07 are the cubic kernel's, between pixels
@@ -85,11 +85,13 @@ def test_a_shifted_disc_covers_and_uncovers(rng):
 @pytest.mark.parametrize("x, y", [(0, 0), (55, 39), (28, 20), (2, 31)])
 def test_pixels_are_found_where_they_are(rng, x, y):
     matte = disc()
-    layers = next(moved_frames(grey(rng), smooth(rng), matte=matte)).layers
+    layers = next(splatted_frames(grey(rng), smooth(rng), matte=matte)).layers
     at, alpha = moving_pixels(layers, (H, W))
     place, moving = found_in(layers, torch.tensor([[x, y]]))
     assert bool(moving) == bool((at == y * W + x).any())
     assert alpha.view(H, W)[y, x] == matte[0, y, x]
     if moving:
-        wide = layers.layer.shape[-1]
-        assert int(layers.points[place]) == (y - layers.origin[0]) * wide + x - layers.origin[1]
+        wide = layers.foreground.shape[-1]
+        assert (
+            int(layers.source_pixels[place]) == (y - layers.origin[0]) * wide + x - layers.origin[1]
+        )

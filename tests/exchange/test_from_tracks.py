@@ -11,7 +11,7 @@ from gid_core.exchange.tracks import Plan, Tracks, follow, paths_of, window
 from gid_core.motion.coords import harmonic_coords
 from gid_core.motion.displacement import Displacement
 from gid_core.motion.playback import play
-from gid_core.render.layers import moved_frames
+from gid_core.render.layers import splatted_frames
 
 H, W = 60, 90
 PLAN = Plan(points=30, still_points=10, frames=17, size=(40, 56))
@@ -37,7 +37,7 @@ def test_tracks_to_motion_to_tracks_is_the_same_to_a_tenth_of_a_pixel(swaying):
     seen = replace(tracks, visible=torch.ones_like(tracks.visible))
     _, back, report = motion_of_tracks(seen, still, matte[None])
     view = window((H, W), PLAN.size)
-    layers = next(moved_frames(still, back)).layers
+    layers = next(splatted_frames(still, back)).layers
     points = view.to_still(tracks.paths[0].double()).round().long()
     again = view.to_video(paths_of(layers, back, 0, points, (H, W)).double())
     assert (again - tracks.paths).norm(dim=-1).max() < 0.1

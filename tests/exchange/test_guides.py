@@ -5,7 +5,7 @@ import torch
 
 from gid_core.exchange.guides import guides
 from gid_core.motion.displacement import Displacement
-from gid_core.render.layers import moved_frames
+from gid_core.render.layers import splatted_frames
 from gid_core.still.alpha import premultiplied
 from gid_core.still.grid import pixel_grid
 
@@ -27,9 +27,10 @@ def soft_disc():
 def test_the_layer_over_the_background_is_the_clip(rng, channels):
     still = torch.rand(channels, H, W, generator=rng) * 0.4 + 0.3
     for guide, moved in zip(
-        guides(still, turned(), matte=soft_disc()), moved_frames(still, turned(), matte=soft_disc())
+        guides(still, turned(), matte=soft_disc()),
+        splatted_frames(still, turned(), matte=soft_disc()),
     ):
-        plate, colour, alpha = moved.layers.plate, guide.layer[:3], guide.layer[3:]
+        plate, colour, alpha = moved.layers.background, guide.layer[:3], guide.layer[3:]
         if channels == 4:
             behind = plate[:3] * (1 - guide.moving)
             over = colour * alpha + behind

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from gid_core.exchange.maps import channels, displacement_of_flow, motion_maps
 from gid_core.motion.displacement import Displacement
-from gid_core.render.layers import moved_frames
+from gid_core.render.layers import splatted_frames
 from gid_core.still.grid import pixel_grid
 
 H, W = 44, 60
@@ -32,7 +32,7 @@ def test_the_still_remapped_is_the_rendered_frame(rng):
     ((values, holes),) = motion_maps(still, motion, "stmap", "opencv")
     x, y = values.numpy()
     remapped = cv2.remap(still.permute(1, 2, 0).numpy(), x, y, cv2.INTER_CUBIC)
-    (moved,) = moved_frames(still, motion)
+    (moved,) = splatted_frames(still, motion)
     inner = np.zeros((H, W), bool)
     inner[6:-6, 6:-6] = True
     off = np.abs(remapped - moved.frame.permute(1, 2, 0).numpy())[inner & (holes[0].numpy() == 0)]

@@ -20,7 +20,7 @@ from gid_core.exchange.tracks import (
 )
 from gid_core.motion.coords import harmonic_coords
 from gid_core.motion.displacement import Displacement, peaks
-from gid_core.render.layers import moved_frames
+from gid_core.render.layers import splatted_frames
 from gid_core.still.grid import pixel_grid
 
 H, W, FRAMES, FPS = 48, 72, 12, 6.0
@@ -87,7 +87,7 @@ def test_more_points_lie_where_more_moves(rng):
     stronger[..., : W // 2 - 12] *= 0.2
     motion = replace(motion, coeffs=stronger)
     plan = replace(SMALL, points=60, still_points=0)
-    layers = next(moved_frames(still(rng), motion)).layers
+    layers = next(splatted_frames(still(rng), motion)).layers
     points, count = choose_points(layers, peaks(motion, 0), plan, window((H, W), None), (H, W))
     share = float((points[:, 0] >= W - 24).float().mean())
     assert count == 60 and share > 0.8  # that strip is 18 of 28 columns
@@ -109,7 +109,7 @@ def test_dots_sit_on_the_rendered_frames(rng):
     motion, matte = band(rng)
     found = follow(ramps, motion, SMALL)
     start = found.tracks.paths[0]
-    for t, moved in enumerate(moved_frames(ramps, found.motion)):
+    for t, moved in enumerate(splatted_frames(ramps, found.motion)):
         here = found.tracks.paths[t]
         column, row = here.round().long().T
         shown = moved.frame[:2, row, column].T * torch.tensor([W, H]) - 0.5
@@ -183,7 +183,7 @@ def test_a_clip_that_is_no_loop_ends_with_its_last_frame(rng):
 
 def test_paths_of_no_moving_point_stay(rng):
     motion, matte = band(rng)
-    layers = next(moved_frames(still(rng), motion, matte=0 * matte)).layers
+    layers = next(splatted_frames(still(rng), motion, matte=0 * matte)).layers
     points = torch.tensor([[40, 20], [3, 4]])
     paths = paths_of(layers, motion, 0, points, (H, W))
     assert torch.equal(paths, points.float().expand(FRAMES, -1, -1))

@@ -109,7 +109,7 @@ def test_a_video_closes_with_its_sound(host, tmp_path):
     graph.nodes["clip"] = node("LoadVideo", file="sounding.mp4")
     closed = blend(graph, host, frames=("clip", 0), overlap=8)
     assert len(closed) == 16
-    graph.save(video=("blend", 4))
+    graph.save().nodes["save"]["inputs"]["video"] = ("blend", 4)
     ran = graph.run(host)
     assert_ran(ran)
     frames, rate, _ = decoded(saved(host, ran))
@@ -126,7 +126,7 @@ def test_frames_become_a_video_at_the_rate_that_is_said(host, tmp_path):
     graph = Graph(tmp_path)
     graph.given("clip", drifting_clip())
     blend(graph, host, frames=("clip", 0), fps=24.0)
-    graph.save(video=("blend", 4))
+    graph.save().nodes["save"]["inputs"]["video"] = ("blend", 4)
     ran = graph.run(host)
     assert_ran(ran)
     frames, rate, _ = decoded(saved(host, ran))
