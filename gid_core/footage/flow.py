@@ -6,8 +6,9 @@ the flow of the frame before, or None.
 
 Source: DIS: Kroeger et al., ECCV 2016, as OpenCV implements it. `variational`: Brox et al., ECCV
 2004 (warping, gradient constancy, robust penalties), with the normalization of Zimmer et al., IJCV
-2011, and the median filter between warps of Sun, Roth & Black, CVPR 2010. RAFT: Teed & Deng, ECCV
-2020.
+2011, the median filter between warps of Sun, Roth & Black, CVPR 2010, and a data term that is
+gathered from the neighbourhood (Bruhn, Weickert & Schnoerr, IJCV 2005) with bilateral weights, by
+dilated passes (Dammertz et al., HPG 2010). RAFT: Teed & Deng, ECCV 2020.
 """
 
 from collections.abc import Callable
@@ -29,6 +30,8 @@ GRADIENT = 1.0  # weight of gradient constancy against brightness constancy
 DATA_NOISE = 0.01  # grey values: weaker gradients carry no information
 DATA_SCALE, SMOOTH_SCALE = 0.1, 0.02  # px and px/px: from here the penalties are linear
 EDGE = 0.04  # grey values per pixel: discontinuities of the flow cost less across stronger edges
+REACHES = 1, 2, 3  # px: of the passes that gather the data term, 6 px in all to every side
+LIKENESS = 0.1  # difference of grey values at which a neighbour's weight falls to 1 / e
 WARM_LEVELS = 2  # pyramid levels that are solved if there is an initial flow
 
 
@@ -130,18 +133,19 @@ def _refine(first, frame, flow):
     features = [torch.cat([x, *_gradient(x), ones], 1) for x in (first, frame)]
     first = features[0][:, :3]
     edge = torch.exp(-first[0, 1:].square().sum(0).sqrt() / EDGE) + 0.02
+    alike = _alike(first[0, 0])
     for _ in range(WARPS):
         # Bicubic: bilinear sampling blurs the texture, which adds 0.08 px of median error.
         warped = backward_warp(features[1], flow[None], "bicubic")
         inside = warped[0, 3] > 0.99
         warped = warped[:, :3] / warped[:, 3:].clamp(min=0.5)
         dx, dy = (0.5 * (a + b) for a, b in zip(_gradient(first), _gradient(warped)))
-        flow = flow + _increment(dx[0], dy[0], (warped - first)[0], inside, edge, flow)
+        flow = flow + _increment(dx[0], dy[0], (warped - first)[0], inside, edge, alike, flow)
         flow = _median(flow)
     return flow
 
 
-def _increment(dx, dy, dt, inside, edge, flow):
+def _increment(dx, dy, dt, inside, edge, alike, flow):
     """Solve the linearized equations for the increment, with the penalties evaluated at `flow`."""
     # Distances to each constraint's line in pixels (Zimmer, Eq. 11), then robust weights.
     norm = 1 / (dx.square() + dy.square() + DATA_NOISE**2)
@@ -149,8 +153,11 @@ def _increment(dx, dy, dt, inside, edge, flow):
     residual = dt.square() * share
     residual = torch.cat([residual[:1], residual[1:].sum(0, keepdim=True).expand(2, -1, -1)])
     weight = share / (residual / DATA_SCALE**2 + 1).sqrt()
-    xx, xy, yy = ((weight * a * b).sum(0) for a, b in ((dx, dx), (dx, dy), (dy, dy)))
-    right = -torch.stack([(weight * dx * dt).sum(0), (weight * dy * dt).sum(0)])
+    products = [(weight * a * b).sum(0) for a, b in ((dx, dx), (dx, dy), (dy, dy))]
+    products += [-(weight * a * dt).sum(0) for a in (dx, dy)]
+    # The normalization makes noise count as much as texture, so neighbours are averaged.
+    xx, xy, yy, *right = _gathered(torch.stack(products), alike)
+    right = torch.stack(right)
 
     across, down = flow.diff(dim=2), flow.diff(dim=1)
     roughness = F.pad(across.square().sum(0), (0, 1)) + F.pad(down.square().sum(0), (0, 0, 0, 1))
@@ -174,6 +181,28 @@ def _increment(dx, dy, dt, inside, edge, flow):
         return torch.stack([blocks[2] * v[0] - xy * v[1], blocks[0] * v[1] - xy * v[0]]) * inverse
 
     return _conjugate_gradients(apply, precondition, right)
+
+
+def _alike(grey):
+    """Weights of neighbours at each of `REACHES`, along x and along y: 1 where they are alike."""
+    weights = []
+    for reach in (r for r in REACHES if r < min(grey.shape)):
+        across = (grey[:, reach:] - grey[:, :-reach]).abs()
+        down = (grey[reach:] - grey[:-reach]).abs()
+        weights.append((reach, (-across / LIKENESS).exp(), (-down / LIKENESS).exp()))
+    return weights
+
+
+def _gathered(values, alike):
+    """Bilateral means over a growing neighbourhood: a pass adds two neighbours along each axis."""
+    for reach, across, down in alike:
+        total = 1 + F.pad(across, (0, reach)) + F.pad(across, (reach, 0))
+        later = F.pad(values[..., reach:] * across, (0, reach))
+        values = (values + later + F.pad(values[..., :-reach] * across, (reach, 0))) / total
+        total = 1 + F.pad(down, (0, 0, 0, reach)) + F.pad(down, (0, 0, reach, 0))
+        later = F.pad(values[..., reach:, :] * down, (0, 0, 0, reach))
+        values = (values + later + F.pad(values[..., :-reach, :] * down, (0, 0, reach, 0))) / total
+    return values
 
 
 def _conjugate_gradients(apply, precondition, right):
