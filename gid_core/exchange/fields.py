@@ -17,7 +17,7 @@ import torch
 
 from ..motion.displacement import Displacement
 from ..render.layers import SOFT, Layers, SplattedFrame, splatted_frames
-from ..render.splat import normalize_splat, softmax_weight, splat_points
+from ..render.splat import softmax_splat_points
 from ..shapes import Bool, Float, Int, Tensor
 from ..still.grid import pixel_grid, sample_points
 
@@ -70,8 +70,11 @@ def fields_of(
 
 def moving_pixels(
     layers: Layers, size: tuple[int, int]
-) -> tuple[Int[Tensor, " n"], Float[Tensor, "1 p"]]:
-    """Flat indices of the pixels of a picture of `size` that move, and the matte of all pixels."""
+) -> tuple[Int[Tensor, " n"], Bool[Tensor, " m"], Float[Tensor, "1 p"]]:
+    """The pixels of a picture of `size` that move, and the matte of all pixels.
+
+    Flat indices in the picture, and which of the layers' source pixels they are.
+    """
     wide = layers.foreground.shape[-1]
     y, x = (
         layers.source_pixels // wide + layers.origin[0],
@@ -81,7 +84,7 @@ def moving_pixels(
     at = (y * size[1] + x)[inside]
     alpha = layers.foreground.new_zeros(1, size[0] * size[1])
     alpha[:, at] = layers.foreground[-1].flatten()[layers.source_pixels[inside]]
-    return at, alpha
+    return at, inside, alpha
 
 
 def found_in(
@@ -98,20 +101,22 @@ def found_in(
     return place, inside & (layers.source_pixels[place] == index)
 
 
-def _fields(moved: SplattedFrame, at, alpha, iterations) -> Fields:
+def _fields(moved: SplattedFrame, at, inside, alpha, iterations) -> Fields:
     hidden = moved.disocclusion
     height, width = size = tuple(hidden.shape[-2:])
-    field = moved.fields[:3].flatten(1)
-    forward, logits = field[:2], field[2:, at]
+    forward = moved.fields[:2].flatten(1)
     here = pixel_grid(height, width, like=forward).flatten(1)
     source, coverage = here.clone(), torch.zeros_like(hidden).flatten(1)
     found = (hidden < COVERED).flatten(1)
     if len(at):
-        weight = softmax_weight(logits[None])[0] * (SOFT + alpha[:, at])
-        values = torch.cat([forward[:, at] * weight, weight, torch.ones_like(weight)])
-        splatted = splat_points(values[None], (here + forward)[None, :, at], size)
-        came, landed = normalize_splat(splatted)
-        landed = landed.flatten().nonzero().squeeze(1)
+        # As the renderer weighs what lands together.
+        front = torch.where(alpha[:, at] > 0, moved.importance[:, inside], 0.0)
+        logits = front + (SOFT + alpha[:, at]).log()
+        moved_to = (here + forward)[:, at]
+        came, covered = softmax_splat_points(
+            forward[None, :, at], moved_to[None], logits[None], size
+        )
+        landed = covered.flatten().nonzero().squeeze(1)
         is_moving = torch.zeros_like(coverage)
         is_moving[:, at] = 1
         shapes = torch.cat([forward, is_moving, alpha]).view(1, 4, height, width)

@@ -164,7 +164,8 @@ def _reading(
     weights = torch.stack([(1 - fy) * (1 - fx), (1 - fy) * fx, fy * (1 - fx), fy * fx])
     if moving.any():
         first[moving] = layers.nodes[place[moving]].long()
-        weights[:, moving] = layers.weights[:, place[moving]].to(weights)
+        shares = layers.weights[:, place[moving]].to(weights)
+        weights[:, moving] = torch.cat([shares, 1 - shares.sum(0, keepdim=True)])
     nodes = torch.stack([first, first + 1, first + wide, first + wide + 1])
     rows = (nodes // wide - 1).clamp(0, grid[0] - 1)
     return rows * grid[1] + (nodes % wide - 1).clamp(0, grid[1] - 1), weights

@@ -226,7 +226,7 @@ def choose_points(
     ys = torch.arange(stride // 2, height, stride)
     xs = torch.arange(stride // 2, width, stride)
     grid = torch.stack(torch.broadcast_tensors(xs[None], ys[:, None]), -1).flatten(0, 1)
-    at, matte = moving_pixels(layers, size)
+    at, _, matte = moving_pixels(layers, size)
     movable = torch.zeros_like(matte)
     movable[:, at] = 1
     share = F.interpolate(peak[None, None].float().cpu(), size, mode="bilinear")[0, 0]

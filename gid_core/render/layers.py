@@ -119,8 +119,8 @@ class SplattedFrame:
 
     frame: premultiplied, where the still has alpha.
     disocclusion: the share of each pixel that the still does not show (1 = all of it).
-    displacement, importance: of every source pixel of the layers; displacement in px, importance
-        that of features.
+    displacement, importance: of every source pixel of the layers; displacement in px.
+    of_features: the importance of features.
     touched: flat indices of the pixels that content left or arrived at.
     distance: how far it moved there, px.
     """
@@ -130,6 +130,7 @@ class SplattedFrame:
     disocclusion: Float[Tensor, "1 h w"]
     displacement: Float[Tensor, "2 n"]
     importance: Float[Tensor, "1 n"]
+    of_features: Float[Tensor, "1 n"]
     touched: Int[Tensor, " m"]
     distance: Float[Tensor, " m"]
 
@@ -142,7 +143,7 @@ class SplattedFrame:
         inside = ((y >= 0) & (y < height) & (x >= 0) & (x < width)).nonzero().squeeze(1)
         at = (y * width + x)[inside]
         fields = self.frame.new_zeros(4, height * width)
-        for row, values in zip(fields, (*self.displacement, *self.importance)):
+        for row, values in zip(fields, (*self.displacement, *self.of_features)):
             row[at] = values[inside]
         fields[3, self.touched] = self.distance
         return fields.view(4, height, width)
@@ -195,7 +196,8 @@ def splat_frame(
     touched, distance = (torch.cat(parts) for parts in zip(*found))
     frame, hole = frame.view_as(still), hole.view_as(still[:1])
     of_features = torch.zeros_like(importance) if of_features is None else of_features
-    return SplattedFrame(layers, frame, hole, moved, of_features, touched, distance)
+    made = frame, hole, moved, importance, of_features, touched, distance
+    return SplattedFrame(layers, *made)
 
 
 def _splatted_displacement(layers, moved, importance):
@@ -258,9 +260,9 @@ def splatted_frames(
         item: Index in the batch of motions.
         matte: What may move; the motion's own mask by default, everything if it has none.
         frames: Indices of the frames wanted, all by default.
-        depth: Order order where things meet, 1 = nearest; by default what moves more in the mean
-            over
-            the clip is in front (Li et al. 2024, Sec. 5).
+        depth: What is in front where things meet, 1 = nearest; by default what moves more, in the
+            mean over the clip (Li et al. 2024, Sec. 5).
+        order: Rank of the object that a pixel belongs to, the largest in front.
     """
     size = tuple(still.shape[-2:])
     scale = motion.scaled_to(size)

@@ -86,7 +86,7 @@ def test_a_shifted_disc_covers_and_uncovers(rng):
 def test_pixels_are_found_where_they_are(rng, x, y):
     matte = disc()
     layers = next(splatted_frames(grey(rng), smooth(rng), matte=matte)).layers
-    at, alpha = moving_pixels(layers, (H, W))
+    at, _, alpha = moving_pixels(layers, (H, W))
     place, moving = found_in(layers, torch.tensor([[x, y]]))
     assert bool(moving) == bool((at == y * W + x).any())
     assert alpha.view(H, W)[y, x] == matte[0, y, x]

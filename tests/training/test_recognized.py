@@ -84,7 +84,7 @@ def test_what_does_not_move_does_not_count(data, stage):
     motion, energy = batch.motion.clone(), batch.energy.clone()
     motion[..., 4:], energy[..., 4:] = 0.7, 0.9  # nothing moves there
     losses = [
-        float(loss_of(made, stage, b, torch.Generator().manual_seed(1)))
+        loss_of(made, stage, b, torch.Generator().manual_seed(1)).item()
         for b in (batch, replace(batch, energy=energy))
     ]
     assert losses[0] == losses[1] and math.isfinite(losses[0])
