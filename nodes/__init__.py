@@ -6,7 +6,10 @@ Law: no mathematics here. Node ids, input names and defaults of a release never 
 from comfy_api.latest import ComfyExtension
 
 from .animate import AnimateStill
+from .camera import CameraMotion
 from .displacement import SpectrumToDisplacement
+from .edit import MotionCombine, MotionEdit
+from .envelope import MotionBeat, MotionEnvelope
 from .example import ExampleStill
 from .exchange import (
     MotionToGuides,
@@ -52,6 +55,11 @@ NODES = [
     MotionToGuides,
     MotionToMaps,
     SaveMotionMaps,
+    MotionCombine,
+    MotionEdit,
+    MotionEnvelope,
+    MotionBeat,
+    CameraMotion,
 ]
 
 

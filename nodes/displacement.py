@@ -2,7 +2,7 @@
 
 from comfy_api.latest import io, ui
 
-from . import sockets
+from . import curves, sockets
 
 
 class SpectrumToDisplacement(io.ComfyNode):
@@ -68,6 +68,19 @@ class SpectrumToDisplacement(io.ComfyNode):
                     tooltip="For loops longer than the spectrum's duration: how its frequencies "
                     "spread, so that the loop does not repeat inside itself.",
                 ),
+                io.String.Input(
+                    "pace",
+                    default="",
+                    optional=True,
+                    tooltip="Variable speed, a factor of speed over the seconds of the clip: 0:1, "
+                    "2.5:0.2, 5:1. Values alone, as 1, 0.2, 1, are spread evenly. Wins over the "
+                    "curve.",
+                ),
+                curves.socket(
+                    "pace_curve",
+                    "Variable speed as a curve: left the beginning, right the end of the clip, the "
+                    "top twice the speed. Used where pace is empty.",
+                ),
             ],
             outputs=[
                 sockets.Motion.Output(display_name="displacement", tooltip="For the renderer."),
@@ -76,11 +89,16 @@ class SpectrumToDisplacement(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, spectrum, frames, fps, loop, speed, gain, pose, seed):
-        from ..gid_core.motion.playback import left_out, play
+    def execute(
+        cls, spectrum, frames, fps, loop, speed, gain, pose, seed, pace="", pace_curve=None
+    ):
+        from ..gid_core.motion import playback
 
-        motion, report = play(spectrum, frames, fps, loop, speed, gain, pose, seed)
-        said = f"{report or _played(spectrum)} {left_out(spectrum, fps, speed)}".strip()
+        drawn = curves.drawn(pace_curve, 1.0, 2.0)
+        paced = playback.pace_curve(pace, frames / fps, loop, drawn)
+        motion, report = playback.play(spectrum, frames, fps, loop, speed, gain, pose, seed, paced)
+        fastest = speed if paced is None else speed * max(paced.y)
+        said = f"{report or _played(spectrum)} {playback.left_out(spectrum, fps, fastest)}".strip()
         return io.NodeOutput(motion, said, ui=ui.PreviewText(said))
 
 

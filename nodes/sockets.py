@@ -7,7 +7,8 @@ import torch
 from comfy_api.latest import io
 from einops import rearrange
 
-from ..gid_core.still.inputs import is_painted, other_shape
+from ..gid_core.motion.envelope import Sound
+from ..gid_core.still.inputs import clean_mask, is_painted, other_shape
 from . import host
 
 Model = io.Custom("GID_MODEL")
@@ -145,6 +146,36 @@ def from_depth(value: torch.Tensor | None) -> torch.Tensor | None:
     """Depth as b 1 h w, float32 on the CPU; None for none, or one that is 0 everywhere."""
     value = _mask(value, "depth")
     return value if value is not None and value.any() else None
+
+
+def from_depth_picture(value: torch.Tensor | None) -> torch.Tensor | None:
+    """Depth as IMAGE or MASK, as b 1 h w; None for none, or one that is 0 everywhere."""
+    if value is not None and value.ndim == 4 and value.shape[-1] in (3, 4):
+        value = value[..., :3].float().mean(-1)
+    return from_depth(value)
+
+
+def degrees(value: torch.Tensor | None, name: str = "mask") -> torch.Tensor | None:
+    """How much of something, 0 ... 1, as b 1 h w; None for none, or one that nobody painted."""
+    value = _mask(value, name)
+    return clean_mask(value) if value is not None and value.any() else None
+
+
+def from_audio(audio: dict | None, low_hz: float, high_hz: float) -> Sound | None:
+    """AUDIO as a sound of the core, of which a band is heard.
+
+    Raises:
+        ValueError: For what is no AUDIO.
+    """
+    if audio is None:
+        return None
+    samples = audio.get("waveform") if isinstance(audio, dict) else None
+    if not isinstance(samples, torch.Tensor) or samples.ndim != 3 or not len(samples):
+        raise ValueError(
+            "Expected AUDIO with a waveform of shape (batch, channels, samples), as Load Audio "
+            "gives it."
+        )
+    return Sound(samples[0].float().cpu(), float(audio["sample_rate"]), low_hz, high_hz)
 
 
 def _mask(value, name):

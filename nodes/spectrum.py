@@ -158,7 +158,26 @@ class MotionSpectrumPreview(io.ComfyNode):
                     tooltip="Width of each picture on the sheet, in pixels.",
                 ),
             ],
-            outputs=[io.Image.Output(display_name="sheet", tooltip="One sheet for every still.")],
+            outputs=[
+                io.Image.Output(display_name="sheet", tooltip="One sheet for every still."),
+                io.Float.Output(
+                    display_name="amplitude",
+                    tooltip="How far the first still moves, in % of the longer side.",
+                ),
+                io.Float.Output(
+                    display_name="moving", tooltip="Share of the picture that moves, 0 to 1."
+                ),
+                io.Float.Output(
+                    display_name="folded",
+                    tooltip="Share of the picture that turns inside out somewhere in the motion.",
+                ),
+                io.Float.Output(
+                    display_name="seam",
+                    tooltip="Step from the end of the motion's period to its beginning, beside the "
+                    "largest step inside: at most 1 in a seamless loop.",
+                ),
+                io.String.Output(display_name="report", tooltip="The same in words."),
+            ],
             is_output_node=True,
         )
 
@@ -166,11 +185,12 @@ class MotionSpectrumPreview(io.ComfyNode):
     def execute(cls, spectrum, width):
         import torch
 
-        from ..gid_core.evaluation.viz import spectrum_sheet
+        from ..gid_core.evaluation.inspection import motion_sheet
 
-        sheets = [spectrum_sheet(spectrum, i, width) for i in range(len(spectrum.coeffs))]
-        image = sockets.to_image(torch.stack(sheets))
-        return io.NodeOutput(image, ui=ui.PreviewImage(image, cls=cls))
+        drawn = [motion_sheet(spectrum, i, width) for i in range(len(spectrum.coeffs))]
+        image, found = sockets.to_image(torch.stack([sheet for sheet, _ in drawn])), drawn[0][1]
+        numbers = found.amplitude_pct, found.moving, found.folded, found.seam
+        return io.NodeOutput(image, *numbers, str(found), ui=ui.PreviewImage(image, cls=cls))
 
 
 class MotionSpectrumFromVideo(io.ComfyNode):

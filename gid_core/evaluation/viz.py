@@ -24,6 +24,15 @@ def flow_wheel(
     return hsv(hue, torch.ones_like(hue), (length / largest).clamp(0, 1))
 
 
+def wheel_disc(size: tuple[int, int]) -> Float[Tensor, "3 h w"]:
+    """The colours of all directions, as a disc."""
+    y, x = torch.meshgrid(
+        torch.linspace(-1, 1, size[0]), torch.linspace(-1, 1, size[1]), indexing="ij"
+    )
+    disc = torch.stack([x * size[1] / size[0], y])
+    return flow_wheel(disc * (disc.square().sum(0) <= 1), 1.0)
+
+
 def hsv(hue, saturation, value) -> Float[Tensor, "3 h w"]:
     """RGB from hue, saturation and value, all 0 ... 1 (Smith 1978)."""
     sector = torch.stack([hue * 6 + offset for offset in (5.0, 3.0, 1.0)]) % 6
@@ -116,17 +125,12 @@ def spectrum_sheet(
     counted = moving >= 0.5 * moving.max()
     typical = amplitude[:, counted].median(1).values
     total = amplitude.square().sum(0).sqrt()
-    y, x = torch.meshgrid(
-        torch.linspace(-1, 1, size[0]), torch.linspace(-1, 1, size[1]), indexing="ij"
-    )
-    disc = torch.stack([x * size[1] / size[0], y])
-    wheel = flow_wheel(disc * (disc.square().sum(0) <= 1), 1.0)
     shown = torch.linspace(0, len(coeffs) - 1, min(8, len(coeffs))).round().long().tolist()
     pictures = [
         resized(mask, size).expand(3, -1, -1),
         resized(heat((total / total.max().clamp(min=1e-9)).clamp(0, 1)), size),
         amplitude_plot(spectrum.frequencies_hz, typical, size),
-        wheel,
+        wheel_disc(size),
         *(resized(band_picture(coeffs[k]), size) for k in shown),
     ]
     return tiles(pictures, 4)

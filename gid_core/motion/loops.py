@@ -18,6 +18,7 @@ from .displacement import Displacement
 from .spectrum import SpectralVolume
 
 NOTICEABLE_SHIFT = 0.1  # a larger shift, as a share of the band's frequency, is reported
+NOTICEABLE_JUMP = 1e-3  # of the speed at the seam, as a factor
 MOST_HARMONICS = 256  # most harmonics over which the bands of a loop are spread
 
 
@@ -28,12 +29,15 @@ class LoopReport:
     shift_hz: in Hz; shift_share: as a share of the band's frequency.
     changed: Whether any band was shifted, merged with another or spread.
     dropped: Whether a mean or a drift was removed; a loop has neither.
+    speed_jump: With variable speed, the difference between its two ends: the motion closes in
+        position, but changes its speed there.
     """
 
     shift_hz: float
     shift_share: float
     changed: bool
     dropped: bool = False
+    speed_jump: float = 0.0
 
     def __str__(self) -> str:
         text = self._of_bands()
@@ -41,6 +45,11 @@ class LoopReport:
             text += (
                 " The clip's mean and drift are left out: the still is the middle of the motion, "
                 "and nothing wanders off."
+            )
+        if self.speed_jump > NOTICEABLE_JUMP:
+            text += (
+                f" The speed jumps by {self.speed_jump:.2f} where the loop begins again: end its "
+                "curve as it begins."
             )
         return text
 

@@ -9,6 +9,7 @@ import torch
 
 from ..shapes import Bool, Tensor
 from .coords import harmonic_coords
+from .curves import Curve, parse_curve
 from .displacement import Displacement
 from .loops import LoopReport, close_loop
 from .spectrum import SpectralVolume, amplitude_pct, moving_points, one_period, with_trend
@@ -25,6 +26,7 @@ def play(
     gain: float = 1.0,
     pose: str = "rest pose",
     seed: int = 0,
+    pace: Curve | None = None,
 ) -> tuple[Displacement, LoopReport | None]:
     """The displacement of a spectrum over a number of frames, and the report of a closed loop.
 
@@ -38,23 +40,30 @@ def play(
         gain: Factor of the displacement.
         pose: "rest pose": the still is the mean position; "first frame": the still is frame 0.
         seed: Of the phases of a loop that is longer than the period of the spectrum.
+        pace: Variable speed: a factor of `speed` over the seconds of the clip (`pace_curve`). The
+            series is evaluated at the integral of the speed, which is exact.
 
     Raises:
         ValueError: For values out of range, or if all bands are at or above half the frame rate;
             bands that are, where others are not, are left out (`too_fast`).
     """
     _check_playback(spectrum, frames, fps, speed, pose)
-    spectrum = _without(spectrum, too_fast(spectrum, fps, speed))
-    duration_s = frames / fps
+    times = torch.arange(frames, dtype=torch.float64) / fps
+    duration_s, jump = frames / fps, 0.0
+    if pace is not None:
+        _check_playback(spectrum, frames, fps, speed * max(pace.y), pose)
+        times, duration_s, jump = _paced(pace, times, duration_s)
+    fastest = speed if pace is None else speed * max(pace.y)
+    spectrum = _without(spectrum, too_fast(spectrum, fps, fastest))
     at_speed = replace(
         spectrum,
         frequencies_hz=spectrum.frequencies_hz * speed,
         drift=None if spectrum.drift is None else spectrum.drift * speed,
     )
-    times = torch.arange(frames, dtype=torch.float64) / fps
     report = None
     if loop:
         closed, report = close_loop(at_speed, duration_s, seed)
+        report = replace(report, speed_jump=jump)
         # Rounded to whole cycles, so that q is exactly periodic.
         cycles = (closed.frequencies_hz.double() * duration_s).round()
         coeffs, coords = closed.coeffs, harmonic_coords(cycles, times / duration_s)
@@ -100,6 +109,37 @@ def _without(spectrum, bands):
         return spectrum
     left = spectrum.coeffs[:, ~bands], spectrum.frequencies_hz[~bands]
     return replace(spectrum, coeffs=left[0], frequencies_hz=left[1])
+
+
+def pace_curve(
+    text: str, duration_s: float, loop: bool, drawn: Curve | None = None
+) -> Curve | None:
+    """The variable speed that a text states over the seconds of a clip; None for none.
+
+    Args:
+        drawn: The same over 0 ... 1 of the clip; the text wins.
+
+    Raises:
+        ValueError: For a text that is no curve, or speeds below 0.
+    """
+    curve = parse_curve(text, duration_s, "curve of speed", loop)
+    if curve is None and drawn is not None:
+        curve = drawn.scaled(duration_s)
+    if curve is not None and (min(curve.y) < 0 or max(curve.y) <= 0):
+        raise ValueError(
+            f"Expected speeds from 0 on, and some above 0, got {min(curve.y):g} to "
+            f"{max(curve.y):g}. A motion does not run backwards."
+        )
+    return curve
+
+
+def _paced(curve, times, duration_s):
+    """Times of the motion at times of the clip, its length, and the step of speed at the seam."""
+    paced = curve.integral(torch.cat([times, times.new_tensor([duration_s])]))
+    if paced[-1] <= 0:
+        raise ValueError("Expected a speed above 0 somewhere within the clip, got 0 throughout.")
+    ends = curve.at(times.new_tensor([0.0, duration_s]))
+    return paced[:-1], float(paced[-1]), float((ends[1] - ends[0]).abs())
 
 
 def _check_playback(spectrum, frames, fps, speed, pose):

@@ -3,7 +3,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from gid_core.motion.playback import left_out, play
+from gid_core.motion.curves import Curve
+from gid_core.motion.playback import left_out, pace_curve, play
 from gid_core.motion.spectrum import (
     SpectralVolume,
     amplitude_pct,
@@ -21,6 +22,10 @@ def volume(rng, bands=3, **fields):
 
 def trended(rng):
     return volume(rng, **{n: torch.randn(2, 2, 5, 7, generator=rng) for n in ("mean", "drift")})
+
+
+def paced(frames, fps, text, loop=True):
+    return pace_curve(text, frames / fps, loop)
 
 
 def frames_of(motion, item=0):
@@ -172,3 +177,57 @@ def test_a_motion_carries_what_rendering_needs(rng):
     motion, _ = play(volume(rng, mask=mask), 16, 8.0)
     assert (motion.fps, motion.reference_size, motion.grid) == (8.0, (20, 28), (5, 7))
     assert torch.equal(motion.mask, mask)
+
+
+def test_variable_speed_evaluates_the_motion_at_the_integral_of_the_speed(rng):
+    spectrum = trended(rng)
+    motion, _ = play(spectrum, 17, 8.0, loop=False, speed=1.5, pace=paced(17, 8.0, "0:1, 1:0, 2:1"))
+    t = torch.arange(17, dtype=torch.float64) / 8
+    # The speed falls as 1 - t until 1 s, and rises as t - 1 from there.
+    elapsed = torch.where(t <= 1, t - t**2 / 2, 1 - t + t**2 / 2)
+    expected = displacement_at(spectrum, 1.5 * elapsed)
+    torch.testing.assert_close(frames_of(motion, 1), expected[1], rtol=0, atol=1e-5)
+
+
+def test_a_loop_of_variable_speed_closes_exactly(rng):
+    spectrum = volume(rng)
+    motion, report = play(spectrum, 40, 20.0, pace=paced(40, 20.0, "0:0.5, 1:1.5, 2:0.5"))
+    assert motion.loop and not report.changed and "jumps" not in str(report)  # 2 s of the motion
+    path = frames_of(motion)
+    step = (path.roll(-1, 0) - path).square().mean((1, 2, 3)).sqrt()
+    assert step[-1] <= step[:-1].max()
+
+
+def test_a_speed_that_jumps_at_the_seam_is_said(rng):
+    _, report = play(volume(rng), 40, 20.0, pace=paced(40, 20.0, "0:0.5, 2:1.5"))
+    assert "speed jumps by 1.00 where the loop begins again" in str(report)
+
+
+def test_a_constant_pace_is_the_speed_and_a_drawn_one_spans_the_clip(rng):
+    spectrum = volume(rng)
+    plain = frames_of(play(spectrum, 16, 8.0)[0])
+    drawn = pace_curve("", 2.0, True, Curve((0.0, 1.0), (1.0, 1.0)))
+    for pace in (paced(16, 8.0, "0:1, 2:1"), drawn):
+        torch.testing.assert_close(frames_of(play(spectrum, 16, 8.0, pace=pace)[0]), plain)
+    assert drawn.x == (0, 2) and pace_curve("", 2.0, True) is None
+
+
+def test_bands_that_are_too_fast_at_the_fastest_place_are_left_out(rng):
+    spectrum = volume(rng)
+    motion, _ = play(spectrum, 16, 8.0, loop=False, pace=paced(16, 8.0, "0:1, 1:3, 2:1"))
+    assert len(motion.modal_coords) == 2  # of 0.5, 1 and 1.5 Hz the last would reach 4.5 Hz
+
+
+@pytest.mark.parametrize(
+    "pace, sentence",
+    [
+        ("0:1, 2:-1", "speeds from 0 on.*got -1 to 1.*backwards"),
+        ("0:0, 2:0", "some above 0, got 0 to 0"),
+        ("0:0, 2:0, 3:1", "above 0 somewhere within the clip"),
+        ("fast", "curve of speed as points"),
+        ("0:1, 1:20, 2:1", "no frequency below 10.00 Hz"),
+    ],
+)
+def test_paces_out_of_range_are_refused(rng, pace, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        play(volume(rng), 16, 8.0, pace=paced(16, 8.0, pace))
