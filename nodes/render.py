@@ -213,10 +213,8 @@ class RenderedVideo(Input.Video):
         Frames are written into place, so that they are never held twice.
         """
         wanted = self._range[:count]
-        _, channels, height, width = self._stills.shape
-        report, keep = host.progress(len(wanted)), host.device_between_nodes()
-        images = torch.empty(len(wanted), height, width, channels, device=keep)
-        masks = torch.empty(len(wanted), height, width, device=keep)
+        report, images = host.progress(len(wanted)), self._images(len(wanted))
+        masks = torch.empty(images.shape[:3], device=images.device)
         for i, (frame, disocclusion) in enumerate(self._rendered(wanted)):
             images[i] = frame.movedim(0, -1)
             masks[i] = disocclusion[0]
@@ -224,10 +222,19 @@ class RenderedVideo(Input.Video):
         self._held = weakref.ref(images), wanted.start
         return images, masks
 
+    def _images(self, count):
+        """Room for so many frames as IMAGE."""
+        _, channels, height, width = self._stills.shape
+        keep = host.device_between_nodes()
+        return torch.empty(count, height, width, channels, device=keep)
+
     def get_components(self):
         images = self._ready()
         if images is None or len(images) < len(self._range):
-            images, _ = self.render()
+            images = self._images(len(self._range))
+            for i, frame in enumerate(self._pictures()):
+                images[i] = frame.movedim(0, -1)
+            self._held = weakref.ref(images), self._range.start
         return Types.VideoComponents(images=images, frame_rate=self.get_frame_rate())
 
     def as_trimmed(self, start_time=None, duration=None, strict_duration=False):

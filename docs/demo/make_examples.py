@@ -6,11 +6,9 @@ Takes some minutes. The meadow is the demo still of paint.py; lanterns and flowe
 gid_core/scenes. Motions are kept on small grids, so that their files are small.
 """
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 from scipy import ndimage
 
@@ -21,6 +19,7 @@ from gid_core.files import spectra, stills, video
 from gid_core.footage.extraction import extract
 from gid_core.footage.flow import variational
 from gid_core.scenes.synthetic import make_scene
+from gid_core.still.grid import reduced
 
 DEMO = Path(__file__).parent
 OUT = DEMO.parents[1] / "nodes/examples"
@@ -34,8 +33,9 @@ def main() -> None:
     mask = stills.read_mask(DEMO / "still_mask.png")
     _write("meadow", meadow, mask[0].numpy())
     prior = ElasticPrior(ElasticConfig(longest_side=GRID))
-    motion, _ = pipeline.sample_motion(meadow[None], mask[None], model=prior)
-    spectra.save_spectrum(_small(motion), OUT / "meadow in a breeze.safetensors")
+    small = (reduced(picture[None], 3) for picture in (meadow, mask))  # so is the mask in the file
+    motion, _ = pipeline.sample_motion(*small, model=prior)
+    spectra.save_spectrum(motion, OUT / "meadow in a breeze.safetensors")
 
     lanterns = make_scene(3, (512, 768), "lanterns")
     moved = lanterns.frame(1.0).displacement.square().sum(0).sqrt().numpy() > 0.05
@@ -46,19 +46,13 @@ def main() -> None:
     frames = [flowers.frame(t / FPS).image for t in range(round(FPS * SECONDS))]
     video.save_clip(OUT / "flowers.mp4", frames, FPS, ".mp4", crf=23)
     found = extract(frames, FPS, ExtractionConfig(longest_side=GRID), variational())
-    spectra.save_spectrum(_small(found.spectrum), OUT / "flowers in a clip.safetensors")
+    spectra.save_spectrum(found.spectrum, OUT / "flowers in a clip.safetensors")
 
 
 def _write(name, still, mask) -> None:
     picture = Image.fromarray(stills.to_bytes(still))
     picture.save(OUT / f"{name}.webp", quality=92, method=6)
     Image.fromarray(np.uint8(255 * np.float32(mask))).save(OUT / f"{name}_mask.png", optimize=True)
-
-
-def _small(motion):
-    """A motion whose mask has a quarter of the still's size."""
-    size = tuple(n // 4 for n in motion.mask.shape[-2:])
-    return replace(motion, mask=torch.nn.functional.interpolate(motion.mask, size, mode="area"))
 
 
 if __name__ == "__main__":
