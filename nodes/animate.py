@@ -148,7 +148,7 @@ class AnimateStill(io.ComfyNode):
             sockets.from_mask(anchor, "anchor"),
             seed,
             kinds.prior(kind, weather, ElasticPrior(wind=WindConfig(direction))),
-            kinds.bands(kind, SpectrumConfig.of_clip(frames, fps, strength)),
+            SpectrumConfig.of_clip(frames, fps, strength, kinds.highest_hz(kind)),
             callback=host.progress(len(stills)),
         )
         motion, _ = pipeline.play(spectrum, frames, fps)

@@ -12,7 +12,7 @@ from ..gid_core.files.kept import digest, kept
 from . import host, sockets
 
 COUNT, SIDE_PX = 4, 320  # motions on a sheet, and the longer side of each picture
-FPS, MOST_FRAMES = 12.0, 60
+FPS, FEWEST, MOST = 12.0, 12, 60  # frames of a sheet
 
 
 class MotionVariations(io.ComfyNode):
@@ -127,10 +127,13 @@ def _sheet(still, spectra, duration):
     """Frames of all motions on small stills, two by two, and their rate."""
     from ..gid_core import pipeline
     from ..gid_core.still.grid import fitted
+    from ..gid_core.still.inputs import in_colour
 
-    frames = max(1, min(MOST_FRAMES, round(duration * FPS)))
-    motion, _ = pipeline.play(spectra, frames, frames / duration)
-    rendered = host.ahead(pipeline.render(fitted(still, SIDE_PX), motion))
+    frames = min(max(round(duration * FPS), FEWEST), MOST)
+    whole = duration * FPS <= MOST  # of a longer loop the beginning is shown
+    motion, _ = pipeline.play(spectra, frames, frames / duration if whole else FPS, loop=whole)
+    small = fitted(in_colour(still, 0), SIDE_PX)
+    rendered = host.ahead(pipeline.render(small, motion))
     pictures = torch.stack([frame for frame, _ in rendered])
     sheet = rearrange(pictures, "(r c t) ch h w -> t ch (r h) (c w)", r=2, c=2)
     return sockets.to_image(sheet), motion.fps

@@ -24,7 +24,14 @@ MOST_MB = 2048
 # Largest values of inputs that multiply the work, as a user with a small machine would choose.
 COSTLY = {
     **{"frames": 12, "bands": 16, "steps": 2, "width": 320, "size": 256, "clips": 3},
-    **{"duration": 2.0, "fps": 24.0, "window": 2.0, "loop_seconds": 4.0, "count": 64},
+    **{
+        "duration": 2.0,
+        "fps": 24.0,
+        "window": 2.0,
+        "loop_seconds": 4.0,
+        "count": 64,
+        "seconds": 1.0,
+    },
 }
 TEXTS = [
     "",
