@@ -10,7 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from gid_core import pipeline
 from gid_core.config import ElasticConfig
@@ -46,7 +46,7 @@ def main() -> None:
             _tinted(_picture(meadow), refined, WARM), "flowers", (256, 300), 34
         ),
         "Text to loop (Stable Diffusion 1.5)": _prompted(_picture(meadow), "Stable Diffusion 1.5"),
-        "Text to loop (Z-Image)": _prompted(_picture(lanterns), "Z-Image"),
+        "Text to loop (Z-Image)": _prompted(ImageOps.mirror(_picture(meadow)), "Z-Image"),
         "Photo to poke": _arrow(_picture(meadow), (322, 157), (415, 120)),
         "Text to poke (Stable Diffusion 1.5)": _arrow(
             _prompted(_picture(meadow), "Stable Diffusion 1.5"), (40, 250), (470, 225)
