@@ -142,7 +142,8 @@ class AnimateStill(io.ComfyNode):
 
         stills, frames = sockets.from_image(image), max(1, round(seconds * fps))
         kind = kinds.CUSTOM if kind == ANY else kind
-        spectrum, report = pipeline.sample_motion(
+        spectrum, report = host.responsive(
+            pipeline.sample_motion,
             stills,
             sockets.from_mask(mask),
             sockets.from_mask(anchor, "anchor"),

@@ -8,6 +8,7 @@ import torch
 from comfy import model_management
 from comfy_api.latest import Input, InputImpl, Types
 
+from . import host
 from .sockets import from_image
 
 # Older hosts have videos without transparency.
@@ -102,7 +103,7 @@ def flow(model=None, name: str = "variational"):
     estimate = estimator(FLOWS[name]) if model is None else raft_estimator(model.model)
 
     def interruptible(first, frame, initial=None):
-        model_management.throw_exception_if_processing_interrupted()
+        host.stop_if_cancelled()
         return estimate(first, frame, initial)
 
     return interruptible

@@ -1,7 +1,9 @@
 """What the host gives to all nodes: devices, progress bars, cancelling, folders."""
 
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextvars import ContextVar, copy_context
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,8 +13,10 @@ from comfy import model_management, utils
 from comfy_api.latest import io
 
 T = TypeVar("T")
-ASKED_EVERY_S = 0.1  # how often a long computation is asked whether the user has cancelled it
+ASKED_EVERY_S = 0.1  # how often it is looked whether the user has cancelled a long computation
 END = object()
+# Set when nobody waits any longer for what a thread computes.
+_over: ContextVar[threading.Event | None] = ContextVar("over", default=None)
 
 
 def device_between_nodes() -> torch.device:
@@ -34,12 +38,20 @@ def render_device() -> torch.device:
     return device if device.type == "cuda" else torch.device("cpu")
 
 
+def stop_if_cancelled() -> None:
+    """Raise if the user has cancelled, in whatever thread this runs."""
+    model_management.throw_exception_if_processing_interrupted()
+    over = _over.get()
+    if over is not None and over.is_set():
+        raise model_management.InterruptProcessingException()
+
+
 def progress(total: int) -> Callable[[int, int], None]:
     """A callback (done, total) for the node's progress bar; raises when the user cancels."""
     bar = utils.ProgressBar(total)
 
     def callback(done: int, of: int) -> None:
-        model_management.throw_exception_if_processing_interrupted()
+        stop_if_cancelled()
         bar.update_absolute(done, of)
 
     return callback
@@ -48,7 +60,7 @@ def progress(total: int) -> Callable[[int, int], None]:
 def interruptible(frames: Iterator[torch.Tensor]) -> Iterator[torch.Tensor]:
     """The same frames; raises between two of them when the user cancels."""
     for frame in frames:
-        model_management.throw_exception_if_processing_interrupted()
+        stop_if_cancelled()
         yield frame
 
 
@@ -57,22 +69,30 @@ def ahead(items: Iterator[T]) -> Iterator[T]:
     user cancels.
 
     They are computed in a thread of their own. What it is busy with when the user cancels ends
-    there, unseen.
+    there, unseen, at its next `stop_if_cancelled` or with the item.
     """
+    over, context, worker = threading.Event(), copy_context(), ThreadPoolExecutor(1)
+    context.run(_over.set, over)
 
     def step():
         with torch.inference_mode():
             return next(items, END)
 
-    worker = ThreadPoolExecutor(1)
     try:
-        coming = worker.submit(step)
+        coming = worker.submit(context.run, step)
         while (item := _result(coming)) is not END:
-            coming = worker.submit(step)
+            coming = worker.submit(context.run, step)
             yield item
     finally:
+        over.set()
         worker.submit(items.close)
         worker.shutdown(wait=False)
+
+
+def responsive(work: Callable[..., T], *args, **options) -> T:
+    """What `work` gives; raises at once when the user cancels, as `ahead`."""
+    (result,) = ahead(work(*args, **options) for _ in range(1))
+    return result
 
 
 def _result(coming: Future):

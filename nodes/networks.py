@@ -10,6 +10,8 @@ import folder_paths
 import torch
 from comfy import model_management, model_patcher, utils
 
+from . import host
+
 SHIPPED, SHIPPED_RENDERER = "shipped (small)", "learned (shipped)"
 TILE_BYTES = 2**30  # working memory of the shipped renderer for one tile
 
@@ -103,7 +105,7 @@ class HostedModel:
 
         # Load it in full: a partly loaded model works only with the host's own layers.
         model_management.load_models_gpu([self.patcher], force_full_load=True)
-        stop = model_management.throw_exception_if_processing_interrupted
+        stop = host.stop_if_cancelled
         learned = LearnedPrior(self.patcher.model, self.sampling, preview(self.sampling.steps))
         return learned.sample(image, matte, generator, spectrum, anchor, stop)
 
@@ -131,7 +133,7 @@ def preview(steps: int) -> Callable[[torch.Tensor], None]:
 
         nonlocal done
         done += 1
-        model_management.throw_exception_if_processing_interrupted()
+        host.stop_if_cancelled()
         amplitude = channels[0].detach().cpu().square().sum((0, 1)).sqrt()
         largest = amplitude.quantile(0.98).clamp(min=1e-6)
         picture = heat((amplitude / largest).clamp(0, 1))

@@ -2,7 +2,7 @@
 
 from comfy_api.latest import io
 
-from . import sockets
+from . import host, sockets
 
 WHAT = {"what sways": False, "what flows": True}
 
@@ -41,5 +41,6 @@ class MotionMask(io.ComfyNode):
     def execute(cls, image, what, refine_mask):
         from ..gid_core.pipeline import recognize_masks
 
-        masks = recognize_masks(sockets.from_image(image), WHAT[what], refine_mask)
+        stills = sockets.from_image(image)
+        masks = host.responsive(recognize_masks, stills, WHAT[what], refine_mask)
         return io.NodeOutput(sockets.to_mask(masks))

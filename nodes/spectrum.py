@@ -120,7 +120,8 @@ class MotionSpectrumSampler(io.ComfyNode):
         from ..gid_core.pipeline import sample_motion
 
         stills = sockets.from_image(image)
-        spectrum, report = sample_motion(
+        spectrum, report = host.responsive(
+            sample_motion,
             stills,
             sockets.from_mask(mask),
             sockets.from_mask(anchor, "anchor"),
@@ -376,7 +377,8 @@ class MotionSpectrumTransfer(io.ComfyNode):
     ):
         from ..gid_core.pipeline import retarget_motion
 
-        moved, report = retarget_motion(
+        moved, report = host.responsive(
+            retarget_motion,
             spectrum,
             sockets.from_image(image),
             sockets.from_mask(mask),

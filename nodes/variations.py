@@ -100,7 +100,8 @@ class MotionVariations(io.ComfyNode):
         from ..gid_core.motion.spectrum import of_still
 
         still = sockets.from_image(image)[:1]
-        spectra, report = pipeline.sample_motion(
+        spectra, report = host.responsive(
+            pipeline.sample_motion,
             still.expand(COUNT, -1, -1, -1),
             sockets.from_mask(mask),
             sockets.from_mask(anchor, "anchor"),
