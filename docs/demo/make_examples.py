@@ -6,9 +6,11 @@ Takes some minutes. The meadow is the demo still of paint.py; lanterns and flowe
 gid_core/scenes. Motions are kept on small grids, so that their files are small.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 from scipy import ndimage
 
@@ -19,11 +21,11 @@ from gid_core.files import spectra, stills, video
 from gid_core.footage.extraction import extract
 from gid_core.footage.flow import variational
 from gid_core.scenes.synthetic import make_scene
-from gid_core.still.grid import reduced
+from gid_core.still.grid import grid_size, reduced, resize_displacement
 
 DEMO = Path(__file__).parent
 OUT = DEMO.parents[1] / "nodes/examples"
-GRID = 48  # longest side of the grids of motions
+GRID, READ = 48, 144  # longest side of the grids of motions, and of that a clip is read on
 FPS, SECONDS = 15.0, 5
 PAINT_PX = 7  # by how much a hurried hand paints beyond what moves
 
@@ -45,8 +47,18 @@ def main() -> None:
     flowers = make_scene(5, (288, 432), "flowers")
     frames = [flowers.frame(t / FPS).image for t in range(round(FPS * SECONDS))]
     video.save_clip(OUT / "flowers.mp4", frames, FPS, ".mp4", crf=23)
-    found = extract(frames, FPS, ExtractionConfig(longest_side=GRID), variational())
-    spectra.save_spectrum(found.spectrum, OUT / "flowers in a clip.safetensors")
+    found = extract(frames, FPS, ExtractionConfig(longest_side=READ), variational())
+    spectra.save_spectrum(_coarse(found.spectrum), OUT / "flowers in a clip.safetensors")
+
+
+def _coarse(motion):
+    """A recorded motion on a grid of `GRID`."""
+    size = grid_size(*motion.grid, GRID)
+    real, imaginary = (
+        resize_displacement(x, size) for x in (motion.coeffs.real, motion.coeffs.imag)
+    )
+    mean, drift = (resize_displacement(x, size) for x in (motion.mean, motion.drift))
+    return replace(motion, coeffs=torch.complex(real, imaginary), mean=mean, drift=drift)
 
 
 def _write(name, still, mask) -> None:
