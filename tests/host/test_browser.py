@@ -6,7 +6,7 @@ import json
 import hosts
 import pytest
 from graphs import demo_inputs, workflow
-from templates import TEMPLATES, foreign_weights
+from templates import BLUEPRINTS, TEMPLATES, foreign_weights
 
 NAMES = sorted(path.stem for path in (hosts.PACK / "workflows").glob("*.json"))
 RUNNABLE = [t.name for t in TEMPLATES if not foreign_weights(t)]
@@ -94,6 +94,20 @@ def test_a_workflow_opens_as_the_tests_run_it_and_no_node_lies_over_another(page
     for (a, *one), (b, *other) in itertools.combinations(page.evaluate(BOXES), 2):
         apart = one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
         assert apart, f"{a} lies over {b}"
+
+
+@pytest.mark.parametrize("blueprint", BLUEPRINTS, ids=lambda blueprint: blueprint.name)
+def test_a_blueprint_opens_as_one_node_that_holds_its_chain(page, blueprint):
+    graph = json.loads((hosts.PACK / f"subgraphs/{blueprint.name}.json").read_text())
+    page.problems.clear()
+    page.evaluate("graph => app.loadGraphData(graph, true, true, null)", graph)
+    page.evaluate(SETTLED)
+    names = page.evaluate("app.graph._nodes.map(n => [n.title, n.inputs.map(i => i.name)])")
+    assert names == [[blueprint.name, list(blueprint.inputs)]]
+    prompt = page.evaluate("app.graphToPrompt().then(graph => graph.output)")
+    kinds = sorted(node["class_type"] for node in prompt.values())
+    assert kinds == sorted(node.kind for node in blueprint.nodes.values())
+    assert page.problems == []
 
 
 def test_every_template_without_foreign_weights_runs_as_it_opens(page):

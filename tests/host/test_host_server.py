@@ -50,6 +50,22 @@ def test_templates_are_listed_and_served_with_their_pictures(server):
         assert kind == "image/jpeg" and picture[:2] == b"\xff\xd8"
 
 
+def test_blueprints_are_offered_with_their_texts(server):
+    offered = json.loads(server.get("/global_subgraphs")[1])
+    ours = {
+        key: entry["name"]
+        for key, entry in offered.items()
+        if entry["info"]["node_pack"] == f"custom_nodes.{hosts.NAME}"
+    }
+    files = {path.stem: path for path in (hosts.PACK / "subgraphs").glob("*.json")}
+    assert sorted(ours.values()) == sorted(files) and len(files) >= 3
+    for key, name in ours.items():
+        form = json.loads(json.loads(server.get(f"/global_subgraphs/{key}")[1])["data"])
+        assert form == json.loads(files[name].read_text())
+        (inside,) = form["definitions"]["subgraphs"]
+        assert inside["name"] == name and inside["description"].endswith(".")
+
+
 def test_a_prompt_out_of_range_is_answered_with_a_sentence(server):
     inputs = {"spectrum": ["x", 0], "frames": 0, "fps": 30.0, "loop": True, "speed": 1.0}
     inputs |= {"gain": 1.0, "pose": "rest pose", "seed": 0}
