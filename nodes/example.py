@@ -59,7 +59,6 @@ class ExampleStill(io.ComfyNode):
                     tooltip="Five seconds of flowers in the wind, whichever still is chosen.",
                 ),
             ],
-            is_output_node=True,  # so that its picture is shown in every run
         )
 
     @classmethod

@@ -10,7 +10,7 @@ from templates import BLUEPRINTS, TEMPLATES, foreign_weights
 
 NAMES = sorted(path.stem for path in (hosts.PACK / "workflows").glob("*.json"))
 RUNNABLE = [t.name for t in TEMPLATES if not foreign_weights(t)]
-SHOWS = "ExampleStill", "MaskPreview", "MotionSpectrumPreview", "MotionVariations", "SaveVideo"
+SHOWS = "MaskPreview", "MotionSpectrumPreview", "MotionVariations", "SaveVideo"
 LOADED = "window.app && window.app.graph && window.app.vueAppReady"
 # A title is 30 px high, above a node's position.
 BOXES = """app.graph._nodes.map(n => [n.title || n.type, n.pos[0], n.pos[1] - 30,
