@@ -14,9 +14,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ..evaluation import motion_metrics, picture_metrics, viz
+from ..evaluation import looks, motion_metrics, picture_metrics, viz
 from ..motion.loops import seam
 from ..motion.spectrum import SpectralVolume, moving_points
+from ..recognition.backbone import Backbone
 from ..shapes import Complex, Float, Tensor
 from ..still.grid import resize_displacement
 
@@ -29,6 +30,7 @@ SSIM_BATCH = 16
 MEASURES = {
     "psnr_db": ("PSNR, dB", 1),
     "ssim": ("SSIM", 1),
+    "look_distance": ("distance of looks (EfficientNet-Lite0)", -1),
     "seam": ("seam, of the largest step", -1),
     "flicker": ("flicker x 1000", 0),
     "pulse": ("pulse x 1000", 0),
@@ -69,11 +71,13 @@ def compare_clips(
     fps: float,
     candidate_fps: float,
     notes: list[str],
+    backbone: Backbone | None = None,
 ) -> Pair:
     """Compare two clips frame by frame, up to the shorter length, and in their temporal behaviour.
 
     Args:
         notes: Differences in size, length and frame rate are appended.
+        backbone: Of `looks.load_looks`; with it, looks are compared too.
     """
     count, size = min(len(reference), len(candidate)), tuple(reference.shape[-2:])
     if tuple(candidate.shape[-2:]) != size:
@@ -88,6 +92,9 @@ def compare_clips(
         "psnr_db": picture_metrics.psnr(candidate, reference),
         "ssim": _ssim(candidate, reference),
     }
+    if backbone is not None:
+        pair = looks.spaced(candidate), looks.spaced(reference)
+        values["look_distance"] = float(looks.look_distance(backbone, *pair).mean())
     variance = picture_metrics.luma(reference).var(0, correction=0)
     static = (variance <= variance.flatten().median())[None]
     for side, frames in (("", candidate), ("_reference", reference)):

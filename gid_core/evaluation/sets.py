@@ -20,8 +20,10 @@ from ..footage.clips import CLIP_SUFFIXES, read_clip
 from ..footage.extraction import extract
 from ..footage.flow import estimator
 from ..motion.spectrum import SpectralVolume
+from ..recognition.backbone import Backbone
 from .comparison import Pair, compare_clips, compare_spectra
 from .feature_distances import Network
+from .looks import look_network
 
 SPECTRUM_SUFFIX = ".safetensors"
 MOST_FRAMES = 300  # frames of a clip that are compared, at most
@@ -33,6 +35,7 @@ SETS = {
     "kid_x100": "KID x 100",
     "fvd": "FVD",
     "dtfvd": "DTFVD",
+    "frechet_looks": "Frechet distance of looks (EfficientNet-Lite0)",
 }
 
 
@@ -90,6 +93,7 @@ def evaluate(
     motion: Callable[[Path], SpectralVolume | str] | None = None,
     longest_side: int = 512,
     callback: Callable[[int, int], None] = lambda done, of: None,
+    backbone: Backbone | None = None,
 ) -> Evaluation:
     """Compare every candidate with the reference of the same name.
 
@@ -101,12 +105,13 @@ def evaluate(
             are also compared by their motion.
         longest_side: Larger clips are scaled down to this longer side, px.
         callback: Called with (pairs done, number of pairs).
+        backbone: Of `looks.load_looks`; with it, clips are compared by their looks too.
 
     Raises:
         ValueError: If there are no pairs, or none can be compared.
     """
     found, notes = pair_up(Path(references), Path(candidates))
-    networks = list(networks)
+    networks = [*networks, *([] if backbone is None else [look_network(backbone)])]
     features = [([], []) for _ in networks]
     motions, pairs = ([], []), []
     for i, (name, kind, *paths) in enumerate(found):
@@ -120,7 +125,7 @@ def evaluate(
             for network, sides in zip(networks, features):
                 for side, frames in zip(sides, (one, other)):
                     side.append(network.features(frames))
-            pairs.append(compare_clips(name, one, other, fps, other_fps, notes))
+            pairs.append(compare_clips(name, one, other, fps, other_fps, notes, backbone))
             del one, other
         if kind == "spectrum" or motion is not None:
             spectra = [_motion(path, kind, motion) for path in paths]

@@ -6,6 +6,7 @@ from oracles import ball, swaying_blob
 
 from gid_core.evaluation import feature_distances
 from gid_core.evaluation.feature_distances import Network
+from gid_core.evaluation.looks import load_looks
 from gid_core.evaluation.sets import evaluate, pair_up
 from gid_core.files.spectra import save_spectrum
 from gid_core.files.video import write_clip
@@ -93,6 +94,20 @@ def test_networks_get_every_clip_and_distances_slide(folders):
     values = [value for _, value in found.sliding["fid"]]
     assert values == sorted(values) and values[0] > 0
     assert found.sets["fid"] == pytest.approx(values[1], rel=0.05)  # its windows are symmetric
+
+
+def test_clips_are_compared_by_their_looks_if_a_network_is_given(folders):
+    refs, cands = folders
+    for name in ("a", "b"):
+        write_clip(refs / f"{name}.mp4", ball(4), 10.0)
+        write_clip(cands / f"{name}.mp4", 0.6 * ball(4), 10.0)
+    backbone = load_looks()
+    found = evaluate(refs, cands, backbone=backbone)
+    assert found.median("clip")["look_distance"] > 0 and found.sets["frechet_looks"] > 0
+    own = evaluate(refs, refs, backbone=backbone)
+    assert own.median("clip")["look_distance"] == 0
+    assert own.sets["frechet_looks"] < 1e-3 * found.sets["frechet_looks"]
+    assert "look_distance" not in evaluate(refs, refs).median("clip")
 
 
 def test_clips_are_compared_by_motion_if_a_reader_is_given(folders):
