@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 # Threads that wait sleep, so that other processes get their cores. OpenMP reads this once, when
@@ -36,7 +37,7 @@ from .config import (
 from .diffusion import motion_model
 from .elastic import kinds
 from .elastic.prior import ElasticPrior
-from .evaluation import feature_distances, report, sets
+from .evaluation import feature_distances, looks, report, sets
 from .files import paths, spectra, stills, video, whole
 from .footage import clips, extraction, flow
 from .motion import playback
@@ -48,6 +49,7 @@ from .scenes import synthetic
 from .still import inputs
 from .training import setup, shards, train as training
 
+NO_ANCHOR = "none"  # in place of an anchor's picture: the rule holds this object
 MAX_HZ = 3.2  # highest of the paper's 16 bands over 5 s
 MAX_PERIOD_S = 10.0
 FINE_CRF = 8.0  # for clips that are measured: compression should not show in the measures
@@ -88,11 +90,11 @@ def animate(args) -> None:
         "recognizer": recognizer.shipped() if args.mask is None else None,
     }
     _check_files(
-        _inputs(args, "still", "mask", "anchor", "depth") | weights,
+        _inputs(args, "still", "depth", "protect") | _masks(args) | weights,
         {"clip": args.out, "spectrum": args.save_spectrum, "modes": args.save_modes},
     )
     _renderer(args)  # refused before anything is computed
-    still, mask, anchor = _read(args)
+    still, mask, anchor, depth, protect = _read(args)
     if args.anchor is not None and mask is not None and not inputs.overlap(mask, anchor):
         _say("note: the anchor mask does not touch the mask; parts are anchored by rule instead")
     model = _model(args)
@@ -106,25 +108,32 @@ def animate(args) -> None:
         args.duration or own or min(MAX_PERIOD_S, max(3, args.frames) / args.fps * args.speed)
     )
     below = math.ceil(args.fps / args.speed / 2 * duration) - 1  # bands below half the frame rate
-    highest = max(MAX_HZ, kinds.highest_hz(args.kind))
+    highest = max([MAX_HZ, *map(kinds.highest_hz, args.kind or [])])
     bands = args.bands or max(1, min(MOST_BANDS, below, round(highest * duration)))
     bands = SpectrumConfig(bands, duration, args.amplitude)
-    spectrum, found = pipeline.sample_motion(
-        still[None], mask, anchor, args.seed, model, bands, refine=not args.exact_mask
+    sample = partial(
+        pipeline.sample_motion,
+        still[None],
+        mask,
+        anchor,
+        args.seed,
+        model,
+        refine=not args.exact_mask,
+        kinds=args.kind if len(args.kind or []) > 1 else (),
+        depth=depth if args.model == "elastic" else None,
+        protect=protect,
     )
+    spectrum, found = sample(spectrum=bands)
     if mask is None or found.at_rest:
         _say(f"note: {found}")
     if args.save_spectrum is not None:
         spectra.save_spectrum(spectrum, args.save_spectrum)
         _say(f"wrote {args.save_spectrum}")
     if args.save_modes is not None:
-        bands = replace(bands, kind="modes")
-        modes, _ = pipeline.sample_motion(
-            still[None], mask, anchor, args.seed, model, bands, refine=not args.exact_mask
-        )
+        modes, _ = sample(spectrum=replace(bands, kind="modes"))
         spectra.save_spectrum(modes, args.save_modes)
         _say(f"wrote {args.save_modes}")
-    _write(args, still, spectrum)
+    _write(args, still, spectrum, depth=depth)
 
 
 def _model(args):
@@ -134,7 +143,8 @@ def _model(args):
             sway_hz=args.sway_hz, damping_ratio=args.damping, anchor=args.anchor_rule
         )
         blows = WindConfig(args.wind_direction, args.wind_speed, args.gust_length)
-        return kinds.prior(args.kind, args.weather, ElasticPrior(elastic, blows))
+        kind = args.kind[0] if len(args.kind or []) == 1 else kinds.CUSTOM
+        return kinds.prior(kind, args.weather, ElasticPrior(elastic, blows))
     if args.save_modes is not None:
         raise ValueError(
             "Expected the elastic model for --save-modes: a learned model knows no modes of "
@@ -177,9 +187,9 @@ def render(args) -> None:
     inputs = _inputs(args, "still", "spectrum", "mask", "depth")
     _check_files(inputs | {"renderer": _renderer_path(args)}, {"clip": args.out})
     _renderer(args)
-    still, mask, _ = _read(args)
+    still, mask, _, depth, _ = _read(args)
     spectrum = spectra.load_spectrum(args.spectrum)
-    _write(args, still, spectrum, mask)
+    _write(args, still, spectrum, mask, depth)
 
 
 def mask(args) -> None:
@@ -325,7 +335,8 @@ def evaluate(args) -> None:
     )
     motion = None if args.flow is None else sets.motion_reader(args.flow)
     bar = _Bar("pair", args.quiet)
-    found = sets.evaluate(args.refs, args.cands, networks, motion, args.size, bar)
+    backbone = looks.load_looks() if args.looks else None
+    found = sets.evaluate(args.refs, args.cands, networks, motion, args.size, bar, backbone)
     _say(report.table(found))
     if args.out is not None:
         title = f"{args.cands.name} against {args.refs.name}"
@@ -358,6 +369,16 @@ def _check_apart(inputs, outputs):
     paths.check_distinct(inputs, outputs)
 
 
+def _masks(args):
+    """The masks and anchors that were named, by what they are."""
+    named = {}
+    for name in ("mask", "anchor"):
+        given = [path for path in getattr(args, name) or [] if str(path) != NO_ANCHOR]
+        for number, path in enumerate(given, 1):
+            named[name if len(given) == 1 else f"{name} {number}"] = path
+    return named
+
+
 def _inputs(args, *names):
     return {name.replace("_", " "): getattr(args, name) for name in names}
 
@@ -374,24 +395,28 @@ def _files_in(name, path):
 
 
 def _read(args):
-    still = stills.read_still(args.still)
-    mask = anchor = args.depth_order = None
-    for name in ("mask", "anchor", "depth"):
-        path = getattr(args, name, None)
-        if path is None:
-            continue
-        values = stills.read_mask(path)[None]
-        if not (values > 0).any():
-            raise ValueError(f"The {name} {str(path)!r} is empty: paint what it means in white.")
-        if values.shape[-2:] != still.shape[-2:]:
-            _say(f"note: {_misfit(name, values.shape[-2:], still.shape[-2:])}")
-        if name == "mask":
-            mask = values
-        elif name == "anchor":
-            anchor = values
-        else:
-            args.depth_order = values
-    return still, mask, anchor
+    """The still, and mask, anchor, depth and protect as they were given; several at one size."""
+    still, found = stills.read_still(args.still), []
+    for name in ("mask", "anchor", "depth", "protect"):
+        given = getattr(args, name, None)
+        given = given if isinstance(given, list) else [given]
+        given = [] if given == [None] else given
+        size = tuple(still.shape[-2:]) if len(given) > 1 else None
+        values = [_read_mask(name, path, still, size) for path in given]
+        found.append(torch.cat(values) if values else None)
+    return still, *found
+
+
+def _read_mask(name, path, still, size):
+    """One mask, 1 1 h w, brought to a size if one is named; what is not held is all 0."""
+    if name == "anchor" and str(path) == NO_ANCHOR:
+        return torch.zeros(1, 1, *still.shape[-2:])
+    values = stills.read_mask(path)[None]
+    if not (values > 0).any():
+        raise ValueError(f"The {name} {str(path)!r} is empty: paint what it means in white.")
+    if values.shape[-2:] != still.shape[-2:]:
+        _say(f"note: {_misfit(name, values.shape[-2:], still.shape[-2:])}")
+    return values if size is None else inputs.fit_mask(values, 1, size, name)
 
 
 def _misfit(name, size, still_size) -> str:
@@ -413,7 +438,7 @@ def _proportions(size, other):
     return w * height / (h * width), h * height / (w * width)
 
 
-def _write(args, still, spectrum, mask=None):
+def _write(args, still, spectrum, mask=None, depth=None):
     suffix, transparent = args.out.suffix.lower(), len(still) == 4 and bool((still[3] < 1).any())
     for note in video.format_notes(suffix, args.fps, transparent):
         _say(f"note: {note}")
@@ -438,14 +463,15 @@ def _write(args, still, spectrum, mask=None):
             motion,
             mask,
             model=_renderer(args),
-            depth=args.depth_order,
+            depth=depth,
             shutter=args.shutter,
         )
     )
     frames = _progress(frames, args.frames, args.quiet)
     video.write_clip(args.out, frames, args.fps, args.background)
     written = math.ceil(args.frames / video.frame_step(suffix, args.fps))
-    _say(f"wrote {args.out}: {written} frames, {args.frames / args.fps:.2f} s")
+    length = f"{written} frames, {args.frames / args.fps:.2f} s"
+    _say(f"wrote {args.out}: {length}. {playback.first_frame(motion)}")
 
 
 def _progress(frames, total, quiet):

@@ -50,9 +50,20 @@ def _animate(command):
     elastic, wind, sampling = ElasticConfig(), WindConfig(), SamplingConfig()
     _clip_options(command)
     add = _adder(command)
-    add("--mask M", PATH, "picture of the still, white where it may move")
+    add(
+        "--mask M",
+        PATH | SEVERAL,
+        "picture of the still, white where it may move; given several times, each is an object of "
+        "its own, the later ones in front",
+    )
     add("--exact-mask", SWITCH, "use the mask as it is, do not refine it")
-    add("--anchor M", PATH, "picture of the still, white where it is held")
+    add(
+        "--anchor M",
+        PATH | SEVERAL,
+        "picture of the still, white where it is held; of several objects one for all, or one for "
+        "each, with none where the rule holds it",
+    )
+    add("--protect M", PATH, "picture of the still, white what never changes, whatever is painted")
     add(
         "--anchor-rule",
         one_of(ANCHORS, elastic.anchor),
@@ -125,9 +136,10 @@ def _animate(command):
     )
     add(
         "--kind",
-        one_of([CUSTOM, *KINDS], CUSTOM),
+        one_of([CUSTOM, *KINDS]) | SEVERAL,
         "what it is: sets how it sways, is held and flutters, in place of --sway-hz, --damping and "
-        "--anchor-rule (default: %(default)s, as those say)",
+        "--anchor-rule; of several objects one for all, or one for each (default: custom, as those "
+        "say)",
     )
     add(
         "--weather",
@@ -288,6 +300,12 @@ def _evaluate(command):
         integer(16, 4096, 512),
         "longer side to which larger clips are scaled down first",
     )
+    add(
+        "--looks",
+        SWITCH,
+        "also compare clips by their looks, as the network of recognition sees them "
+        "(EfficientNet-Lite0, which came along): neither LPIPS nor FID",
+    )
     add("--inception-weights F", PATH, "of torch-fidelity, for FID and KID")
     add("--i3d-weights F", PATH, "of cd-fvd, for FVD")
     add("--texture-weights F", PATH, "of an I3D trained on dynamic textures, for DTFVD")
@@ -338,7 +356,8 @@ def _clip_options(command):
     add(
         "--depth M",
         PATH,
-        "picture of the still, white what is in front where things meet (default: what moves more)",
+        "picture of the still, white what is in front where things meet (default: what moves more, "
+        "and the later of several objects); animate also parts things where it steps",
     )
     add(
         "--loop",
@@ -368,6 +387,7 @@ COMMANDS = {  # by name: what adds its options, and one line on what it does
 PATH = {"type": Path}
 REQUIRED_PATH = PATH | {"required": True}
 SWITCH = {"action": "store_true"}
+SEVERAL = {"action": "append"}
 
 
 def _adder(command):

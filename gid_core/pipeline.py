@@ -4,12 +4,14 @@ Law: item i of a batch equals the single run with seed + i.
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 
 from .config import SpectrumConfig
+from .elastic import kinds as kinds_of_things
 from .elastic.prior import ElasticPrior
 from .motion.displacement import Displacement
 from .motion.playback import play
@@ -22,6 +24,7 @@ from .render.renderer import render_frames
 from .shapes import Float, Tensor
 from .still.inputs import accept_images, clean_mask, fit_mask, in_colour
 from .still.matte import refine_mask
+from .still.objects import depth_of, order, shared_out
 
 __all__ = ["play", "recognize_masks", "render", "retarget_motion", "sample_motion"]
 
@@ -37,11 +40,13 @@ class SamplingReport:
     areas: For each still, what may move and who decided it.
     at_rest: Indices of the stills in which nothing moves.
     amplitude_pct: The largest of the motions, in % of the longer side; 0 for modes.
+    notes: What else there is to know, in sentences.
     """
 
     areas: tuple[MovingArea, ...]
     at_rest: tuple[int, ...] = ()
     amplitude_pct: float = 0.0
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         said = list(dict.fromkeys(map(str, self.areas)))
@@ -53,6 +58,7 @@ class SamplingReport:
                 f"Things move by {self.amplitude_pct:.1f} % of the longer side: above about "
                 f"{BREAKS_PCT:g} % pictures begin to tear at edges and joints."
             )
+        said += self.notes
         return " ".join(said)
 
 
@@ -65,21 +71,41 @@ def sample_motion(
     spectrum: SpectrumConfig = SpectrumConfig(),
     refine: bool = True,
     callback: Callback = lambda done, of: None,
+    kinds: Sequence[str] = (),
+    depth: Float[Tensor, "d 1 hd wd"] | None = None,
+    protect: Float[Tensor, "p 1 hp wp"] | None = None,
+    widen: bool = False,
 ) -> tuple[SpectralVolume, SamplingReport]:
     """Predict how stills move.
 
     Args:
         mask: What moves, one for all stills or one for each; without one, see `moving_area`.
-        anchor: What is held still.
+            Several masks of one still are objects that move apart, the later ones in front.
+        anchor: What is held still; of objects one for all, or one for each, where an empty one
+            leaves it to the rule.
         refine: Fit the mask to the picture; else it is used as it is.
         callback: Called with (stills done, of so many), often; may raise to cancel.
+        kinds: What each object of one still is, by the names in `elastic.kinds.KINDS`.
+        depth: Where things end and which are in front, 1 = nearest.
+        protect: What never moves and is never covered, whatever is painted.
+        widen: Take more bands than asked for where a kind is seen to move faster, as flames do.
 
     Raises:
-        ValueError: If a mask's batch does not fit the stills', or `check_images` refuses them.
+        ValueError: If a mask's batch does not fit the stills', `check_images` refuses them, or the
+            model cannot take objects, kinds or depth.
     """
     images = accept_images(images).cpu()
     count, size = len(images), tuple(images.shape[-2:])
-    mask, anchor = (fit_mask(m, count, size, n) for m, n in ((mask, "mask"), (anchor, "anchor")))
+    objects = len(mask) if mask is not None and count == 1 else 1
+    _check_objects(model, count, objects, kinds, depth)
+    spectrum, notes = _widened(model, kinds, spectrum) if widen else (spectrum, ())
+    mask, anchor = (
+        fit_mask(m, max(count, objects), size, n, "objects" if objects > 1 else "stills")
+        for m, n in ((mask, "mask"), (anchor, "anchor"))
+    )
+    depth, protect = (
+        fit_mask(m, count, size, n) for m, n in ((depth, "depth"), (protect, "protect mask"))
+    )
     if spectrum.kind == "modes" and count > 1:
         raise ValueError(
             f"Expected one still to find the modes of, got {count}: each has modes of its own. "
@@ -88,20 +114,39 @@ def sample_motion(
     volumes, areas = [], []
     for i in range(count):
         still = in_colour(images, i)
-        painted, held = (None if m is None else m[i : i + 1] for m in (mask, anchor))
+        painted, held, near, stays = (
+            None if m is None else m[i : i + 1] for m in (mask, anchor, depth, protect)
+        )
+        if objects > 1:
+            painted = mask.amax(0, keepdim=True)
         area = moving_area(still, painted, refine)
         generator = torch.Generator().manual_seed((seed + i) % 2**64)
         poll = lambda done=i: callback(done, count)
-        volumes.append(model.sample(still, area.matte, generator, spectrum, held, poll))
+        given = {}
+        if isinstance(model, ElasticPrior):
+            given = {"depth": near, "protect": stays}
+        elif stays is not None:
+            held = stays if held is None else torch.maximum(held, stays)
+        if objects > 1 or kinds and area.matte.any():
+            masks = area.matte if mask is None else mask
+            given["things"], near = _things(area.matte, masks, anchor, kinds, near)
+            held = None
+        volume = model.sample(still, area.matte, generator, spectrum, held, poll, **given)
+        if stays is not None:
+            stays = (stays > 0).float()
+            volume = replace(volume, mask=volume.mask * (1 - stays))
+        volumes.append(replace(volume, depth=near, protect=stays))
         areas.append(area)
         callback(i + 1, count)
     wanted = spectrum.amplitude_pct > 0
     at_rest = tuple(i for i in range(count) if wanted and not volumes[i].coeffs.any())
     for i in at_rest:
         log.warning("Nothing in still %d moves: its mask is empty, or all of it is held.", i)
-    coeffs, masks = (torch.cat(parts) for parts in zip(*((v.coeffs, v.mask) for v in volumes)))
-    motion = replace(volumes[0], coeffs=coeffs, mask=masks)
-    return motion, SamplingReport(tuple(areas), at_rest, _largest(motion))
+    pictures = "coeffs", "mask", "depth", "protect"
+    together = {n: [getattr(v, n) for v in volumes] for n in pictures}
+    together = {n: None if parts[0] is None else torch.cat(parts) for n, parts in together.items()}
+    motion = replace(volumes[0], **together)
+    return motion, SamplingReport(tuple(areas), at_rest, _largest(motion), notes)
 
 
 def _largest(motion):
@@ -109,6 +154,44 @@ def _largest(motion):
     if motion.kind != "response":
         return 0.0
     return float(amplitude_pct(one_period(motion), moving_points(motion)).max())
+
+
+def _check_objects(model, count, objects, kinds, depth):
+    """Refuse objects, kinds and depth where they mean nothing."""
+    if kinds and count > 1:
+        raise ValueError(
+            f"Expected kinds for the objects of one still, got {len(kinds)} for {count} stills. "
+            "Split the batch, or choose one kind in the Elastic Motion Model."
+        )
+    asked = {"several objects": objects > 1, "kinds": bool(kinds), "depth": depth is not None}
+    asked = [name for name, given in asked.items() if given]
+    if asked and not isinstance(model, ElasticPrior):
+        raise ValueError(
+            f"Expected the elastic model for {' and '.join(asked)}: a learned model moves a still "
+            "as a whole. Give it one mask and nothing of these."
+        )
+
+
+def _widened(model, kinds, spectrum):
+    """The spectrum in as many bands as the kinds ask for, and a sentence where that is more."""
+    own = model.highest_hz if isinstance(model, ElasticPrior) else 0.0
+    highest = max([own, *map(kinds_of_things.highest_hz, kinds)])
+    wider = kinds_of_things.reaching(highest, spectrum)
+    if wider.bands == spectrum.bands:
+        return spectrum, ()
+    reach = wider.bands / wider.duration_s
+    return wider, (f"{wider.bands} bands, up to {reach:.1f} Hz: what it is moves as fast.",)
+
+
+def _things(matte, masks, anchor, kinds, depth):
+    """Objects from back to front, and the depth by which they are rendered."""
+    mattes = shared_out(matte, masks) if len(masks) > 1 else matte
+    anchors = [None] * len(mattes)
+    if anchor is not None:
+        anchors = [held[None] if held.any() else None for held in anchor]
+    things = kinds_of_things.things(mattes, kinds, anchors)
+    things = [things[i] for i in order(mattes, depth)]
+    return things, depth if depth is not None else depth_of([thing.matte for thing in things])
 
 
 def recognize_masks(
@@ -175,7 +258,8 @@ def render(
         mask: What may move, at any size; the motion's own by default.
         frames: Indices of the frames wanted, counted through all clips; all by default.
         model: The network that refines frames; none by default.
-        depth: Order where things meet, 1 = nearest; by default what moves more is in front.
+        depth: Order where things meet, 1 = nearest; by default the motion's, and where it has none
+            what moves more is in front.
         shutter: Motion blur: share of the time between frames for which the shutter is open.
 
     Raises:
@@ -190,7 +274,9 @@ def render(
         )
     size = tuple(images.shape[-2:])
     count = batch_of(len(images), len(motion.coeffs))
+    depth = motion.depth if depth is None else depth
     mask, depth = fit_mask(mask, count, size, "mask"), fit_mask(depth, count, size, "depth")
+    protect = _protected(motion, size)
     wanted = range(count * motion.frames) if frames is None else frames
     for i in range(count):
         still = images[min(i, len(images) - 1)]
@@ -199,7 +285,19 @@ def render(
         here = [t - first for t in wanted if first <= t < first + motion.frames]
         if here:
             matte, front = (None if m is None else m[i] for m in (mask, depth))
-            yield from render_frames(still, motion, item, matte, here, model, front, shutter)
+            rendered = render_frames(still, motion, item, matte, here, model, front, shutter)
+            stays = None if protect is None else protect[item].to(still.device)
+            for frame, uncovered in rendered:
+                if stays is not None:
+                    frame, uncovered = torch.where(stays, still, frame), uncovered * ~stays
+                yield frame, uncovered
+
+
+def _protected(motion, size):
+    """Where no frame may differ from the still, at a size; None where nothing is protected."""
+    if motion.protect is None:
+        return None
+    return F.adaptive_max_pool2d(motion.protect, size) > 0
 
 
 def batch_of(stills: int, motions: int) -> int:

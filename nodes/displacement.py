@@ -57,7 +57,9 @@ class SpectrumToDisplacement(io.ComfyNode):
                     "pose",
                     options=["rest pose", "first frame"],
                     default="rest pose",
-                    tooltip="What the still is to the motion: its middle, or its first frame.",
+                    tooltip="What the still is to the motion. Rest pose: its middle, and no frame "
+                    "need be the still. First frame: frame 0 is exactly the still, as the start "
+                    "frame of a video model has to be.",
                 ),
                 io.Int.Input(
                     "seed",
@@ -98,7 +100,8 @@ class SpectrumToDisplacement(io.ComfyNode):
         paced = playback.pace_curve(pace, frames / fps, loop, drawn)
         motion, report = playback.play(spectrum, frames, fps, loop, speed, gain, pose, seed, paced)
         fastest = speed if paced is None else speed * max(paced.y)
-        said = f"{report or _played(spectrum)} {playback.left_out(spectrum, fps, fastest)}".strip()
+        said = [str(report or _played(spectrum)), playback.left_out(spectrum, fps, fastest)]
+        said = " ".join(filter(None, [*said, playback.first_frame(motion)]))
         return io.NodeOutput(motion, said, ui=ui.PreviewText(said))
 
 

@@ -75,14 +75,15 @@ class MotionSpectrumSampler(io.ComfyNode):
                 io.Mask.Input(
                     "mask",
                     optional=True,
-                    tooltip="What may move (white). Paint it roughly. Empty: what sways is "
+                    tooltip="What may move (white). Paint it roughly. Several masks of one image "
+                    "are objects that move apart, later ones in front. Empty: what sways is "
                     "recognized in the picture.",
                 ),
                 io.Mask.Input(
                     "anchor",
                     optional=True,
-                    tooltip="What holds still (white), such as roots or a clothes peg. Empty: by "
-                    "the model's rule.",
+                    tooltip="What holds still (white), such as roots or a clothes peg; of several "
+                    "objects one for all, or one for each. Empty: by the model's rule.",
                 ),
                 io.Combo.Input(
                     "kind",
@@ -91,6 +92,26 @@ class MotionSpectrumSampler(io.ComfyNode):
                     optional=True,
                     tooltip="What is made: a motion in the wind, or the modes of vibration that "
                     "Poke Dynamics lets ring.",
+                ),
+                io.String.Input(
+                    "object_kinds",
+                    default="",
+                    optional=True,
+                    tooltip="What each object is, with commas between: one name for each mask of "
+                    "the batch, such as tree, grass, custom. Names are those of the Elastic Motion "
+                    "Model's kind. Empty: as the model says for all.",
+                ),
+                io.Mask.Input(
+                    "depth",
+                    optional=True,
+                    tooltip="How near things are, white the nearest: things part where it steps, "
+                    "and nearer ones are in front.",
+                ),
+                io.Mask.Input(
+                    "protect",
+                    optional=True,
+                    tooltip="What never changes (white), whatever else is painted: a face, a "
+                    "building. What moves passes behind it.",
                 ),
             ],
             outputs=[
@@ -115,7 +136,11 @@ class MotionSpectrumSampler(io.ComfyNode):
         mask=None,
         anchor=None,
         kind="motion to play",
+        object_kinds="",
+        depth=None,
+        protect=None,
     ):
+        from ..gid_core.elastic.kinds import named
         from ..gid_core.elastic.prior import ElasticPrior
         from ..gid_core.pipeline import sample_motion
 
@@ -130,8 +155,13 @@ class MotionSpectrumSampler(io.ComfyNode):
             SpectrumConfig(bands, duration, amplitude, PURPOSES[kind]),
             refine_mask,
             host.progress(len(stills)),
+            named(object_kinds),
+            sockets.from_depth(depth),
+            sockets.from_mask(protect, "protect"),
+            widen=True,
         )
-        said = " ".join([*sockets.mask_notes(image, mask=mask, anchor=anchor), str(report)])
+        painted = {"mask": mask, "anchor": anchor, "depth": depth, "protect": protect}
+        said = " ".join([*sockets.mask_notes(image, **painted), str(report)])
         return io.NodeOutput(
             spectrum, sockets.to_mask(spectrum.mask), said, ui=ui.PreviewText(said)
         )

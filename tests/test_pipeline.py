@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from gid_core.config import ElasticConfig, SpectrumConfig
+from gid_core.elastic.kinds import KINDS
 from gid_core.elastic.prior import ElasticPrior
 from gid_core.files.stills import read_still
 from gid_core.motion.displacement import Displacement
@@ -17,7 +18,7 @@ from gid_core.motion.spectrum import (
 )
 from gid_core.pipeline import batch_of, render, retarget_motion, sample_motion
 from gid_core.recognition.moving_area import what_sways
-from gid_core.render.renderer import render_frames
+from gid_core.render.renderer import load_renderer, render_frames, shipped_renderer
 from gid_core.still.matte import refine_mask
 
 MODEL = ElasticPrior(ElasticConfig(longest_side=24))
@@ -261,3 +262,149 @@ def test_a_transfer_takes_masks_as_sampling_does(batch, rng):
     assert torch.equal(guessed.mask[:1], what_sways(images[:1]))
     with pytest.raises(ValueError, match="Expected one mask"):
         retarget_motion(motion, images, masks[[0, 0, 1]])
+
+
+def two_plants():
+    """Two green stalks whose leaves overlap, before a sky, and a mask of each."""
+    image = torch.full((1, 3, 48, 72), 0.8)
+    masks = torch.zeros(2, 1, 48, 72)
+    for i, (left, right) in enumerate(((10, 40), (32, 62))):
+        masks[i, :, 6:30, left:right] = 1
+        middle = (left + right) // 2
+        masks[i, :, 30:46, middle - 3 : middle + 3] = 1
+        colour = torch.tensor([0.1 + 0.5 * i, 0.5, 0.1]).view(3, 1, 1)
+        image = torch.where(masks[i] > 0, colour, image)
+    return image, masks
+
+
+def test_several_masks_of_one_still_are_objects_that_move_apart():
+    image, masks = two_plants()
+    volume = sample(image, masks, refine=False)
+    whole = sample(image, masks.amax(0, keepdim=True), refine=False)
+    assert torch.equal(volume.mask, whole.mask)
+    assert not torch.equal(volume.coeffs, whole.coeffs)
+    left, right = (volume.coeffs[0, :, 0, 6, column] for column in (6, 18))
+    alike = (left.conj() * right).sum().abs() / (left.norm() * right.norm())
+    assert alike < 0.98
+    # The later one is in front, in the motion and in the renderer's order.
+    assert volume.depth[0, 0, 10, 36] == 1 and volume.depth[0, 0, 10, 15] == 0.5
+    assert torch.equal(play(volume, 6, 10.0)[0].depth, volume.depth)
+
+
+def test_depth_puts_the_nearer_object_in_front():
+    image, masks = two_plants()
+    depth = torch.where(masks[:1] > 0, 1.0, 0.2)
+    volume = sample(image, masks, refine=False, depth=depth)
+    swapped = sample(image, masks.flip(0), refine=False)
+    torch.testing.assert_close(volume.depth, depth)
+    at = slice(None), slice(None), slice(None), 5, 12  # where both are
+    assert not torch.equal(volume.coeffs[at], sample(image, masks, refine=False).coeffs[at])
+    assert swapped.depth[0, 0, 10, 36] == 1 and swapped.depth[0, 0, 10, 60] == 0.5
+
+
+def test_every_object_has_its_own_kind_and_anchor():
+    image, masks = two_plants()
+    held = torch.zeros(2, 1, 48, 72)
+    held[1, :, :20] = 1  # the second hangs; the first is left to the rule
+    volume = sample(image, masks, held, refine=False, kinds=("flower", "hanging"))
+    size = volume.coeffs[0].abs().sum((0, 1))
+    assert size[4, 5] > 2 * size[15, 8]  # crown and foot of the first, on a grid of 3 px
+    assert not size[4, 18] and size[13, 15] > 0  # of the second
+    every = sample(image, masks, held[1:], refine=False)  # one anchor for all
+    assert not every.coeffs[0, :, :, 4].any()
+
+
+@pytest.mark.parametrize(
+    "options, sentence",
+    [
+        ({"kinds": ("tree",)}, "kinds for each of the 2 objects, got 1"),
+        ({"kinds": ("tree", "cheese")}, "Expected a kind of custom, tree.*got 'cheese'"),
+        ({"anchor": torch.ones(3, 1, 48, 72)}, "one for each of the 2 objects, got 3"),
+        ({"mask": torch.zeros(2, 1, 48, 72)}, "object 1 of 2 is empty"),
+    ],
+)
+def test_objects_that_do_not_fit_are_refused(options, sentence):
+    image, masks = two_plants()
+    with pytest.raises(ValueError, match=sentence):
+        sample(image, **({"mask": masks, "refine": False} | options))
+
+
+def test_objects_and_kinds_of_several_stills_or_of_a_learned_model_are_refused(batch):
+    images, masks = batch
+    with pytest.raises(ValueError, match="for the objects of one still, got 2 for 2 stills"):
+        sample(images, masks, kinds=("tree", "tree"))
+    model = type("Learned", (), {"finds_what_moves": True, "sample": min})()
+    with pytest.raises(ValueError, match="elastic model for several objects and depth: a learned"):
+        sample(images[:1], masks, model=model, depth=masks[:1])
+
+
+def test_one_mask_and_one_kind_are_the_models_kind(stalk):
+    image, mask = stalk
+    listed = sample(image, mask, kinds=("flower",))
+    model = replace(MODEL, elastic=replace(KINDS["flower"].elastic, longest_side=24))
+    torch.testing.assert_close(listed.coeffs, sample(image, mask, model=model).coeffs)
+
+
+@pytest.mark.parametrize("shutter", [0.0, 0.5])
+@pytest.mark.parametrize("network", [False, True])
+def test_what_is_protected_is_the_still_in_every_frame(shutter, network):
+    image, masks = two_plants()
+    image = image + 0.1 * torch.rand(image.shape, generator=torch.Generator().manual_seed(0))
+    protect = torch.zeros(1, 1, 48, 72)
+    protect[..., 12:24, 20:52] = 1
+    protect[..., 3, 3] = 0.01  # any value above 0 counts
+    volume = sample(image, masks, refine=False, protect=protect)
+    motion, _ = play(replace(volume, coeffs=6 * volume.coeffs), 10, 5.0)
+    model = load_renderer(shipped_renderer()) if network else None
+    stays = protect[0] > 0
+    changed = torch.zeros(48, 72, dtype=torch.bool)
+    for frame, uncovered in render(image, motion, model=model, shutter=shutter):
+        assert torch.equal(frame[:, stays[0]], image.clamp(0, 1)[0][:, stays[0]])
+        assert not uncovered[stays].any()
+        changed |= (frame != image[0].clamp(0, 1)).any(0)
+    assert changed.any()
+    # At another size whatever is protected in part stays.
+    small = torch.nn.functional.interpolate(image, (24, 36), mode="area").clamp(0, 1)
+    for frame, _ in render(small, motion):
+        assert torch.equal(frame[:, 6:12, 10:26], small[0, :, 6:12, 10:26])
+
+
+def test_protecting_everything_moves_nothing(stalk):
+    image, mask = stalk
+    volume, report = sample_motion(
+        image, mask, model=MODEL, spectrum=BANDS, protect=torch.ones(1, 1, 32, 48)
+    )
+    assert not volume.coeffs.any() and report.at_rest == (0,)
+
+
+def test_kinds_that_are_fast_get_more_bands_if_asked(stalk):
+    image, mask = stalk
+    model = replace(MODEL, highest_hz=8.0)
+    volume, report = sample_motion(image, mask, model=model, spectrum=BANDS, widen=True)
+    assert len(volume.frequencies_hz) == 16 and volume.frequencies_hz[-1] == 8
+    assert "16 bands, up to 8.0 Hz" in str(report)
+    assert len(sample(image, mask, model=model).frequencies_hz) == 4
+    listed, _ = sample_motion(
+        image, mask, model=MODEL, spectrum=BANDS, kinds=("flame",), widen=True
+    )
+    assert listed.frequencies_hz[-1] == 8
+
+
+@pytest.mark.parametrize("size", [(1, 40), (40, 1)])
+def test_stills_one_pixel_wide_take_objects_depth_and_protection(size):
+    image, masks = torch.full((1, 3, *size), 0.5), torch.zeros(2, 1, *size)
+    masks.flatten(1)[0, :20], masks.flatten(1)[1, 20:] = 1, 1
+    protect = torch.zeros(1, 1, *size)
+    protect.flatten()[5] = 1
+    volume = sample(image, masks, depth=torch.rand(1, 1, 7, 9), protect=protect)
+    assert volume.coeffs.isfinite().all()
+    for frame, _ in render(image, play(volume, 3, 10.0)[0]):
+        assert frame.isfinite().all()
+
+
+def test_four_hundred_masks_of_one_still_are_taken():
+    image, masks = torch.rand(1, 3, 40, 60), torch.zeros(400, 1, 40, 60)
+    for i in range(400):
+        masks[i, 0, i // 20 * 2, i % 20 * 3 : i % 20 * 3 + 2] = 1
+    volume = sample(image, masks)
+    assert volume.coeffs.isfinite().all() and volume.coeffs.any()

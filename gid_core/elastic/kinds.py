@@ -20,6 +20,7 @@ CUSTOM = "custom"
 SLOWEST, FASTEST = 0.1, 1.5  # picture widths per second that a gust is seen to travel at
 USUAL_WIDTH_M = 3.0  # of what a picture shows, where no kind says
 MOST_THINGS = 1000
+MOST_BANDS = 128
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,18 @@ def prior(kind: str, weather: str, base: ElasticPrior = ElasticPrior()) -> Elast
         return replace(base, wind=blows, strength=strength)
     gust = blows.gust_length if row.own_gust_s is None else blows.speed * row.own_gust_s
     blows = replace(blows, gust_length=gust, gustiness=max(blows.gustiness, row.rises))
-    return replace(base, elastic=row.elastic, wind=blows, strength=strength)
+    return replace(
+        base, elastic=row.elastic, wind=blows, strength=strength, highest_hz=row.highest_hz
+    )
+
+
+def reaching(hz: float, spectrum: SpectrumConfig) -> SpectrumConfig:
+    """More bands where they are needed to reach a frequency beyond that of the default bands."""
+    usual = SpectrumConfig()
+    if hz <= usual.bands / usual.duration_s:
+        return spectrum
+    needed = min(MOST_BANDS, round(hz * spectrum.duration_s))
+    return replace(spectrum, bands=max(spectrum.bands, needed))
 
 
 def highest_hz(kind: str) -> float:
@@ -154,10 +166,11 @@ def highest_hz(kind: str) -> float:
     return 0.0 if row is None else row.highest_hz
 
 
-def bands(kind: str, spectrum: SpectrumConfig) -> SpectrumConfig:
-    """As many bands as the kind is seen to move in; never fewer than asked for."""
-    needed = round(highest_hz(kind) * spectrum.duration_s)
-    return replace(spectrum, bands=max(spectrum.bands, needed))
+def named(text: str) -> tuple[str, ...]:
+    """Kinds from a list as it is typed, with commas or line ends between."""
+    return tuple(
+        name for part in text.splitlines() for name in map(str.strip, part.split(",")) if name
+    )
 
 
 def things(

@@ -26,11 +26,13 @@ class ElasticPrior:
     """A motion model without weights: `sample` solves a still and lets the wind blow.
 
     strength: of the weather, which multiplies the amplitude asked for.
+    highest_hz: up to which the kind of thing is seen to move; 0 where that is not known.
     """
 
     elastic: ElasticConfig = ElasticConfig()
     wind: WindConfig = WindConfig()
     strength: float = 1.0
+    highest_hz: float = 0.0
 
     def sample(
         self,

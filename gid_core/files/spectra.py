@@ -19,7 +19,8 @@ from .paths import check_input
 from .whole import written_whole
 
 HEADER = "image_dynamics"
-OPTIONAL = ("mask", "mean", "drift", "damping_ratio", "ambient", "ambient_hz")
+PICTURES = ("mask", "depth", "protect")  # b 1 h w of the stills, in bytes
+OPTIONAL = (*PICTURES, "mean", "drift", "damping_ratio", "ambient", "ambient_hz")
 TENSORS = ("coeffs", "frequencies_hz", *OPTIONAL)
 DTYPES = {torch.float32: "F32", torch.uint8: "U8"}
 MAX_HEADER = 2**16  # bytes; ours has a few hundred
@@ -33,7 +34,8 @@ def save_spectrum(spectrum: SpectralVolume, path: str | Path) -> None:
     """Write a spectral volume.
 
     Tensors: coeffs (float32, b k 2 h w 2, last axis real and imaginary), frequencies_hz, and those
-    that the spectrum has of mask (uint8), mean, drift, damping_ratio, ambient (k m 2), ambient_hz.
+    that the spectrum has of mask, depth, protect (uint8), mean, drift, damping_ratio, ambient
+    (k m 2), ambient_hz.
 
     Raises:
         ValueError: If `load_spectrum` would refuse the file, or the path cannot be written to.
@@ -42,8 +44,10 @@ def save_spectrum(spectrum: SpectralVolume, path: str | Path) -> None:
         "coeffs": torch.view_as_real(spectrum.coeffs.to(torch.complex64)).contiguous(),
         "frequencies_hz": spectrum.frequencies_hz.float().contiguous(),
     }
-    if spectrum.mask is not None:
-        tensors["mask"] = (spectrum.mask * 255).round().to(torch.uint8).contiguous()
+    for name in PICTURES:
+        if getattr(spectrum, name) is not None:
+            values = (getattr(spectrum, name) * 255).round()
+            tensors[name] = values.to(torch.uint8).contiguous()
     for name in ("mean", "drift", "damping_ratio", "ambient_hz"):
         if getattr(spectrum, name) is not None:
             tensors[name] = getattr(spectrum, name).float().contiguous()
@@ -90,12 +94,12 @@ def load_spectrum(path: str | Path) -> SpectralVolume:
     problem = _invalid_value(header, tensors)
     if problem:
         raise ValueError(f"{path.name!r} is damaged: {problem}. Save the spectrum again.")
-    mask = tensors.get("mask")
+    pictures = {n: tensors[n].float() / 255 for n in PICTURES if n in tensors}
     return SpectralVolume(
         coeffs=torch.view_as_complex(tensors["coeffs"]),
         frequencies_hz=tensors["frequencies_hz"],
         reference_size=tuple(header["reference_size"]),
-        mask=None if mask is None else mask.float() / 255,
+        **pictures,
         mean=tensors.get("mean"),
         drift=tensors.get("drift"),
         damping_ratio=tensors.get("damping_ratio"),
@@ -189,7 +193,7 @@ def _inconsistency(header, stored) -> str | None:
         "damping_ratio": ("F32", [k]),
         "mean": ("F32", [b, 2, h, w]),
         "drift": ("F32", [b, 2, h, w]),
-        "mask": ("U8", [b, 1, *size]),
+        **dict.fromkeys(PICTURES, ("U8", [b, 1, *size])),
     }
     for name, (kind, shape) in stored.items():
         if (kind, shape) != expected[name]:

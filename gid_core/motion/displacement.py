@@ -34,6 +34,7 @@ class Displacement:
     reference_size: (height, width) of the stills.
     mask: What moves, at the stills' size; None means everywhere.
     loop: True if the frame after the last would equal frame 0 exactly.
+    depth, protect: As in the spectral volume.
     """
 
     coeffs: Complex[Tensor, "b k 2 h w"]
@@ -42,6 +43,8 @@ class Displacement:
     reference_size: tuple[int, int]
     mask: Float[Tensor, "b 1 hr wr"] | None = None
     loop: bool = False
+    depth: Float[Tensor, "b 1 hr wr"] | None = None
+    protect: Float[Tensor, "b 1 hr wr"] | None = None
 
     @classmethod
     def of_frames(

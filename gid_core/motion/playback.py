@@ -15,6 +15,7 @@ from .loops import LoopReport, close_loop
 from .spectrum import SpectralVolume, amplitude_pct, moving_points, one_period, with_trend
 
 POSES = ("rest pose", "first frame")
+SAME_PX = 0.05  # farthest that anything may be from its place in the still, if a frame is the still
 
 
 def play(
@@ -72,7 +73,14 @@ def play(
     if pose == "first frame":
         coords = coords - coords[:, :1]
     motion = Displacement(
-        coeffs, coords.to(coeffs.dtype), fps, spectrum.reference_size, spectrum.mask, loop
+        coeffs,
+        coords.to(coeffs.dtype),
+        fps,
+        spectrum.reference_size,
+        spectrum.mask,
+        loop,
+        depth=spectrum.depth,
+        protect=spectrum.protect,
     )
     factor = torch.full((len(coeffs),), float(gain))
     recorded = not loop and (spectrum.mean is not None or spectrum.drift is not None)
@@ -140,6 +148,16 @@ def _paced(curve, times, duration_s):
         raise ValueError("Expected a speed above 0 somewhere within the clip, got 0 throughout.")
     ends = curve.at(times.new_tensor([0.0, duration_s]))
     return paced[:-1], float(paced[-1]), float((ends[1] - ends[0]).abs())
+
+
+def first_frame(motion: Displacement) -> str:
+    """Whether frame 0 is the still, in a sentence."""
+    scale, far = motion.scaled_to(motion.reference_size), 0.0
+    for item in range(len(motion.coeffs)):
+        far = max(far, float((motion.at(item, [0])[0] * scale).norm(dim=0).max()))
+    if far < SAME_PX:
+        return "Frame 0 is the still."
+    return f"Frame 0 is not the still: things are up to {far:.1f} px from their places there."
 
 
 def _check_playback(spectrum, frames, fps, speed, pose):

@@ -132,6 +132,8 @@ def retarget(
         coeffs=torch.stack(transferred),
         reference_size=size,
         mask=mask.expand(count, -1, -1, -1),
+        depth=None,
+        protect=None,
         mean=None,
         drift=None,
     )

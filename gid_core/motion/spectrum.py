@@ -38,6 +38,8 @@ class SpectralVolume:
     damping_ratio: of the modes; None for kind "response".
     ambient: modal coordinates of the modes under wind, as bands at `ambient_hz`:
         q_k(t) = Re sum_m ambient_km exp(i 2 pi f_m t).
+    depth: order where things meet, 1 = nearest; None: what moves more is in front.
+    protect: 1 where no frame may differ from the still, else 0.
     """
 
     coeffs: Complex[Tensor, "b k 2 h w"]
@@ -50,6 +52,8 @@ class SpectralVolume:
     kind: str = "response"
     ambient: Complex[Tensor, "k m"] | None = None
     ambient_hz: Float[Tensor, " m"] | None = None
+    depth: Float[Tensor, "b 1 hr wr"] | None = None
+    protect: Float[Tensor, "b 1 hr wr"] | None = None
 
     @property
     def grid(self) -> tuple[int, int]:

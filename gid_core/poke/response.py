@@ -322,6 +322,8 @@ def poke(
         fps,
         spectrum.reference_size,
         spectrum.mask,
+        depth=spectrum.depth,
+        protect=spectrum.protect,
     )
     return motion, _report(gestures, touched, frames / fps, wind)
 

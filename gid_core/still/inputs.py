@@ -83,7 +83,11 @@ def check_images(images: Float[Tensor, "b c h w"]) -> None:
 
 
 def fit_mask(
-    mask: Float[Tensor, "m 1 hm wm"] | None, batch: int, size: tuple[int, int], name: str
+    mask: Float[Tensor, "m 1 hm wm"] | None,
+    batch: int,
+    size: tuple[int, int],
+    name: str,
+    of: str = "stills",
 ) -> Float[Tensor, "b 1 h w"] | None:
     """A mask for every still of a batch, at the stills' size, in [0, 1]; None stays None.
 
@@ -95,7 +99,7 @@ def fit_mask(
     mask = clean_mask(mask)
     if len(mask) not in (1, batch):
         raise ValueError(
-            f"Expected one {name} or one for each of the {batch} stills, got {len(mask)}. "
+            f"Expected one {name} or one for each of the {batch} {of}, got {len(mask)}. "
             "Pass a single one to use it for all."
         )
     if mask.shape[-2:] != size:

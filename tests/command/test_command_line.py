@@ -41,7 +41,8 @@ def folder(tmp_path, monkeypatch):
 
 
 def animate(*options):
-    return main(["animate", "still.png", "--mask", "mask.png", *QUICK, *options])
+    mask = [] if "--mask" in options else ["--mask", "mask.png"]
+    return main(["animate", "still.png", *mask, *QUICK, *options])
 
 
 def render(*options):
@@ -63,6 +64,55 @@ def fails(capsys, status, sentence, leaves=()):
     assert status == 1 and re.search(sentence, said.out + said.err)
     assert "Traceback" not in said.out + said.err
     assert files() == sorted(leaves)
+
+
+def painted(name, top, bottom, left, right):
+    mask = np.zeros((16, 24), np.uint8)
+    mask[top:bottom, left:right] = 255
+    Image.fromarray(mask).save(name)
+
+
+def test_several_masks_are_objects_each_with_its_kind_and_anchor(folder, capsys):
+    painted("left.png", 2, 15, 2, 10)
+    painted("right.png", 2, 15, 8, 20)
+    painted("top.png", 0, 5, 0, 24)
+    painted("stays.png", 6, 8, 12, 16)
+    objects = ["--mask", "left.png", "--mask", "right.png"]
+    command = ["animate", "still.png", "-o", "a.webp", *QUICK, "--exact-mask", *objects]
+    each = ["--anchor", "none", "--anchor", "top.png", "--kind", "grass", "--kind", "hanging"]
+    kept = ["--depth", "left.png", "--protect", "stays.png", "--pose", "first frame"]
+    assert main([*command, *each, *kept, "--save-spectrum", "s.safetensors"]) == 0
+    assert "Frame 0 is the still." in capsys.readouterr().out
+    spectrum = load_spectrum("s.safetensors")
+    assert spectrum.depth[0, 0, 10, 4] == 1 and spectrum.protect[0, 0, 7, 13] == 1
+    assert spectrum.coeffs.any() and not spectrum.mask[0, 0, 6:8, 12:16].any()
+    for wrong, sentence in (
+        (["--kind", "grass"] * 3, "kinds for each of the 2 objects, got 3"),
+        (["--anchor", "top.png"] * 3, "one for each of the 2 objects, got 3"),
+        (["--anchor", "gone.png", "--anchor", "none"], "gone.png"),
+        (["--model", "learned"], "elastic model for several objects"),
+    ):
+        assert main([*command, *wrong]) == 1
+        assert sentence in capsys.readouterr().out
+
+
+def test_flames_have_bands_up_to_8_hertz_and_what_is_asked_for_wins(folder):
+    for options, highest in ((["--kind", "flame"], 8), (["--kind", "flame", "--bands", "3"], 3)):
+        assert (
+            animate(
+                "-o",
+                "a.webp",
+                "--fps",
+                "20",
+                "--frames",
+                "20",
+                *options,
+                "--save-spectrum",
+                "s.safetensors",
+            )
+            == 0
+        )
+        assert load_spectrum("s.safetensors").frequencies_hz[-1] == highest
 
 
 @pytest.mark.parametrize("ending", [".mp4", ".webm", ".webp", ".gif"])

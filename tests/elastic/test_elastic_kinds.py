@@ -5,12 +5,16 @@ import pytest
 import torch
 
 from gid_core.config import ANCHORS, ROOTINGS, ElasticConfig, SpectrumConfig, WindConfig
-from gid_core.elastic.kinds import KINDS, WEATHER, bands, prior, things
+from gid_core.elastic.kinds import KINDS, WEATHER, highest_hz, named, prior, reaching, things
 from gid_core.elastic.prior import ElasticPrior
 from gid_core.elastic.sheet import solve
 from gid_core.motion.spectrum import amplitude_pct, displacement_at, moving_points, one_period
 
 BASE = ElasticPrior(ElasticConfig(sway_hz=0.7), WindConfig(speed=0.3))
+
+
+def bands(kind, spectrum=SpectrumConfig()):
+    return reaching(highest_hz(kind), spectrum)
 
 
 def generator(seed=0):
@@ -63,13 +67,21 @@ def test_rows_are_physical():
 def test_flames_ask_for_bands_up_to_eight_hertz():
     wide = bands("flame", SpectrumConfig(16, 5.0))
     assert wide.bands == 40 and wide.bands / wide.duration_s == 8
-    assert bands("tree", SpectrumConfig(20, 5.0)).bands == 20  # never fewer than asked for
+    assert bands("flame", SpectrumConfig(50, 5.0)).bands == 50  # never fewer than asked for
+    assert bands("flame", SpectrumConfig(16, 60.0)).bands == 128  # as many as there can be
+    assert prior("flame", "custom").highest_hz == 8
+    few = SpectrumConfig(4, 5.0)  # what is no faster than the default bands keeps what is asked for
+    assert bands("tree", few) == few
+
+
+def test_kinds_are_typed_with_commas_or_line_ends():
+    assert named(" tree, grass\nflower ,\n") == ("tree", "grass", "flower") and named("") == ()
 
 
 def test_a_flame_is_held_at_its_wick_and_sways_and_stretches_higher_up():
     image, matte = flame()
     model = prior("flame", "breath")
-    volume = model.sample(image, matte, generator(), bands("flame", SpectrumConfig()))
+    volume = model.sample(image, matte, generator(), bands("flame"))
     played = displacement_at(volume, torch.arange(150) / 30)[0]
     rms = (played - played.mean(0)).square().mean(0).sqrt()[:, :, 22]  # x and y, up the middle
     rows = [44, 36, 28, 20, 13]  # wick to tip, where the flame is
@@ -96,9 +108,7 @@ def test_a_storm_on_a_stem_of_one_pixel_stays_finite():
     image, matte = torch.full((1, 3, 50, 70), 0.5), torch.zeros(1, 1, 50, 70)
     matte[..., 5:45, 30] = 1
     for kind in KINDS:
-        volume = prior(kind, "storm").sample(
-            image, matte, generator(), bands(kind, SpectrumConfig())
-        )
+        volume = prior(kind, "storm").sample(image, matte, generator(), bands(kind))
         assert volume.coeffs.isfinite().all() and volume.coeffs.any()
 
 

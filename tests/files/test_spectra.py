@@ -51,6 +51,15 @@ def test_loading_what_was_saved_returns_it(spectrum, tmp_path):
     assert (read.reference_size, read.kind, read.grid) == ((10, 14), "response", (5, 7))
 
 
+def test_depth_and_what_is_protected_are_kept(spectrum, tmp_path, rng):
+    depth, protect = torch.rand(2, 2, 1, 10, 14, generator=rng)
+    protect = (protect > 0.5).float()
+    save_spectrum(replace(spectrum, depth=depth, protect=protect), tmp_path / "a.safetensors")
+    read = load_spectrum(tmp_path / "a.safetensors")
+    torch.testing.assert_close(read.depth, depth, rtol=0, atol=0.5 / 255 + 1e-6)
+    assert torch.equal(read.protect, protect)
+
+
 def test_modes_and_bare_spectra_are_kept_too(spectrum, tmp_path):
     damping = torch.tensor([0.1, 0.2, 0.3])
     modes = SpectralVolume(

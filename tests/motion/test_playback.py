@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from gid_core.motion.curves import Curve
-from gid_core.motion.playback import left_out, pace_curve, play
+from gid_core.motion.playback import first_frame, left_out, pace_curve, play
 from gid_core.motion.spectrum import (
     SpectralVolume,
     amplitude_pct,
@@ -133,6 +133,18 @@ def test_in_the_pose_first_frame_a_clip_starts_with_the_still(rng, loop, frames)
     for item in range(2):
         assert not frames_of(motion, item)[0].any()
         assert frames == 1 or frames_of(motion, item)[1:].any()
+
+
+def test_reports_say_whether_frame_0_is_the_still(rng):
+    first, _ = play(trended(rng), 12, 8.0, pose="first frame")
+    assert first_frame(first) == "Frame 0 is the still."
+    rest, _ = play(trended(rng), 12, 8.0)
+    far = float((rest.at(0, [0])[0] * rest.scaled_to(rest.reference_size)).norm(dim=0).max())
+    for item in range(1, len(rest.coeffs)):
+        part = rest.at(item, [0])[0] * rest.scaled_to(rest.reference_size)
+        far = max(far, float(part.norm(dim=0).max()))
+    assert first_frame(rest).startswith(f"Frame 0 is not the still: things are up to {far:.1f} px")
+    assert first_frame(replace(rest, coeffs=0 * rest.coeffs)) == "Frame 0 is the still."
 
 
 def test_the_pose_first_frame_keeps_the_motion_up_to_a_factor(rng):
