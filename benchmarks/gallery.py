@@ -1,37 +1,76 @@
 """Look at the results: for every still in a folder a loop, a contact sheet and an x-t slice.
 
-    python benchmarks/gallery.py FOLDER [-o out] [--seed 0]
+    python benchmarks/gallery.py FOLDER [-o out] [--seed 0] [--paint refined] [--fitting]
+        [--kind K] [--weather W] [--only NAME,NAME]
 
 The folder holds NAME.png and, where there is one, NAME_mask.png. Written are NAME.mp4,
 NAME_sheet.jpg (frames at 0, 1/4 and 1/2 of the loop, refined mask, motion energy, the sliced row,
-its x-t slice) and NAME_slice.png.
+its x-t slice) and NAME_slice.png, and for compare_motion.py the mask in use, masks/NAME_mask.png,
+and the paint, paint/NAME_mask.png. Frames are made without the network.
+
+Paint is the mask itself, `exact` (used as it is) or `refined`; or, refined too, what mattes.py
+makes of it: `loose`, `tight` or `holed`; or there is `none`. `--fitting` takes for every still the
+kind and weather in FITTING: the kind by what it shows, the weather by how strong the authors' loop
+is.
 """
 
 import argparse
 import sys
 from pathlib import Path
 
+import mattes
 import torch
+import torch.nn.functional as F
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from gid_core import pipeline
+from gid_core.elastic import kinds
 from gid_core.evaluation import viz
 from gid_core.files import stills, video
 from gid_core.motion import playback
 
 FRAMES, FPS = 150, 30
+PAINTS = ("refined", "exact", "loose", "tight", "holed", "none")
+FITTING = {
+    "23866663_loop_28": ("flame", "wind"),
+    "6133103-loop": ("shrub", "breath"),
+    "candle_0": ("flame", "breeze"),
+    "cat_loop": ("hair", "breath"),
+    "fern_2_loop": ("shrub", "breeze"),
+    "flower_0_loop": ("shrub", "breeze"),
+    "grapes_loop": ("shrub", "breeze"),
+    "latern_loop": ("hanging", "breath"),
+    "leaves_loop": ("shrub", "breath"),
+    "notes_loop": ("cloth", "wind"),
+    "rose_loop": ("flower", "breeze"),
+    "sunflower_loop": ("grass", "breath"),
+    "tree_0_loop": ("tree", "wind"),
+    "tree_2_loop": ("tree", "storm"),
+    "wildflower_loop": ("grass", "breath"),
+    "yellow_loop": ("hanging", "breeze"),
+}
 
 
-def write(path: Path, out: Path, seed: int) -> None:
+def write(path: Path, out: Path, args) -> None:
     still = stills.read_still(path)[:3]
-    painted = path.with_name(path.stem + "_mask.png")
-    mask = stills.read_mask(painted)[None] if painted.exists() else None
-    spectrum, _ = pipeline.sample_motion(still[None], mask, seed=seed)
+    mask = painted(path, still, args.paint)
+    kind, weather = FITTING[path.stem] if args.fitting else (args.kind, args.weather)
+    spectrum, _ = pipeline.sample_motion(
+        still[None],
+        mask,
+        seed=args.seed,
+        model=kinds.prior(kind, weather),
+        refine=args.paint != "exact",
+    )
     motion, _ = playback.play(spectrum, FRAMES, FPS)
     frames = torch.stack([frame for frame, _ in pipeline.render(still[None], motion)])
     video.write_clip(out / f"{path.stem}.mp4", frames, FPS)
+    for folder, picture in (("masks", spectrum.mask), ("paint", mask)):
+        if picture is not None:
+            (out / folder).mkdir(exist_ok=True)
+            stills.write_picture(out / folder / f"{path.stem}_mask.png", picture[0])
     size = tuple(still.shape[-2:])
     row = viz.busiest_row(frames)
     marked = still.clone()
@@ -53,18 +92,38 @@ def write(path: Path, out: Path, seed: int) -> None:
     Image.fromarray(stills.to_bytes(over_time)).save(out / f"{path.stem}_slice.png")
 
 
+def painted(path: Path, still, how: str):
+    """What is painted over a still, 1 1 h w; None for nothing."""
+    mask = path.with_name(path.stem + "_mask.png")
+    if how == "none" or not mask.exists():
+        return None
+    mask = stills.read_mask(mask)[None]
+    if how in ("refined", "exact"):
+        return mask
+    size = tuple(still.shape[-2:])
+    whole = F.interpolate(mask, size, mode="area")[0, 0].numpy() >= 0.5
+    made = mattes.paint(path.stem, whole, how)
+    return torch.as_tensor(made, dtype=torch.float32).view(1, 1, *size)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("stills", type=Path)
     parser.add_argument("-o", "--out", type=Path, default=Path("out"))
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--paint", choices=PAINTS, default="refined")
+    parser.add_argument("--fitting", action="store_true")
+    parser.add_argument("--kind", choices=[kinds.CUSTOM, *kinds.KINDS], default=kinds.CUSTOM)
+    parser.add_argument("--weather", choices=[kinds.CUSTOM, *kinds.WEATHER], default=kinds.CUSTOM)
+    parser.add_argument("--only", default="", help="names of stills, with commas between")
     args = parser.parse_args()
     names = [p for p in sorted(args.stills.glob("*.png")) if not p.stem.endswith("_mask")]
+    names = [p for p in names if not args.only or p.stem in args.only.split(",")]
     if not names:
         raise SystemExit(f"Expected stills (NAME.png) in {args.stills}, found none.")
     args.out.mkdir(parents=True, exist_ok=True)
     for path in names:
-        write(path, args.out, args.seed)
+        write(path, args.out, args)
         print(f"{args.out / path.stem}: .mp4, _sheet.jpg, _slice.png")
 
 

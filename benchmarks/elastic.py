@@ -1,0 +1,150 @@
+"""Measure the elastic prior against what it is asked for.
+
+    python benchmarks/elastic.py frequency STILLS    dominant frequency of every part, by kind
+    python benchmarks/elastic.py fronts STILLS       how fast gusts cross a meadow, from pixels
+    python benchmarks/elastic.py lulls STILLS        how the motion of long loops comes and goes
+
+STILLS holds NAME.png and NAME_mask.png.
+
+frequency: the frequency at which a part's modes answer most to a white force, on a grid of 0.01 Hz,
+over what was asked: worst of all parts of all stills, for playing (all modes) and, for the largest
+part, for poking (the modes that a spectrum to poke keeps).
+fronts: loops of 10 s of a still that moves all over are rendered without the network, and read with
+DIS at 256 px. In the x-t slices of the rows in the middle half, the phase between columns an eighth
+of the picture apart falls with frequency by 2 pi way / speed.
+lulls: rms motion in windows of 3 s, the strongest over the weakest, and its coefficient of
+variation, in a loop of 30 s.
+"""
+
+import argparse
+import math
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from gid_core import pipeline
+from gid_core.config import SpectrumConfig
+from gid_core.elastic import kinds
+from gid_core.elastic.modes import receptance
+from gid_core.elastic.sheet import solve
+from gid_core.files.stills import read_mask, read_still
+from gid_core.motion.playback import play
+
+MEADOW = "wildflower_loop"
+WIDE = 256  # px that loops are read at
+SLOW_HZ = 1.5  # gusts are read below resonance
+WINDOW_S = 3.0
+
+
+def named(folder: Path):
+    """(name, still 1 3 h w, mask 1 1 h w)."""
+    for path in sorted(folder.glob("*_mask.png")):
+        name = path.stem.removesuffix("_mask")
+        yield name, read_still(folder / f"{name}.png")[None, :3], read_mask(path)[None]
+
+
+def frequency(args) -> None:
+    print("| kind | parts | playing, worst % | poking, worst % |\n|---|---|---|---|")
+    for kind in (kinds.CUSTOM, *kinds.KINDS):
+        elastic = kinds.prior(kind, kinds.CUSTOM).elastic
+        playing, poking = [], []
+        for _, still, mask in named(args.stills):
+            bodies = solve(still, mask, config=elastic).bodies
+            every = sorted(w for body in bodies for w in body.part.omega)
+            last = every[min(elastic.modes, len(every)) - 1]
+            for body in bodies:
+                asked = body.faster * elastic.sway_hz
+                playing.append(off(body.part.omega, asked, elastic))
+                if body.faster == 1:
+                    kept = body.part.omega[body.part.omega <= last]
+                    poking.append(off(kept, asked, elastic))
+        print(f"| {kind} | {len(playing)} | {100 * max(playing):.1f} | {100 * max(poking):.1f} |")
+
+
+def off(omega, asked_hz, elastic) -> float:
+    """How far the dominant frequency of modes is from what was asked, as a share."""
+    hz = np.arange(0.01, 3 * asked_hz, 0.01)
+    power = np.square(np.abs(receptance(omega, 2 * math.pi * hz, elastic.damping_ratio))).sum(1)
+    return abs(hz[power.argmax()] / asked_hz - 1)
+
+
+def fronts(args) -> None:
+    import cv2
+
+    still = read_still(args.stills / f"{MEADOW}.png")[None, :3]
+    print("| weather | wind, widths/s | fronts, widths/s, by seed | median |\n|---|---|---|---|")
+    for weather in ("breeze", "wind"):
+        model, speeds = kinds.prior("grass", weather), []
+        for seed in range(args.seeds):
+            volume, _ = pipeline.sample_motion(
+                still,
+                torch.ones_like(still[:, :1]),
+                seed=seed,
+                model=replace(model, strength=1.0),
+                spectrum=SpectrumConfig(32, 10.0),
+                refine=False,
+            )
+            motion, _ = play(volume, 300, 30.0)
+            flow, slices, first = cv2.DISOpticalFlow_create(1), [], None
+            for frame, _ in pipeline.render(still, motion):
+                grey = (255 * frame.mean(0)).byte().numpy()
+                grey = cv2.resize(grey, (WIDE, round(WIDE * grey.shape[0] / grey.shape[1])))
+                first = grey if first is None else first
+                slices.append(flow.calc(first, grey, None)[..., 0])
+            speeds.append(front_speed(np.stack(slices)))
+        shown = ", ".join(f"{s:.2f}" for s in speeds)
+        print(f"| {weather} | {model.wind.speed:.2f} | {shown} | {np.median(speeds):.2f} |")
+
+
+def front_speed(motion) -> float:
+    """Widths per second at which what is slow crosses (t, y, x) of a period of 10 s."""
+    height, width = motion.shape[1:]
+    rows = motion[:, height // 4 : 3 * height // 4]
+    count, way = int(SLOW_HZ * 10), width // 8
+    series = np.fft.rfft(rows, axis=0)[1 : count + 1]
+    cross = (series[:, :, way:] * series[:, :, :-way].conj()).sum((1, 2))
+    hz = np.arange(1, count + 1) / 10
+    weight, phase = np.abs(cross), np.unwrap(np.angle(cross))
+    slope = (weight * phase * hz).sum() / (weight * hz * hz).sum()
+    return -2 * math.pi * way / width / slope
+
+
+def lulls(args) -> None:
+    print("| lull | sampled for | strongest / weakest 3 s | variation |\n|---|---|---|---|")
+    name, still, mask = next(s for s in named(args.stills) if s[0] == args.still)
+    model = kinds.prior("grass", "breeze")
+    for lull in (0.0, 0.5, 1.0):
+        blown = replace(model, wind=replace(model.wind, lull=lull))
+        for duration_s in (30.0, 10.0):
+            found = []
+            for seed in range(args.seeds):
+                asked = SpectrumConfig(round(3.2 * duration_s), duration_s)
+                volume, _ = pipeline.sample_motion(still, mask, None, seed, blown, asked)
+                motion, _ = play(volume, 450, 15.0, seed=seed)
+                energy = torch.cat([part.square().mean((1, 2, 3)) for part in motion.in_parts(0)])
+                windows = energy.view(-1, round(WINDOW_S * 15)).mean(1).sqrt()
+                found.append([windows.max() / windows.min(), windows.std() / windows.mean()])
+            ratio, variation = np.median(found, 0)
+            print(f"| {lull} | {duration_s:.0f} s | {ratio:.2f} | {variation:.2f} |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(required=True)
+    for run in (frequency, fronts, lulls):
+        command = commands.add_parser(run.__name__)
+        command.set_defaults(run=run)
+        command.add_argument("stills", type=Path)
+        command.add_argument("--seeds", type=int, default=3)
+        command.add_argument("--still", default=MEADOW)
+    args = parser.parse_args()
+    args.run(args)
+
+
+if __name__ == "__main__":
+    main()
