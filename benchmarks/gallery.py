@@ -1,7 +1,7 @@
 """Look at the results: for every still in a folder a loop, a contact sheet and an x-t slice.
 
     python benchmarks/gallery.py FOLDER [-o out] [--seed 0] [--paint refined] [--fitting]
-        [--kind K] [--weather W] [--only NAME,NAME]
+        [--kind K] [--weather W] [--size PX] [--only NAME,NAME]
 
 The folder holds NAME.png and, where there is one, NAME_mask.png. Written are NAME.mp4,
 NAME_sheet.jpg (frames at 0, 1/4 and 1/2 of the loop, refined mask, motion energy, the sliced row,
@@ -30,6 +30,7 @@ from gid_core.elastic import kinds
 from gid_core.evaluation import viz
 from gid_core.files import stills, video
 from gid_core.motion import playback
+from gid_core.still.grid import grid_size
 
 FRAMES, FPS = 150, 30
 PAINTS = ("refined", "exact", "loose", "tight", "holed", "none")
@@ -63,8 +64,12 @@ def write(path: Path, out: Path, args) -> None:
         seed=args.seed,
         model=kinds.prior(kind, weather),
         refine=args.paint != "exact",
+        widen=True,
     )
     motion, _ = playback.play(spectrum, FRAMES, FPS)
+    if args.size:
+        size = grid_size(*still.shape[-2:], args.size)
+        still = F.interpolate(still[None], size, mode="area")[0]
     frames = torch.stack([frame for frame, _ in pipeline.render(still[None], motion)])
     video.write_clip(out / f"{path.stem}.mp4", frames, FPS)
     for folder, picture in (("masks", spectrum.mask), ("paint", mask)):
@@ -72,6 +77,7 @@ def write(path: Path, out: Path, args) -> None:
             (out / folder).mkdir(exist_ok=True)
             stills.write_picture(out / folder / f"{path.stem}_mask.png", picture[0])
     size = tuple(still.shape[-2:])
+    matte = F.interpolate(spectrum.mask, size, mode="area")[0]
     row = viz.busiest_row(frames)
     marked = still.clone()
     marked[:, max(0, row - 1) : row + 1] = torch.tensor([1.0, 0.2, 0.2]).view(3, 1, 1)
@@ -81,7 +87,7 @@ def write(path: Path, out: Path, args) -> None:
             frames[0],
             frames[FRAMES // 4],
             frames[FRAMES // 2],
-            spectrum.mask[0].expand(3, -1, -1),
+            matte.expand(3, -1, -1),
             viz.motion_energy_picture(frames),
             marked,
             viz.resized(over_time, size),
@@ -115,6 +121,7 @@ def main() -> None:
     parser.add_argument("--fitting", action="store_true")
     parser.add_argument("--kind", choices=[kinds.CUSTOM, *kinds.KINDS], default=kinds.CUSTOM)
     parser.add_argument("--weather", choices=[kinds.CUSTOM, *kinds.WEATHER], default=kinds.CUSTOM)
+    parser.add_argument("--size", type=int, help="longer side of the frames, px")
     parser.add_argument("--only", default="", help="names of stills, with commas between")
     args = parser.parse_args()
     names = [p for p in sorted(args.stills.glob("*.png")) if not p.stem.endswith("_mask")]

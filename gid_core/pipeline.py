@@ -111,7 +111,7 @@ def sample_motion(
             f"Expected one still to find the modes of, got {count}: each has modes of its own. "
             "Split the batch before."
         )
-    volumes, areas = [], []
+    volumes, areas, said = [], [], []
     for i in range(count):
         still = in_colour(images, i)
         painted, held, near, stays = (
@@ -124,7 +124,9 @@ def sample_motion(
         poll = lambda done=i: callback(done, count)
         given = {}
         if isinstance(model, ElasticPrior):
-            given = {"depth": near, "protect": stays}
+            which = f"Still {i}: " if count > 1 else ""
+            say = lambda sentence, which=which: said.append(which + sentence)
+            given = {"depth": near, "protect": stays, "say": say}
         elif stays is not None:
             held = stays if held is None else torch.maximum(held, stays)
         if objects > 1 or kinds and area.matte.any():
@@ -146,7 +148,7 @@ def sample_motion(
     together = {n: [getattr(v, n) for v in volumes] for n in pictures}
     together = {n: None if parts[0] is None else torch.cat(parts) for n, parts in together.items()}
     motion = replace(volumes[0], **together)
-    return motion, SamplingReport(tuple(areas), at_rest, _largest(motion), notes)
+    return motion, SamplingReport(tuple(areas), at_rest, _largest(motion), (*said, *notes))
 
 
 def _largest(motion):

@@ -15,6 +15,7 @@ from ..gid_core import pipeline
 from ..gid_core.files import video
 from ..gid_core.files.kept import digest, kept
 from ..gid_core.files.whole import written_whole
+from ..gid_core.motion.playback import first_frame
 from ..gid_core.still.grid import reduced
 from . import host, networks, sockets
 
@@ -83,8 +84,8 @@ class FeatureSplatRender(io.ComfyNode):
                 io.Mask.Input(
                     "depth",
                     optional=True,
-                    tooltip="What is in front where things meet, white the nearest. Empty: what "
-                    "moves more.",
+                    tooltip="What is in front where things meet, white the nearest. Empty: as the "
+                    "sampler's objects or depth say, and else what moves more.",
                 ),
                 io.Combo.Input(
                     "draft",
@@ -136,9 +137,9 @@ class FeatureSplatRender(io.ComfyNode):
             shutter=motion_blur,
         )
         frames, disocclusion = clip.render(1 if output == VIDEO_ONLY else None)
-        notes = sockets.motion_notes(image, displacement)
+        notes = [first_frame(displacement), *sockets.motion_notes(image, displacement)]
         notes += sockets.mask_notes(image, mask=mask, depth=depth)
-        said = ui.PreviewText(" ".join(notes)) if notes else None
+        said = ui.PreviewText(" ".join(notes))
         return io.NodeOutput(frames, disocclusion, clip, ui=said)
 
 

@@ -291,6 +291,16 @@ def test_several_masks_of_one_still_are_objects_that_move_apart():
     assert torch.equal(play(volume, 6, 10.0)[0].depth, volume.depth)
 
 
+def test_the_report_says_how_fast_things_sway(batch):
+    images, masks = batch
+    _, report = sample_motion(images[:1], masks[:1], model=MODEL, spectrum=BANDS)
+    assert "1 part, which sways at 1.00 Hz." in str(report)
+    _, report = sample_motion(*two_plants(), model=MODEL, spectrum=BANDS, refine=False)
+    assert "parts; the slowest sways at 1.00 Hz" in str(report)
+    _, report = sample_motion(images, masks, model=MODEL, spectrum=BANDS)
+    assert "Still 1: 1 part, which sways at 1.00 Hz." in str(report)
+
+
 def test_depth_puts_the_nearer_object_in_front():
     image, masks = two_plants()
     depth = torch.where(masks[:1] > 0, 1.0, 0.2)

@@ -46,6 +46,7 @@ class ElasticPrior:
         things: Sequence[Thing] = (),
         depth: Float[Tensor, "1 1 hd wd"] | None = None,
         protect: Float[Tensor, "1 1 hr wr"] | None = None,
+        say: Callable[[str], None] = lambda sentence: None,
     ) -> SpectralVolume:
         """Sample one still; without things, the matte is needed.
 
@@ -54,6 +55,7 @@ class ElasticPrior:
             things: Objects that move apart, later ones in front; they take the matte's place.
             depth: White is near; parts end where it steps. Of any size.
             protect: What never moves, whatever is painted.
+            say: Called with a sentence on the parts and how fast they sway.
 
         Raises:
             ValueError: If things or depth do not fit the still, or a thing is empty.
@@ -65,6 +67,7 @@ class ElasticPrior:
             matte = matte * (protect == 0)
         sheet = solve(image, matte, anchor, self.elastic, poll, things, depth, protect)
         log.info("%s", report(sheet))
+        say(report(sheet))
         poll()
         spectrum = replace(spectrum, amplitude_pct=self.strength * spectrum.amplitude_pct)
         blow = wind_response if spectrum.kind == "response" else free_modes
