@@ -149,8 +149,9 @@ class AnimateStill(io.ComfyNode):
             sockets.from_mask(anchor, "anchor"),
             seed,
             kinds.prior(kind, weather, ElasticPrior(wind=WindConfig(direction))),
-            SpectrumConfig.of_clip(frames, fps, strength, kinds.highest_hz(kind)),
+            SpectrumConfig.of_clip(frames, fps, strength),
             callback=host.progress(len(stills)),
+            widen=True,
         )
         motion, _ = pipeline.play(spectrum, frames, fps)
         clip = render.RenderedVideo(

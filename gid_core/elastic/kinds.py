@@ -11,7 +11,7 @@ pi; flames, Hamins, Yang & Kashiwagi 1992; wind speeds, the Beaufort scale; turb
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ..config import ElasticConfig, SpectrumConfig
+from ..config import MOST_BANDS, ElasticConfig, SpectrumConfig
 from ..shapes import Float, Tensor
 from .prior import ElasticPrior
 from .sheet import Thing
@@ -20,7 +20,6 @@ CUSTOM = "custom"
 SLOWEST, FASTEST = 0.1, 1.5  # picture widths per second that a gust is seen to travel at
 USUAL_WIDTH_M = 3.0  # of what a picture shows, where no kind says
 MOST_THINGS = 1000
-MOST_BANDS = 128
 
 
 @dataclass(frozen=True)
