@@ -124,9 +124,7 @@ def sample_motion(
         poll = lambda done=i: callback(done, count)
         given = {}
         if isinstance(model, ElasticPrior):
-            which = f"Still {i}: " if count > 1 else ""
-            say = lambda sentence, which=which: said.append(which + sentence)
-            given = {"depth": near, "protect": stays, "say": say}
+            given = {"depth": near, "protect": stays, "say": said.append}
         elif stays is not None:
             held = stays if held is None else torch.maximum(held, stays)
         if objects > 1 or kinds and area.matte.any():
@@ -148,7 +146,14 @@ def sample_motion(
     together = {n: [getattr(v, n) for v in volumes] for n in pictures}
     together = {n: None if parts[0] is None else torch.cat(parts) for n, parts in together.items()}
     motion = replace(volumes[0], **together)
-    return motion, SamplingReport(tuple(areas), at_rest, _largest(motion), (*said, *notes))
+    return motion, SamplingReport(tuple(areas), at_rest, _largest(motion), (*_each(said), *notes))
+
+
+def _each(said):
+    """What is said of every still, once if it is the same of all."""
+    if len(set(said)) < 2:
+        return said[:1]
+    return [f"Still {i}: {sentence}" for i, sentence in enumerate(said)]
 
 
 def _largest(motion):

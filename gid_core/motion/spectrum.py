@@ -143,7 +143,8 @@ def amplitude_pct(
 
 def of_still(spectrum: SpectralVolume, i: int) -> SpectralVolume:
     """The motion of one still of a batch."""
-    fields = {name: getattr(spectrum, name) for name in ("coeffs", "mask", "mean", "drift")}
+    per_still = ("coeffs", "mask", "mean", "drift", "depth", "protect")
+    fields = {name: getattr(spectrum, name) for name in per_still}
     of_one = {k: v[i : i + 1] for k, v in fields.items() if v is not None}
     return replace(spectrum, **of_one)
 
