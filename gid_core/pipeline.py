@@ -48,6 +48,12 @@ class SamplingReport:
     amplitude_pct: float = 0.0
     notes: tuple[str, ...] = ()
 
+    @property
+    def warns(self) -> bool:
+        """Whether it says something that someone should look at."""
+        doubtful = any(area.doubtful for area in self.areas)
+        return doubtful or bool(self.at_rest) or self.amplitude_pct > BREAKS_PCT
+
     def __str__(self) -> str:
         said = list(dict.fromkeys(map(str, self.areas)))
         for i in self.at_rest:

@@ -1,10 +1,10 @@
 """One node from a still to a video: the calls of the graph's four nodes, one after the other."""
 
-from comfy_api.latest import io, ui
+from comfy_api.latest import io
 
 from ..gid_core.config import SpectrumConfig, WindConfig
 from ..gid_core.elastic import kinds
-from . import host, networks, render, sockets
+from . import aliases, host, networks, panel, render, sockets
 
 ANY = "anything"  # a kind of no particular material
 
@@ -19,13 +19,20 @@ class AnimateStill(io.ComfyNode):
                 "animate photo",
                 "make image move",
                 "living photo",
-                "image to video",
-                "cinemagraph",
-                "seamless loop",
                 "wind animation",
+                "breeze",
+                "tree",
+                "cinemagraph",
+                "parallax",
                 "image dynamics",
+                "动态照片",
+                "動く写真",
+                *aliases.VIDEO,
+                *aliases.SWAY,
+                *aliases.LOOP,
             ],
             node_id="AnimateStill",
+            essentials_category="Video Tools",
             display_name="Animate Still",
             description="Makes a photo sway in the wind, as a loop: all that Motion Spectrum "
             "Sampler, Spectrum to Displacement and Feature Splat Render do, in one node.",
@@ -102,6 +109,7 @@ class AnimateStill(io.ComfyNode):
                     tooltip="What is in front where things meet, white the nearest. Empty: what "
                     "moves more.",
                 ),
+                panel.preview_input(),
             ],
             outputs=[
                 io.Video.Output(
@@ -136,6 +144,7 @@ class AnimateStill(io.ComfyNode):
         mask=None,
         anchor=None,
         depth=None,
+        preview=True,
     ):
         from ..gid_core import pipeline
         from ..gid_core.elastic.prior import ElasticPrior
@@ -162,7 +171,9 @@ class AnimateStill(io.ComfyNode):
             depth=sockets.from_depth(depth),
         )
         pictures, _ = clip.render(1 if output == render.VIDEO_ONLY else None)
-        said = " ".join([*sockets.mask_notes(image, mask=mask, anchor=anchor), str(report)])
-        return io.NodeOutput(
-            clip, pictures, motion, sockets.to_mask(spectrum.mask), said, ui=ui.PreviewText(said)
-        )
+        notes = sockets.mask_notes(image, mask=mask, anchor=anchor)
+        shown = panel.sampled(report, notes)
+        if preview:
+            shown |= panel.moving(stills, spectrum)
+        said = " ".join([*notes, str(report)])
+        return io.NodeOutput(clip, pictures, motion, sockets.to_mask(spectrum.mask), said, ui=shown)

@@ -1,8 +1,8 @@
 """The node that plays a spectrum: from a spectral volume to a displacement field."""
 
-from comfy_api.latest import io, ui
+from comfy_api.latest import io
 
-from . import curves, sockets
+from . import aliases, curves, panel, sockets
 
 
 class SpectrumToDisplacement(io.ComfyNode):
@@ -11,7 +11,7 @@ class SpectrumToDisplacement(io.ComfyNode):
     @classmethod
     def define_schema(cls):
         return sockets.schema(
-            ["loop", "play", "slow motion", "speed", "retime"],
+            ["play", "slow motion", "speed", "retime", *aliases.LOOP],
             node_id="SpectrumToDisplacement",
             display_name="Spectrum to Displacement",
             description="Lets a motion play for so many frames. Loops close exactly: the frame "
@@ -100,9 +100,15 @@ class SpectrumToDisplacement(io.ComfyNode):
         paced = playback.pace_curve(pace, frames / fps, loop, drawn)
         motion, report = playback.play(spectrum, frames, fps, loop, speed, gain, pose, seed, paced)
         fastest = speed if paced is None else speed * max(paced.y)
-        said = [str(report or _played(spectrum)), playback.left_out(spectrum, fps, fastest)]
-        said = " ".join(filter(None, [*said, playback.first_frame(motion)]))
-        return io.NodeOutput(motion, said, ui=ui.PreviewText(said))
+        played = str(report or _played(spectrum))
+        warnings = list(filter(None, [playback.left_out(spectrum, fps, fastest)]))
+        if not motion.coeffs.any():
+            warnings.append("Nothing moves: the spectrum is empty, or gain is 0.")
+        if report and report.warns:
+            warnings, played = [played, *warnings], ""
+        notes = [played, playback.first_frame(motion)]
+        said = " ".join(filter(None, [played, *warnings, notes[1]]))
+        return io.NodeOutput(motion, said, ui=panel.said(*notes, warnings=warnings))
 
 
 def _played(spectrum) -> str:

@@ -5,10 +5,10 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from comfy_api.latest import io, ui
+from comfy_api.latest import io
 
 from ..gid_core.files import spectra, whole
-from . import example, host, sockets
+from . import example, host, panel, sockets
 
 ENDING = ".safetensors"
 IN_OUTPUT = " [output]"  # how the host marks files of the output folder
@@ -47,7 +47,7 @@ class SaveMotionSpectrum(io.ComfyNode):
         path, name = next_file(filename_prefix, ENDING, spectrum.reference_size)
         spectra.save_spectrum(spectrum, path)
         listed = name + IN_OUTPUT
-        return io.NodeOutput(listed, ui=ui.PreviewText(listed))
+        return io.NodeOutput(listed, ui=panel.said(listed))
 
 
 class LoadMotionSpectrum(io.ComfyNode):
@@ -90,7 +90,8 @@ class LoadMotionSpectrum(io.ComfyNode):
         from ..gid_core.motion.spectrum import summary
 
         spectrum = spectra.load_spectrum(_path_of(file))
-        return io.NodeOutput(spectrum, summary(spectrum))
+        said = summary(spectrum)
+        return io.NodeOutput(spectrum, said, ui=panel.said(said))
 
 
 def prefix_input(default: str, ending: str) -> io.String.Input:

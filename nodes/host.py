@@ -1,6 +1,7 @@
 """What the host gives to all nodes: devices, progress bars, cancelling, folders."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextvars import ContextVar, copy_context
@@ -11,9 +12,14 @@ import folder_paths
 import torch
 from comfy import model_management, utils
 from comfy_api.latest import io
+from comfy_execution.utils import get_executing_context
+from PIL import Image
+from server import PromptServer
 
 T = TypeVar("T")
 ASKED_EVERY_S = 0.1  # how often it is looked whether the user has cancelled a long computation
+QUIET_S, TOLD_EVERY_S = 1.5, 0.5  # before the first line about the time left, and between two
+SHOWN_PX = 320  # longer side of a frame that is shown while a node runs
 END = object()
 # Set when nobody waits any longer for what a thread computes.
 _over: ContextVar[threading.Event | None] = ContextVar("over", default=None)
@@ -46,15 +52,57 @@ def stop_if_cancelled() -> None:
         raise model_management.InterruptProcessingException()
 
 
-def progress(total: int) -> Callable[[int, int], None]:
-    """A callback (done, total) for the node's progress bar; raises when the user cancels."""
-    bar = utils.ProgressBar(total)
+def progress(total: int, unit: str = "") -> Callable[..., None]:
+    """A callback (done, total) for the node's progress bar; raises when the user cancels.
 
-    def callback(done: int, of: int) -> None:
+    With a frame (c h w) as a third argument the node shows it, twice a second.
+
+    Args:
+        unit: What is counted, in the plural: a run that takes some seconds then says on the node
+            how many are done, and how long the rest will take.
+    """
+    bar, begun, told = utils.ProgressBar(total), time.monotonic(), 0.0
+
+    def callback(done: int, of: int, frame: torch.Tensor | None = None) -> None:
+        nonlocal told
         stop_if_cancelled()
-        bar.update_absolute(done, of)
+        now = time.monotonic()
+        tell = now - begun > QUIET_S and (now - told > TOLD_EVERY_S or done == of)
+        bar.update_absolute(done, of, _shown(frame) if tell and frame is not None else None)
+        if tell:
+            told = now
+            if unit:
+                _tell(time_left(done, of, now - begun, unit))
 
     return callback
+
+
+def time_left(done: int, of: int, seconds: float, unit: str) -> str:
+    """How far a run is after so many seconds, and how long the rest takes at that rate."""
+    if done == of:
+        return f"{of} {unit} in {_clock(seconds)}"
+    if not done:
+        return f"0 of {of} {unit}"
+    return f"{done} of {of} {unit}, {_clock((of - done) * seconds / done)} left"
+
+
+def _clock(seconds):
+    seconds = max(1, round(seconds))
+    return f"{seconds} s" if seconds < 90 else f"{seconds // 60} min {seconds % 60:02} s"
+
+
+def _shown(frame):
+    """A frame as the host shows it on a node that runs."""
+    from ..gid_core.files.stills import to_bytes
+
+    return "JPEG", Image.fromarray(to_bytes(frame[:3].expand(3, -1, -1))), SHOWN_PX
+
+
+def _tell(text):
+    """Show a line on the node that runs, as the host's own nodes do."""
+    context = get_executing_context()
+    if context is not None:
+        PromptServer.instance.send_progress_text(text, context.node_id)
 
 
 def interruptible(frames: Iterator[torch.Tensor]) -> Iterator[torch.Tensor]:

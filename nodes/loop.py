@@ -1,9 +1,9 @@
 """The node that closes clips that are not loops by construction."""
 
 import torch
-from comfy_api.latest import io, ui
+from comfy_api.latest import io
 
-from . import footage, host, sockets
+from . import aliases, footage, host, panel, sockets
 from .render import RenderedVideo
 
 
@@ -13,7 +13,7 @@ class LoopBlend(io.ComfyNode):
     @classmethod
     def define_schema(cls):
         return sockets.schema(
-            ["loop", "seamless", "crossfade", "cinemagraph"],
+            ["crossfade", "cinemagraph", "gif", *aliases.LOOP],
             node_id="LoopBlend",
             display_name="Loop Blend",
             description="Closes a clip that is not a loop, such as one of a video model, and "
@@ -114,4 +114,4 @@ class LoopBlend(io.ComfyNode):
         worst = [max(seams, key=lambda seam: seam.wrap) for seams in (before, after)]
         text = f"{text} Seam before: {worst[0]}. After: {worst[1]}."
         seams = [seam.wrap for seam in worst]
-        return io.NodeOutput(frames, text, *seams, video, ui=ui.PreviewText(text))
+        return io.NodeOutput(frames, text, *seams, video, ui=panel.said(text))

@@ -6,7 +6,7 @@ from ..gid_core.config import ANCHORS, ElasticConfig, SamplingConfig, WindConfig
 from ..gid_core.diffusion.guidance import LOOP_RULES
 from ..gid_core.diffusion.sampling import SAMPLERS
 from ..gid_core.elastic import kinds
-from . import networks, sockets
+from . import aliases, networks, sockets
 
 
 class ElasticMotionModel(io.ComfyNode):
@@ -16,7 +16,7 @@ class ElasticMotionModel(io.ComfyNode):
     def define_schema(cls):
         elastic, wind = ElasticConfig(), WindConfig()
         return sockets.schema(
-            ["wind", "sway", "physics", "cinemagraph"],
+            ["wind", "breeze", "sway", "tree", "physics", "cinemagraph", *aliases.SWAY],
             node_id="ElasticMotionModel",
             display_name="Elastic Motion Model",
             description="How things bend and what wind blows. Needs no weights. Plug it into the "

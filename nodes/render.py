@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 
 import torch
-from comfy_api.latest import Input, InputImpl, Types, io, ui
+from comfy_api.latest import Input, InputImpl, Types, io
 
 from ..gid_core import pipeline
 from ..gid_core.files import video
@@ -17,7 +17,7 @@ from ..gid_core.files.kept import digest, kept
 from ..gid_core.files.whole import written_whole
 from ..gid_core.motion.playback import first_frame
 from ..gid_core.still.grid import reduced
-from . import host, networks, sockets
+from . import aliases, host, networks, panel, sockets
 
 log = logging.getLogger("gid")
 
@@ -34,7 +34,7 @@ class FeatureSplatRender(io.ComfyNode):
     def define_schema(cls):
         renderers = networks.renderer_files()
         return sockets.schema(
-            ["animate", "splat", "warp", "still to video", "cinemagraph"],
+            ["animate", "splat", "warp", "parallax", "cinemagraph", *aliases.VIDEO],
             node_id="FeatureSplatRender",
             display_name="Feature Splat Render",
             description="Renders frames: what moves is splatted over what lies behind it, and a "
@@ -137,9 +137,11 @@ class FeatureSplatRender(io.ComfyNode):
             shutter=motion_blur,
         )
         frames, disocclusion = clip.render(1 if output == VIDEO_ONLY else None)
-        notes = [first_frame(displacement), *sockets.motion_notes(image, displacement)]
-        notes += sockets.mask_notes(image, mask=mask, depth=depth)
-        said = ui.PreviewText(" ".join(notes))
+        warnings = sockets.motion_notes(image, displacement)
+        warnings += sockets.mask_notes(image, mask=mask, depth=depth)
+        if not displacement.coeffs.any():
+            warnings.append("Nothing moves: the motion is empty, or its gain is 0.")
+        said = panel.said(first_frame(displacement), warnings=warnings)
         return io.NodeOutput(frames, disocclusion, clip, ui=said)
 
 
@@ -193,11 +195,11 @@ class RenderedVideo(Input.Video):
 
     def _pictures(self):
         """The frames: those that someone holds, then those that have to be rendered."""
-        report, ready = host.progress(len(self._range)), self._ready()
+        report, ready = host.progress(len(self._range), "frames"), self._ready()
         held = () if ready is None else (image.movedim(-1, 0) for image in ready)
         rest = self._range if ready is None else self._range[len(ready) :]
         for i, frame in enumerate(chain(held, (frame for frame, _ in self._rendered(rest)))):
-            report(i + 1, len(self._range))
+            report(i + 1, len(self._range), frame)
             yield frame
 
     def _ready(self):
@@ -214,12 +216,12 @@ class RenderedVideo(Input.Video):
         Frames are written into place, so that they are never held twice.
         """
         wanted = self._range[:count]
-        report, images = host.progress(len(wanted)), self._images(len(wanted))
+        report, images = host.progress(len(wanted), "frames"), self._images(len(wanted))
         masks = torch.empty(images.shape[:3], device=images.device)
         for i, (frame, disocclusion) in enumerate(self._rendered(wanted)):
             images[i] = frame.movedim(0, -1)
             masks[i] = disocclusion[0]
-            report(i + 1, len(wanted))
+            report(i + 1, len(wanted), frame)
         self._held = weakref.ref(images), wanted.start
         return images, masks
 

@@ -21,10 +21,13 @@ CATEGORY = "image dynamics"
 
 
 def schema(search_aliases: list[str], **fields) -> io.Schema:
-    """A schema in our category. Hosts before 0.10 do not know search aliases: left out there."""
-    if "search_aliases" in io.Schema.__dataclass_fields__:
-        fields["search_aliases"] = search_aliases
-    return io.Schema(category=CATEGORY, **fields)
+    """A schema in our category. What a host does not know yet is left out there: search aliases
+    (since 0.10), the essentials category, and that what a node shows outlasts a reload."""
+    newer = {"search_aliases": search_aliases, "has_intermediate_output": True}
+    if "essentials_category" in fields:
+        newer["essentials_category"] = fields.pop("essentials_category")
+    known = io.Schema.__dataclass_fields__
+    return io.Schema(category=CATEGORY, **fields, **{k: v for k, v in newer.items() if k in known})
 
 
 def seed_input(tooltip: str, **options) -> io.Int.Input:

@@ -6,7 +6,7 @@ Most of the core is imported when a node runs, so that the host starts fast.
 from comfy_api.latest import io, ui
 
 from ..gid_core.config import ExtractionConfig, SpectrumConfig
-from . import footage, host, sockets
+from . import aliases, footage, host, panel, sockets
 
 FITS = {
     "box to box": "box",
@@ -23,7 +23,16 @@ class MotionSpectrumSampler(io.ComfyNode):
     def define_schema(cls):
         config = SpectrumConfig()
         return sockets.schema(
-            ["wind", "sway", "cinemagraph", "loop", "still to video", "animate image"],
+            [
+                "wind",
+                "sway",
+                "tree",
+                "breeze",
+                "cinemagraph",
+                "loop",
+                "animate image",
+                *aliases.SWAY,
+            ],
             node_id="MotionSpectrumSampler",
             display_name="Motion Spectrum Sampler",
             description="Predicts how a still moves: for every pixel a few frequencies of sway. "
@@ -113,6 +122,7 @@ class MotionSpectrumSampler(io.ComfyNode):
                     tooltip="What never changes (white), whatever else is painted: a face, a "
                     "building. What moves passes behind it.",
                 ),
+                panel.preview_input(),
             ],
             outputs=[
                 sockets.Spectrum.Output(display_name="spectrum", tooltip="The motion."),
@@ -139,6 +149,7 @@ class MotionSpectrumSampler(io.ComfyNode):
         object_kinds="",
         depth=None,
         protect=None,
+        preview=True,
     ):
         from ..gid_core.elastic.kinds import named
         from ..gid_core.elastic.prior import ElasticPrior
@@ -161,10 +172,12 @@ class MotionSpectrumSampler(io.ComfyNode):
             widen=True,
         )
         painted = {"mask": mask, "anchor": anchor, "depth": depth, "protect": protect}
-        said = " ".join([*sockets.mask_notes(image, **painted), str(report)])
-        return io.NodeOutput(
-            spectrum, sockets.to_mask(spectrum.mask), said, ui=ui.PreviewText(said)
-        )
+        notes = sockets.mask_notes(image, **painted)
+        shown = panel.sampled(report, notes)
+        if preview:
+            shown |= panel.moving(stills, spectrum)
+        said = " ".join([*notes, str(report)])
+        return io.NodeOutput(spectrum, sockets.to_mask(spectrum.mask), said, ui=shown)
 
 
 class MotionSpectrumPreview(io.ComfyNode):
@@ -322,7 +335,7 @@ class MotionSpectrumFromVideo(io.ComfyNode):
         mask = sockets.to_mask(found.spectrum.mask)
         by = "RAFT" if flow_model is not None else flow.split(",")[0]
         said = " ".join([str(found.report), f"Flow: {by}.", *clip.notes])
-        return io.NodeOutput(found.spectrum, still, mask, said, ui=ui.PreviewText(said))
+        return io.NodeOutput(found.spectrum, still, mask, said, ui=panel.said(said))
 
 
 class MotionSpectrumTransfer(io.ComfyNode):
@@ -420,5 +433,6 @@ class MotionSpectrumTransfer(io.ComfyNode):
             smooth,
             host.progress(len(image)),
         )
-        said = " ".join([*sockets.mask_notes(image, mask=mask), str(report)])
-        return io.NodeOutput(moved, sockets.to_mask(moved.mask), said, ui=ui.PreviewText(said))
+        notes = sockets.mask_notes(image, mask=mask)
+        said, shown = " ".join([*notes, str(report)]), panel.said(str(report), warnings=notes)
+        return io.NodeOutput(moved, sockets.to_mask(moved.mask), said, ui=shown)

@@ -3,13 +3,11 @@
 from fractions import Fraction
 
 import torch
-from comfy_api.latest import InputImpl, Types, io, ui
+from comfy_api.latest import InputImpl, Types, io
 from einops import rearrange
 
 from ..gid_core.config import SpectrumConfig
-from ..gid_core.files import video
-from ..gid_core.files.kept import digest, kept
-from . import host, sockets
+from . import host, panel, sockets
 
 COUNT, SIDE_PX = 4, 320  # motions on a sheet, and the longer side of each picture
 FPS, FEWEST, MOST = 12.0, 12, 60  # frames of a sheet
@@ -110,7 +108,9 @@ class MotionVariations(io.ComfyNode):
             SpectrumConfig(bands, duration, amplitude),
             callback=host.progress(COUNT),
         )
+        notes = sockets.mask_notes(image, mask=mask, anchor=anchor)
         images, fps = _sheet(still, spectra, duration)
+        sheet = {"images": [panel.animation(images.movedim(-1, 1), fps)], "animated": (True,)}
         parts = Types.VideoComponents(
             images=images, frame_rate=Fraction(fps).limit_denominator(999)
         )
@@ -119,8 +119,8 @@ class MotionVariations(io.ComfyNode):
             (seed + pick - 1) % 2**64,
             InputImpl.VideoFromComponents(parts),
             images,
-            str(report),
-            ui=ui.SavedImages([_animation(images, fps)], is_animated=True),
+            " ".join([*notes, str(report)]),
+            ui=panel.sampled(report, notes) | sheet,
         )
 
 
@@ -138,11 +138,3 @@ def _sheet(still, spectra, duration):
     pictures = torch.stack([frame for frame, _ in rendered])
     sheet = rearrange(pictures, "(r c t) ch h w -> t ch (r h) (c w)", r=2, c=2)
     return sockets.to_image(sheet), motion.fps
-
-
-def _animation(images, fps):
-    """The sheet as an animated picture in the temp folder."""
-    frames = (image.movedim(-1, 0).cpu() for image in images)
-    write = lambda path: video.save_clip(path, frames, fps, ".webp")
-    path = kept(host.own_temp_folder(), digest(images, fps), ".webp", write)
-    return ui.SavedResult(path.name, path.parent.name, io.FolderType.temp)

@@ -39,6 +39,11 @@ class LoopReport:
     dropped: bool = False
     speed_jump: float = 0.0
 
+    @property
+    def warns(self) -> bool:
+        """Whether the loop differs noticeably from the motion."""
+        return self.changed and self.shift_share > NOTICEABLE_SHIFT
+
     def __str__(self) -> str:
         text = self._of_bands()
         if self.dropped:

@@ -27,6 +27,15 @@ class MovingArea:
     source: str
     refinement: Refinement | None = None
 
+    @property
+    def doubtful(self) -> bool:
+        """Whether someone should look at it: nothing found, or far from what was painted."""
+        if self.matte is None:
+            return False
+        fitted = self.source == "painted" and self.refinement is not None
+        unlike = fitted and (self.refinement.doubtful or self.refinement.differs)
+        return unlike or not bool(self.matte.any())
+
     def __str__(self) -> str:
         if self.source == "painted":
             used = self.refinement or "It is used as it is."

@@ -32,6 +32,7 @@ AREA_WEIGHT = 0.29  # 0: a colour belongs to the side it fills; 1: to the side t
 APART = (0.1, 0.4)  # from where, and until where, colours of the two sides count as different
 LESS_PAINT = 0.6  # share of the paint's log odds that is dropped where they are wholly different
 LOST = 0.15  # a painted part is taken as painted if its colours speak for less than this of it
+FAR = 0.6, 0.6  # less of the paint kept, or more of its area added, differs much from the paint
 DOUBTFUL = 0.3  # a mask more unsure than this is said to be in the report's sentence
 GUIDE_RADIUS = 0.006  # window of the final fit to the image, of the longer side
 GUIDE_EPS = 1e-4  # edges fainter than the root of this are not followed
@@ -56,12 +57,22 @@ class Refinement:
     def doubtful(self) -> bool:
         return self.unsure > DOUBTFUL
 
+    @property
+    def differs(self) -> bool:
+        """Whether the refined mask differs much from the paint."""
+        return self.kept < FAR[0] or self.added > FAR[1]
+
     def __str__(self) -> str:
         done = f"Refining kept {self.kept:.0%} of the paint and added {self.added:.0%} to it"
         if self.doubtful:
             return (
                 f"{done}, but about {self.unsure:.0%} of the mask is a guess, since colours inside "
                 "and outside are alike: look at it, and paint carefully or switch refining off."
+            )
+        if self.differs:
+            return (
+                f"{done}: the refined mask differs much from the paint. Look at it; if it is "
+                "wrong, paint closer to the edges or switch refining off."
             )
         return f"{done}."
 

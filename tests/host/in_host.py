@@ -56,7 +56,7 @@ class Server:
                 _limit_memory(budget["more_mb"])
 
     def send_progress_text(self, text, node_id, sid=None):
-        pass
+        self.sent.append(("progress_text", {"text": text, "node": node_id}))
 
     def queue_updated(self):
         pass
@@ -183,6 +183,7 @@ class Host:
             "cpu_s": time.process_time() - cpu,
             "outputs": self.executor.history_result["outputs"] if self.executor.success else {},
             "progress": progress,
+            "told": [data for event, data in self.server.sent if event == "progress_text"],
             "peak_mb": _peak_mb(),
         }
 
