@@ -4,7 +4,7 @@ import hashlib
 
 from comfy_api.latest import io, ui
 
-from . import files, host, sockets
+from . import files, host, panel, sockets
 
 SHOWN_PX = 768  # longer side of the pictures in the node's panel
 PARTS = "modes.bin", "layer.webp", "plate.webp"  # modes, foreground and background
@@ -23,7 +23,7 @@ class PokeDynamics(io.ComfyNode):
     @classmethod
     def define_schema(cls):
         return sockets.schema(
-            ["poke", "drag", "pull", "push", "interactive", "physics", "spring"],
+            ["drag", "pull", "push", "jiggle", "bounce", "interactive", "physics", "spring"],
             node_id="PokeDynamics",
             display_name="Poke Dynamics",
             description="Pulls, flicks and pushes a still, lets go, and it rings: drag on the "
@@ -36,10 +36,11 @@ class PokeDynamics(io.ComfyNode):
                 io.Image.Input("still", tooltip="The still it was made for."),
                 io.String.Input(
                     "gestures",
-                    default="[]",
+                    default="auto",
                     socketless=True,
                     dynamic_prompts=False,
-                    tooltip="What a hand does; dragging on the still writes it. A list such as "
+                    tooltip="What a hand does; dragging on the still writes it. auto: one early "
+                    "pull where the still moves most; []: none. A list such as "
                     '[{"t": 0.2, "x": 0.5, "y": 0.3, "dx": 0.04, "dy": 0, "hold": 0.6}]. t: '
                     "seconds; x, y: where, 0 to 1 from the left and from the top; dx, dy: how far, "
                     "in widths and heights; hold: seconds until it lets go, 0 for a flick.",
@@ -108,13 +109,15 @@ class PokeDynamics(io.ComfyNode):
 
         The host leaves inputs that are named here to us: rules of old graphs stay valid.
         """
+        from ..gid_core.poke.first import FIRST
         from ..gid_core.poke.gestures import read_gestures
 
         known = [*RULES, *OLD_RULES]
         if rule not in (None, *known):
             return f"Expected the rule to be one of {', '.join(RULES)}, got {rule!r}."
         try:
-            read_gestures(gestures or "")
+            if (gestures or "").strip() != FIRST:
+                read_gestures(gestures or "")
         except ValueError as error:
             return str(error)
         return True
@@ -133,12 +136,12 @@ class PokeDynamics(io.ComfyNode):
         strength,
         rule,
     ):
-        from ..gid_core.poke.gestures import read_gestures
+        from ..gid_core.poke.first import first_gesture, gestures_of
         from ..gid_core.poke.response import RULES as LAWS, body_of, check_still, poke
 
         still, rule = sockets.from_image(still), (RULES | OLD_RULES)[rule]
         check_still(spectrum, still)
-        read = read_gestures(gestures)
+        read = gestures_of(gestures, spectrum, duration)
         motion, report = poke(
             spectrum, read, duration, fps, wind, rule, damping_ratio, stiffness, strength
         )
@@ -146,7 +149,11 @@ class PokeDynamics(io.ComfyNode):
         settings |= {"stiffness": stiffness, "damping_ratio": damping_ratio}
         # The body without stiffness and damping ratio: the panel applies both, without a run.
         shown = {"files": _files(still[0], spectrum, body_of(spectrum, rule)), "settings": settings}
-        return io.NodeOutput(motion, report, ui={"image_dynamics": [shown]})
+        shown["first"] = first_gesture(spectrum, duration)  # what `auto` is, for the panel
+        # Only sentences about single gestures warn.
+        warns = "Gesture " in report
+        said = panel.said(warnings=[report]) if warns else panel.said(report)
+        return io.NodeOutput(motion, report, ui={"image_dynamics": [shown]} | said)
 
 
 class SaveInteractivePage(io.ComfyNode):
@@ -207,7 +214,9 @@ class SaveInteractivePage(io.ComfyNode):
         stills = sockets.from_image(still)
         path, name = files.next_file(filename_prefix, ".html", tuple(stills.shape[-2:]))
         save_page(path, stills, spectrum, wind, title, size)
-        return io.NodeOutput(name, ui=ui.PreviewText(name))
+        folder, _, filename = name.rpartition("/")
+        page = ui.SavedResult(filename, folder, io.FolderType.output)
+        return io.NodeOutput(name, ui=panel.said(name) | {"gid_page": [page]})
 
 
 def _files(still, spectrum, body):

@@ -10,21 +10,27 @@ const LEAD_S = 0.3; // before the first gesture
 const PAUSE_S = 0.4; // between the last gesture and where the next take begins
 const LATEST_S = 0.3; // before the end of the clip, for a take to begin
 const NUDGE_S = 0.1;
+const LATE_S = 0.5; // before the end: a release from there on is hardly seen to ring, as gid_core/poke/response.py says
+const AUTO = "auto"; // the text of gid_core/poke/first.py
+const SVG = "http://www.w3.org/2000/svg";
 export const WORDS = {
     en: {
         first: "Run once to see the still here, then drag on it.", drag: "Drag on the still.", play: "Play", stop: "Stop",
         clear: "Delete all gestures", remove: "Delete this gesture", still: "The still. Drag to pull; arrow keys move the mark, with Shift they flick.",
         line: "Gestures over time", gesture: "Gesture at", lost: "The still is no longer there. Run again to see it.",
+        late: "A gesture lets go too late to be seen ringing: begin it earlier, or lengthen the clip.",
     },
     zh: {
         first: "先运行一次，静帧就会显示在这里，然后在上面拖动。", drag: "在静帧上拖动。", play: "播放", stop: "停止",
         clear: "删除所有手势", remove: "删除此手势", still: "静帧。拖动即拉动；方向键移动标记，按住 Shift 则轻弹。",
         line: "手势时间线", gesture: "手势，时间", lost: "静帧已不在，请重新运行。",
+        late: "有手势松开得太晚，看不到回荡：请提前开始，或加长片段。",
     },
     ja: {
         first: "一度実行すると静止画がここに表示され、ドラッグできます。", drag: "静止画の上をドラッグしてください。", play: "再生", stop: "停止",
         clear: "すべてのジェスチャーを削除", remove: "このジェスチャーを削除", still: "静止画。ドラッグで引っ張ります。矢印キーで印を動かし、Shift と矢印で弾きます。",
         line: "時間に沿ったジェスチャー", gesture: "ジェスチャー", lost: "静止画がありません。もう一度実行してください。",
+        late: "手を離すのが遅すぎて、揺れが見えません。早めに始めるか、クリップを長くしてください。",
     },
 };
 const STYLE = `
@@ -37,6 +43,11 @@ const STYLE = `
 .gid-hint:empty { display: none }
 .gid-spot { position: absolute; width: 14px; height: 14px; margin: -7px; border: 2px solid #fff; border-radius: 50%; box-shadow: 0 0 2px #000; pointer-events: none; visibility: hidden }
 .gid-frame:focus-visible .gid-spot { visibility: visible }
+.gid-marks { position: absolute; inset: 0; width: 100%; height: 100%; pointer-events: none; overflow: visible }
+.gid-marks path { fill: none; stroke: #6a9; stroke-width: 2px; stroke-linecap: round; vector-effect: non-scaling-stroke }
+.gid-marks .push { stroke: #b96 }
+.gid-marks .chosen { stroke: #fff }
+.gid-marks .dot { stroke-width: 9px }
 .gid-bar { display: flex; flex: none; gap: 4px; height: 26px }
 .gid-bar > button { width: 28px; padding: 0; border: 0; border-radius: 4px; background: #333; color: #ddd; cursor: pointer }
 .gid-line { position: relative; flex: 1; background: #262626; border-radius: 4px; overflow: hidden; touch-action: none; cursor: pointer }
@@ -54,6 +65,9 @@ export class Panel {
         this.place = this.element.appendChild(made("div", "gid-player"));
         this.frame = this.place.appendChild(made("div", "gid-frame", { tabIndex: 0, role: "application", ariaLabel: this.words.still }));
         this.spot = made("i", "gid-spot");
+        this.marks = document.createElementNS(SVG, "svg");
+        for (const [name, value] of Object.entries({ class: "gid-marks", viewBox: "0 0 1 1", preserveAspectRatio: "none" }))
+            this.marks.setAttribute(name, value);
         this.hint = this.place.appendChild(made("div", "gid-hint", { role: "status" }));
         const bar = this.element.appendChild(made("div", "gid-bar"));
         this.playing = bar.appendChild(made("button", "", { type: "button", onclick: () => this.toggle() }));
@@ -68,19 +82,20 @@ export class Panel {
         this.resized = new ResizeObserver(() => this.fit());
         this.resized.observe(this.place);
         this.duration = 5;
+        this.first = "[]"; // until a run says what it is for this still
         this.start = LEAD_S;
         this.selected = null;
         this.refresh();
     }
 
-    /** Show a still. Parts: of `shown` in gid_player.js; settings: of the run that made them. */
-    load(parts, settings) {
+    /** Show a still. Parts: of `shown` in gid_player.js; settings: of the run that made them; first: what AUTO means. */
+    load(parts, settings, first = "[]") {
         this.player?.dispose();
-        this.ran = settings;
+        Object.assign(this, { ran: settings, first });
         this.size = [parts.layer.width, parts.layer.height];
         this.fit();
         this.player = new Player(this.frame, parts, this);
-        this.frame.appendChild(this.spot);
+        this.frame.append(this.marks, this.spot);
         this.refresh();
         this.start = this.next();
     }
@@ -112,7 +127,7 @@ export class Panel {
     /** The text or the settings have changed, or may have. */
     refresh() {
         this.settle();
-        const text = this.owner.read();
+        const written = this.owner.read(), text = written.trim() === AUTO ? this.first : written;
         if (text === this.text && this.player === this.shownOn) return;
         Object.assign(this, { text, shownOn: this.player, problem: "" });
         try {
@@ -165,7 +180,10 @@ export class Panel {
         this.playing.disabled = !player;
         this.bin.title = this.bin.ariaLabel = this.selected === null ? words.clear : words.remove;
         this.bin.disabled = !this.gestures.length;
-        this.say(this.problem || (!player ? this.missing ?? words.first : this.gestures.length || player.hands.size ? "" : words.drag));
+        this.marks.style.opacity = running || player?.hands.size ? 0 : 1;
+        const late = this.gestures.some(gesture => endOf(gesture) > this.duration - Math.min(LATE_S, this.duration / 4));
+        const hint = this.gestures.length || player?.hands.size ? (late && !running ? words.late : "") : words.drag;
+        this.say(this.problem || (player ? hint : this.missing ?? words.first));
     }
 
     // --- the timeline ----------------------------------------------------------------------------
@@ -196,10 +214,12 @@ export class Panel {
             this.line.appendChild(bar);
             if (focused === i) bar.focus();
         });
+        this.marks.replaceChildren(...this.gestures.flatMap(marksOf));
     }
 
     select(i) {
         this.selected = i;
+        for (const [at, mark] of [...this.marks.children].entries()) mark.classList.toggle("chosen", at >> 1 === i);
         for (const bar of this.line.querySelectorAll("button")) bar.ariaPressed = String(bar.gesture === i);
         this.moved();
     }
@@ -264,4 +284,15 @@ function taken(event, act) {
     event.preventDefault();
     event.stopPropagation();
     act();
+}
+
+/** Two marks on the still for a gesture: a dot where it takes hold, and the way to where it lets go. */
+function marksOf({ x, y, way, push }) {
+    const path = way.map(([, dx, dy]) => `${x + dx} ${y + dy}`).join(" L ");
+    return [["dot", `M ${x} ${y} l 0 0`], ["way", `M ${x} ${y} L ${path}`]].map(([kind, d]) => {
+        const mark = document.createElementNS(SVG, "path");
+        mark.setAttribute("class", push ? `${kind} push` : kind);
+        mark.setAttribute("d", d);
+        return mark;
+    });
 }

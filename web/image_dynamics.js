@@ -1,5 +1,6 @@
-/* The only file that knows ComfyUI's page: it gives every Poke Dynamics node a panel over its text of gestures, and
-fills the tokens in names of files that our nodes save, which the page does for its own nodes alone.
+/* The only file that knows ComfyUI's page: it gives every Poke Dynamics node a panel over its text of gestures, shows on
+every node of ours what it has to say, colours our nodes and sockets, and fills the tokens in names of files that our
+nodes save, which the page does for its own nodes alone.
 
 The text stays a stock widget: it is what is saved, copied, undone and queued. The panel is a view of it that is not
 saved. Frontend API of 1.28 to 1.58, classic canvas and Nodes 2.0. */
@@ -7,9 +8,13 @@ saved. Frontend API of 1.28 to 1.58, classic canvas and Nodes 2.0. */
 import { app } from "../../scripts/app.js";
 import { Panel } from "./gid_poke.js";
 import { shown } from "./gid_player.js";
+import { Said } from "./gid_said.js";
 import { everyNode, filled } from "./gid_tokens.js";
 
 const SAVES = ["SaveMotionSpectrum", "SaveInteractivePage"];
+const CATEGORY = "image dynamics";
+const SOCKETS = { GID_MODEL: "#d9a441", GID_SPECTRUM: "#5fc28f", GID_DISPLACEMENT: "#5aa7d6" };
+const COLOUR = "#2b4a3d", BACKGROUND = "#223630"; // of our nodes, where the user has chosen none
 const NODE = "PokeDynamics", OUTPUT = "image_dynamics", HEIGHT = 260, WIDTH = 340;
 const SETTINGS = ["duration", "wind", "strength", "stiffness", "damping_ratio"]; // that are felt without a run
 
@@ -30,8 +35,8 @@ function nameOf(node) {
 // Undoing makes nodes anew, and Nodes 2.0 goes on showing the elements of the old ones: theirs are taken out.
 const elements = new Map();
 
-function mount(node, element) {
-    const name = nameOf(node), before = elements.get(name);
+function mount(node, element, kind = "poke") {
+    const name = `${nameOf(node)} ${kind}`, before = elements.get(name);
     if (before !== element && before?.isConnected && !element.isConnected) before.replaceWith(element);
     elements.set(name, element);
 }
@@ -52,7 +57,7 @@ function addPanel(node) {
             const tracker = app.extensionManager?.workflow?.activeWorkflow?.changeTracker;
             (tracker?.captureCanvasState ?? tracker?.checkState)?.call(tracker);
         },
-    }, app.extensionManager?.setting?.get?.("Comfy.Locale") ?? "en");
+    }, language());
     const widget = node.addDOMWidget("poke", "GID_POKE", panel.element, {
         serialize: false, hideOnZoom: false, getMinHeight: () => HEIGHT, getValue: () => "", setValue() {},
     });
@@ -66,7 +71,7 @@ function addPanel(node) {
         newest = output;
         const wanted = JSON.stringify(output.files);
         if (wanted === files && panel.player) { // the same still: a hand that is on it goes on
-            panel.ran = output.settings;
+            Object.assign(panel, { ran: output.settings, first: output.first });
             panel.refresh();
             return;
         }
@@ -75,7 +80,7 @@ function addPanel(node) {
             const parts = await shown(modes, layer, plate);
             if (output !== newest || panel.gone) return;
             files = wanted;
-            panel.load(parts, output.settings);
+            panel.load(parts, output.settings, output.first);
         } catch (error) {
             if (output !== newest || panel.gone) return;
             panel.missing = panel.words.lost;
@@ -103,6 +108,51 @@ function addPanel(node) {
     node.setSize?.([Math.max(node.size[0], WIDTH), Math.max(node.size[1], node.computeSize()[1])]);
 }
 
+/** Show the text of a node's last run under its widgets, from the first run that has any. */
+function addSaid(node) {
+    let said = null, widget = null, newest = null;
+    function show(output) {
+        if (!output || output === newest) return;
+        newest = output;
+        const lines = (output.text ?? []).map(String), page = output.gid_page?.[0];
+        if (!said && !lines.length) return;
+        if (!said) {
+            said = new Said(language());
+            widget = node.addDOMWidget("said", "GID_SAID", said.element, {
+                serialize: false, hideOnZoom: false, getValue: () => "", setValue() {},
+                getMinHeight: () => said.height(node.size[0]), getMaxHeight: () => said.height(node.size[0]),
+            });
+            widget.serialize = false;
+            said.element.addEventListener("pointerdown", event => event.button === 1 && app.canvas.processMouseDown?.(event));
+        }
+        said.show(lines, page && (() => openPage(page)));
+        said.element.style.minHeight = `${said.height(node.size[0])}px`; // Nodes 2.0 lays out by the element
+        mount(node, said.element, "said");
+        node.setSize?.([node.size[0], Math.max(node.size[1], node.computeSize()[1])]);
+        node.graph?.setDirtyCanvas?.(true, true);
+    }
+    function lookSoon() {
+        setTimeout(() => node.graph && show(app.nodeOutputs?.[nameOf(node)]), 200);
+    }
+    after(node, "onExecuted", show);
+    after(node, "onConfigure", lookSoon);
+    after(node, "onAdded", lookSoon);
+}
+
+/** Open a saved page in a tab. The host serves HTML as a download only, so its text is fetched. */
+async function openPage(file) {
+    const tab = window.open("", "_blank");
+    try {
+        const page = new Blob([await fileOf(file)], { type: "text/html" });
+        tab.location = URL.createObjectURL(page);
+    } catch (error) {
+        tab?.close();
+        console.warn("Image Dynamics: the saved page cannot be opened.", error);
+    }
+}
+
+const language = () => app.extensionManager?.setting?.get?.("Comfy.Locale") ?? "en";
+
 /** Fill the tokens of a name when a graph is queued; what is shown and saved keeps them. */
 function fillTokens(node) {
     const prefix = node.widgets?.find(widget => widget.name === "filename_prefix");
@@ -120,9 +170,24 @@ function after(owner, method, act) {
     };
 }
 
+/** Colours of our sockets and links, in both canvases. */
+function colourSockets() {
+    for (const [type, colour] of Object.entries(SOCKETS)) {
+        document.documentElement.style.setProperty(`--color-datatype-${type}`, colour);
+        const { constructor } = app.canvas ?? {};
+        if (constructor?.link_type_colors) constructor.link_type_colors[type] = colour;
+        if (app.canvas?.default_connection_color_byType) app.canvas.default_connection_color_byType[type] = colour;
+    }
+}
+
 app.registerExtension({
     name: "image-dynamics.poke",
+    setup: colourSockets,
+    beforeRegisterNodeDef(type, definition) {
+        if (definition.category === CATEGORY) Object.assign(type, { color: COLOUR, bgcolor: BACKGROUND });
+    },
     nodeCreated(node) {
+        if (node.constructor.nodeData?.category === CATEGORY) addSaid(node);
         if (node.comfyClass === NODE) addPanel(node);
         if (SAVES.includes(node.comfyClass)) fillTokens(node);
     },

@@ -52,6 +52,7 @@ PUSH_STEP_S = 0.02  # longest time between two points at which the force of a pu
 FLICK_S = 0.1  # duration of a flick
 MAX_OVERSHOOT = 1.5  # no point goes farther than this many times the pull
 OVERSHOOT_STRIDE = 4  # grid points from one to the next of those that are tested for this
+LATE_S = 0.5  # before the end of a clip: a release from there on is hardly seen to ring
 ASPECT_TOLERANCE = 0.03  # logarithm of the ratio of two aspect ratios that rounding can explain
 RIGID = 1e-3  # share of the peak compliance under which a point cannot be pulled
 
@@ -365,4 +366,9 @@ def _report(gestures, touched, duration_s, wind):
         elif not touch:
             at = f"({gesture.x:.2f}, {gesture.y:.2f})"
             sentences.append(f"Gesture {i + 1} at {at} touches nothing that moves.")
+        elif gesture.end > duration_s - min(LATE_S, duration_s / 4):
+            sentences.append(
+                f"Gesture {i + 1} lets go at {gesture.end:g} s of {duration_s:g} s: its ringing is "
+                "hardly seen. Begin it earlier, or make the clip longer."
+            )
     return " ".join(sentences)

@@ -1,0 +1,130 @@
+"""What nodes show after a run: text, a small loop and the mask; and nothing is sampled twice."""
+
+import hosts
+import numpy as np
+import pytest
+from graphs import Graph, assert_ran, node, painted, still
+from PIL import Image
+
+SIDE_PX, FRAMES = 320, 16
+WARNS = "\u26a0"
+
+
+def shown(host, graph, name="sampler"):
+    ran = graph.keep(kept=(name, 0)).run(host)
+    assert_ran(ran)
+    return ran["outputs"].get(name, {})
+
+
+def pictures(host, output):
+    for item in output["images"]:
+        yield Image.open(host.folder(item["type"]) / item["subfolder"] / item["filename"])
+
+
+def test_the_sampler_shows_a_small_loop_and_the_mask(host, tmp_path):
+    output = shown(host, Graph(tmp_path).animate(still((300, 480)), painted((300, 480))))
+    loop, mask = pictures(host, output)
+    assert output["animated"] == [True] and loop.is_animated and loop.n_frames == FRAMES
+    assert loop.size == mask.size == (SIDE_PX, 200)
+    overlay = np.array(mask.convert("RGB")).astype(int)
+    assert np.ptp(overlay[:10], axis=2).max() < 12  # grey where nothing moves
+    assert "painted" in " ".join(output["text"])
+
+
+def test_the_preview_can_be_switched_off_and_text_stays(host, tmp_path):
+    output = shown(host, Graph(tmp_path).animate(still(), painted(), {"preview": False}))
+    assert "images" not in output and output["text"]
+
+
+def test_a_batch_shows_its_first_four_stills(host, tmp_path):
+    batch = np.concatenate([still(seed=i) for i in range(5)])
+    output = shown(host, Graph(tmp_path).animate(batch, painted()))
+    assert len(output["images"]) == 8
+
+
+def test_what_is_odd_warns_on_the_node(host, tmp_path):
+    graph = Graph(tmp_path).animate(still(), painted((64, 64)), motion={"frames": 17})
+    (tmp_path / "calm").mkdir()
+    assert any(
+        line.startswith(WARNS) and "stretched" in line for line in shown(host, graph)["text"]
+    )
+    (line,) = shown(host, graph, "motion")["text"]
+    assert line.startswith(WARNS) and "bands moved by up to" in line
+    graph = Graph(tmp_path).animate(still(), 0 * painted() + np.eye(64, 96) * 0.9)
+    graph.nodes["sampler"]["inputs"]["anchor"] = ("all", 1)
+    graph.given("all", np.ones((1, 64, 96), np.float32))
+    assert any("Nothing moves" in line for line in shown(host, graph)["text"])
+
+
+def test_another_picture_than_the_motion_was_made_for_warns_on_the_renderer(host, tmp_path):
+    graph = Graph(tmp_path).animate(still(), painted())
+    graph.given("other", still((90, 50)))
+    graph.nodes["render"]["inputs"]["image"] = ("other", 0)
+    (line,) = shown(host, graph, "render")["text"]
+    assert line.startswith(WARNS) and "was made for a picture of 96x64" in line
+
+
+@hosts.newest_only
+def test_a_long_rendering_says_how_many_frames_and_how_long(host, tmp_path):
+    graph = (
+        Graph(tmp_path)
+        .animate(
+            still((288, 512)),
+            painted((288, 512)),
+            motion={"frames": 60, "fps": 60.0},
+            render={"output": "video only", "renderer": "splat only"},
+        )
+        .save()
+    )
+    ran = graph.run(host)
+    assert_ran(ran)
+    told = [line["text"] for line in ran["told"] if line["node"] == "save"]
+    assert told and told[-1].startswith("60 frames in ")
+    assert all(" of 60 frames, " in line and line.endswith(" left") for line in told[:-1])
+    bars = [p for p in ran["progress"] if p["node"] == "save"]
+    assert bars[-1]["value"] == bars[-1]["max"] == 60
+
+
+def test_a_saved_page_can_be_opened(host, tmp_path):
+    graph = Graph(tmp_path).animate(still(), painted(), {"kind": "modes to poke"})
+    for name in ("motion", "render"):
+        del graph.nodes[name]
+    graph.nodes["page"] = node(
+        "SaveInteractivePage",
+        spectrum=("sampler", 0),
+        still=("still", 0),
+        filename_prefix="poke",
+        title="A still",
+        wind=0.5,
+        size=64,
+    )
+    ran = graph.run(host)
+    assert_ran(ran)
+    output = ran["outputs"]["page"]
+    (page,) = output["gid_page"]
+    path = host.folder(page["type"]) / page["subfolder"] / page["filename"]
+    assert path.is_file() and output["text"] == [page["filename"]]
+
+
+@pytest.mark.parametrize("text", ["auto", " auto "])
+def test_poking_starts_with_one_early_pull_that_is_seen(host, tmp_path, text):
+    graph = Graph(tmp_path).animate(still(), painted(), {"kind": "modes to poke"})
+    del graph.nodes["motion"], graph.nodes["render"]
+    graph.nodes["poke"] = node(
+        "PokeDynamics",
+        spectrum=("sampler", 0),
+        still=("still", 0),
+        gestures=text,
+        duration=2.0,
+        fps=12.0,
+        wind=0.0,
+        damping_ratio=0.0,
+        stiffness=1.0,
+        strength=1.0,
+        rule="physical",
+    )
+    output = shown(host, graph, "poke")
+    assert output["text"] == ["1 gesture in 2 s, no wind."]
+    motion = graph.displacement("kept")[0]
+    assert np.abs(motion[:2]).max() == 0 and np.abs(motion[4:]).max() > 0.01 * motion.shape[-1]
+    assert output["image_dynamics"][0]["first"].startswith("[{")
