@@ -2,9 +2,14 @@
 
 import ast
 import json
+import sys
 
 import hosts
 import pytest
+
+sys.path.insert(0, str(hosts.PACK / "benchmarks"))
+
+import help_pages
 
 
 def declared():
@@ -41,6 +46,26 @@ def test_every_node_has_our_category_a_name_and_a_description(host):
         assert info["description"].endswith("."), name
         if host.hello["has_aliases"]:
             assert info["search_aliases"], name
+
+
+WORDS = """animate photo, make image move, living photo, image to video, video from image, gif,
+seamless loop, breeze, wind animation, tree, water, jiggle, bounce, parallax, image dynamics,
+风, 摇摆, 循环, 风吹, 動く写真, 風, 揺れ, ループ"""
+
+
+@pytest.mark.parametrize("word", [word.strip() for word in WORDS.replace("\n", " ").split(",")])
+def test_a_word_that_people_type_finds_a_node(host, word):
+    if not host.hello["has_aliases"]:
+        pytest.skip("This host searches names alone.")
+    nodes = host.hello["nodes"].items()
+    assert [name for name, info in nodes if word in info["search_aliases"]]
+
+
+def test_choices_that_the_help_explains_are_those_of_the_nodes(host):
+    for (name, field), explained in help_pages.CHOICES.items():
+        kind, options = inputs_of(host.hello["nodes"][name])[field]
+        offered = kind if isinstance(kind, list) else options["options"]
+        assert set(explained) == set(offered), f"{name}.{field}"
 
 
 def test_every_input_has_a_tooltip(host):
