@@ -13,20 +13,14 @@ class SpectrumConfig:
     kind: str = "response"  # bands of the motion in wind, to play; or "modes", to poke
 
     @classmethod
-    def of_clip(
-        cls, frames: int, fps: float, amplitude_pct: float = 1.0, highest_hz: float = 0.0
-    ) -> "SpectrumConfig":
-        """Bands at the harmonics of a clip, as far as the defaults reach, or farther."""
-        return cls(bands_of_clip(frames, fps, highest_hz), frames / fps, amplitude_pct)
+    def of_clip(cls, frames: int, fps: float, amplitude_pct: float = 1.0) -> "SpectrumConfig":
+        """Bands at the harmonics of a clip, as far as the defaults reach."""
+        return cls(bands_of_clip(frames, fps), frames / fps, amplitude_pct)
 
 
-def bands_of_clip(frames: int, fps: float, highest_hz: float = 0.0) -> int:
-    """How many harmonics of a clip reach 3.2 Hz, as the defaults do, below half the frame rate.
-
-    Args:
-        highest_hz: Reached too, if it is higher.
-    """
-    highest_hz = max(highest_hz, SpectrumConfig.bands / SpectrumConfig.duration_s)
+def bands_of_clip(frames: int, fps: float) -> int:
+    """How many harmonics of a clip reach 3.2 Hz, as the defaults do, below half the frame rate."""
+    highest_hz = SpectrumConfig.bands / SpectrumConfig.duration_s
     return max(1, min(round(highest_hz * frames / fps), (frames - 1) // 2, MOST_BANDS))
 
 
