@@ -19,10 +19,13 @@ from .motion.protocol import MotionPrior
 from .motion.retarget import RetargetReport, retarget
 from .motion.spectrum import SpectralVolume, amplitude_pct, moving_points, one_period
 from .recognition.moving_area import MovingArea, moving_area, what_flows, what_sways
+from .render.layers import Behind, own_matte
 from .render.network import RenderModel
-from .render.renderer import render_frames
+from .render.renderer import cropped, render_frames
 from .shapes import Float, Tensor
-from .still.inputs import accept_images, clean_mask, fit_mask, in_colour
+from .still.alpha import premultiplied, straight
+from .still.background import fill_background
+from .still.inputs import accept_images, clean_mask, fit_mask, fit_pictures, in_colour
 from .still.matte import refine_mask
 from .still.objects import depth_of, order, shared_out
 
@@ -262,6 +265,10 @@ def render(
     model: RenderModel | None = None,
     depth: Float[Tensor, "n 1 hn wn"] | None = None,
     shutter: float = 0.0,
+    background: Float[Tensor, "k cb hb wb"] | None = None,
+    texture: bool = False,
+    border: str = "mirror",
+    alone: bool = False,
 ) -> Iterator[tuple[Float[Tensor, "c h w"], Float[Tensor, "1 h w"]]]:
     """Frames and their disocclusion, all of still 0 first.
 
@@ -274,11 +281,16 @@ def render(
         depth: Order where things meet, 1 = nearest; by default the motion's, and where it has none
             what moves more is in front.
         shutter: Motion blur: share of the time between frames for which the shutter is open.
+        background: What is seen behind things that move away, used as it comes, at any size;
+            filled by default.
+        texture: Fill by continuing texture, some seconds for each still; else mirrored.
+        border: What comes in past the border, one of `render.layers.BORDERS`. With "crop" frames
+            are as small as `crop` says; with "transparent" they have alpha.
+        alone: What moves alone, over nothing, with alpha.
 
     Raises:
-        ValueError: If batches do not fit each other, `check_images` refuses the stills, or the
-            shutter is
-            not from 0 to 1.
+        ValueError: If batches do not fit each other, `check_images` refuses a picture, or the
+            shutter is not from 0 to 1.
     """
     images = accept_images(images)
     if not 0 <= shutter <= 1:
@@ -290,6 +302,9 @@ def render(
     depth = motion.depth if depth is None else depth
     mask, depth = fit_mask(mask, count, size, "mask"), fit_mask(depth, count, size, "depth")
     protect = _protected(motion, size)
+    background = fit_pictures(background, count, size, "background")
+    rows, columns = crop(motion, mask, size, border)
+    edge = "extend" if border == "crop" else border
     wanted = range(count * motion.frames) if frames is None else frames
     for i in range(count):
         still = images[min(i, len(images) - 1)]
@@ -298,12 +313,20 @@ def render(
         here = [t - first for t in wanted if first <= t < first + motion.frames]
         if here:
             matte, front = (None if m is None else m[i] for m in (mask, depth))
-            rendered = render_frames(still, motion, item, matte, here, model, front, shutter)
+            behind = Behind(None if background is None else background[i], texture, edge)
+            options = model, front, shutter, None, behind, alone
             stays = None if protect is None else protect[item].to(still.device)
-            for frame, uncovered in rendered:
+            for frame, hole in render_frames(still, motion, item, matte, here, *options):
                 if stays is not None:
-                    frame, uncovered = torch.where(stays, still, frame), uncovered * ~stays
-                yield frame, uncovered
+                    kept = torch.zeros_like(frame) if alone else _like(still, frame)
+                    frame, hole = torch.where(stays, kept, frame), hole * ~stays
+                yield frame[:, rows, columns], hole[:, rows, columns]
+                frame = hole = None  # not held while the next one is made
+
+
+def _like(still, frame):
+    """A still with alpha if a frame of it has some."""
+    return still if len(still) == len(frame) else torch.cat([still, torch.ones_like(still[:1])])
 
 
 def _protected(motion, size):
@@ -311,6 +334,50 @@ def _protected(motion, size):
     if motion.protect is None:
         return None
     return F.adaptive_max_pool2d(motion.protect, size) > 0
+
+
+def crop(
+    motion: Displacement,
+    mask: Float[Tensor, "m 1 hm wm"] | None,
+    size: tuple[int, int],
+    border: str,
+) -> tuple[slice, slice]:
+    """Rows and columns of the picture that rendered frames show: all, unless the border is cropped.
+
+    Args:
+        size: (height, width) of the stills.
+    """
+    if border != "crop":
+        return slice(0, size[0]), slice(0, size[1])
+    count = len(motion.coeffs)
+    if mask is None:
+        mattes = [own_matte(motion, i, size) for i in range(count)]
+    else:  # of all stills together, if there are more stills than motions
+        mask = clean_mask(mask)
+        mattes = list(mask) if len(mask) == count else [mask.amax(0)] * count
+    return cropped(motion, mattes, size)
+
+
+def fill_backgrounds(
+    images: Float[Tensor, "b c h w"],
+    motion: Displacement,
+    mask: Float[Tensor, "m 1 hm wm"] | None = None,
+    texture: bool = False,
+) -> Float[Tensor, "b c h w"]:
+    """Stills with what moves filled in, as `render` sees them behind it; arguments as there.
+
+    Raises:
+        ValueError: As `render`.
+    """
+    images = accept_images(images)
+    size, count = tuple(images.shape[-2:]), batch_of(len(images), len(motion.coeffs))
+    mask, filled = fit_mask(mask, count, size, "mask"), []
+    for i in range(count):
+        still = images[min(i, len(images) - 1)]
+        item = min(i, len(motion.coeffs) - 1)
+        matte = own_matte(motion, item, size) if mask is None else mask[i]
+        filled.append(straight(fill_background(premultiplied(still), matte.to(still), texture)))
+    return torch.stack(filled)
 
 
 def batch_of(stills: int, motions: int) -> int:

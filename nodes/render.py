@@ -16,6 +16,7 @@ from ..gid_core.files import video
 from ..gid_core.files.kept import digest, kept
 from ..gid_core.files.whole import written_whole
 from ..gid_core.motion.playback import first_frame
+from ..gid_core.render.layers import BORDERS
 from ..gid_core.still.grid import reduced
 from . import aliases, host, networks, panel, sockets
 
@@ -24,6 +25,8 @@ log = logging.getLogger("gid")
 OUTPUTS = ["frames and video", "video only"]
 VIDEO_ONLY = OUTPUTS[1]
 DRAFTS = {"full size": 1, "half": 2, "quarter": 4}  # by how much a still is made smaller
+MIRRORED, TEXTURED = "mirrored", "textured"  # how what moves is filled in behind it
+SHOWN = ["whole picture", "what moves alone"]
 SPLAT = "splat only"  # also the renderer of graphs saved before there was a choice
 
 
@@ -95,6 +98,37 @@ class FeatureSplatRender(io.ComfyNode):
                     tooltip="Half and quarter size are rendered four and sixteen times as fast. "
                     "The motion is exactly that of the full size.",
                 ),
+                io.Image.Input(
+                    "background",
+                    optional=True,
+                    tooltip="What is seen behind what moves away, used as it comes: the output "
+                    "'background', repainted by an inpainting model, for example. Empty: filled.",
+                ),
+                io.Combo.Input(
+                    "fill",
+                    options=[MIRRORED, TEXTURED],
+                    default=TEXTURED,
+                    optional=True,
+                    tooltip="How the background is filled in: mirrored from around it, at once, or "
+                    "with lines and texture continued, some seconds for each still. Textured is "
+                    "for large motions of large things.",
+                ),
+                io.Combo.Input(
+                    "border",
+                    options=list(BORDERS),
+                    default=BORDERS[0],
+                    optional=True,
+                    tooltip="What comes in past the border of the picture: its mirror image, its "
+                    "outermost pixels, nothing since frames are cropped, or nothing, transparent.",
+                ),
+                io.Combo.Input(
+                    "show",
+                    options=SHOWN,
+                    default=SHOWN[0],
+                    optional=True,
+                    tooltip="The whole picture, or what moves alone with transparency, to lay over "
+                    "something else.",
+                ),
             ],
             outputs=[
                 io.Image.Output(
@@ -106,6 +140,10 @@ class FeatureSplatRender(io.ComfyNode):
                     "inpainting.",
                 ),
                 io.Video.Output(display_name="video", tooltip="The same, rendered when saved."),
+                io.Image.Output(
+                    display_name="background",
+                    tooltip="The stills with what moves filled in, as it is seen behind it.",
+                ),
             ],
         )
 
@@ -125,16 +163,28 @@ class FeatureSplatRender(io.ComfyNode):
         motion_blur=0.0,
         depth=None,
         draft="full size",
+        background=None,
+        fill=MIRRORED,
+        border=BORDERS[0],
+        show=SHOWN[0],
     ):
         device = torch.device("cpu") if deterministic else host.render_device()
+        stills, painted = drafted(sockets.from_image(image), draft), sockets.from_mask(mask)
+        if background is None:
+            filled = pipeline.fill_backgrounds(stills, displacement, painted, fill == TEXTURED)
+        else:
+            filled = sockets.from_image(background)
         clip = RenderedVideo(
-            drafted(sockets.from_image(image), draft),
+            stills,
             displacement,
             device,
-            mask=sockets.from_mask(mask),
+            mask=painted,
             model=None if renderer == SPLAT else networks.renderer(renderer),
             depth=sockets.from_depth(depth),
             shutter=motion_blur,
+            background=filled,
+            border=border,
+            alone=show == SHOWN[1],
         )
         frames, disocclusion = clip.render(1 if output == VIDEO_ONLY else None)
         warnings = sockets.motion_notes(image, displacement)
@@ -142,7 +192,8 @@ class FeatureSplatRender(io.ComfyNode):
         if not displacement.coeffs.any():
             warnings.append("Nothing moves: the motion is empty, or its gain is 0.")
         said = panel.said(first_frame(displacement), warnings=warnings)
-        return io.NodeOutput(frames, disocclusion, clip, ui=said)
+        filled = filled.movedim(1, -1)
+        return io.NodeOutput(frames, disocclusion, clip, filled, ui=said)
 
 
 def drafted(stills: torch.Tensor, draft: str) -> torch.Tensor:
@@ -158,17 +209,27 @@ class RenderedVideo(Input.Video):
 
     Args:
         model: The network that refines frames, or None.
-        depth, shutter: As `depth` and `shutter` of `pipeline.render`.
+        settings: Others of `pipeline.render`.
     """
 
-    def __init__(self, stills, motion, device, mask=None, model=None, depth=None, shutter=0.0):
+    def __init__(self, stills, motion, device, mask=None, model=None, **settings):
         self._stills, self._motion, self._device, self._model = stills, motion, device, model
-        self._settings = {"mask": mask, "depth": depth, "shutter": shutter}
+        self._settings = {"mask": mask, **settings}
         self._range = range(pipeline.batch_of(len(stills), len(motion.coeffs)) * motion.frames)
         self._held = None  # weakly: (frames as IMAGE, index of the first)
 
     def get_dimensions(self):
-        return self._stills.shape[-1], self._stills.shape[-2]
+        _, height, width = self._shape()
+        return width, height
+
+    def _shape(self):
+        """(channels, height, width) of a frame."""
+        border, channels = self._settings.get("border", BORDERS[0]), self._stills.shape[1]
+        size = tuple(self._stills.shape[-2:])
+        rows, columns = pipeline.crop(self._motion, self._settings["mask"], size, border)
+        if self._settings.get("alone") or border == "transparent":
+            channels = 4
+        return channels, rows.stop - rows.start, columns.stop - columns.start
 
     def get_frame_count(self):
         return len(self._range)
@@ -227,7 +288,7 @@ class RenderedVideo(Input.Video):
 
     def _images(self, count):
         """Room for so many frames as IMAGE."""
-        _, channels, height, width = self._stills.shape
+        channels, height, width = self._shape()
         keep = host.device_between_nodes()
         return torch.empty(count, height, width, channels, device=keep)
 

@@ -14,7 +14,7 @@ upsampling, Kopf et al. 2007.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -33,6 +33,43 @@ MARGIN = 2  # px around the matte that move with it, so that its soft edge moves
 COLOUR_SIGMA = 0.1  # colour difference at which a grid point's weight falls to exp(-1/2)
 UNLIKE = 0.02  # weight that a grid point of another colour keeps: the weights must not all vanish
 SOFT = 0.05  # splatting weight of a pixel of matte 0, relative to one of matte 1
+
+
+BORDERS = "mirror", "extend", "crop", "transparent"
+
+
+@dataclass(frozen=True)
+class Behind:
+    """What is seen behind things that move away.
+
+    background: A picture, used as it comes where anything moves; straight alpha, or none.
+    texture: Without one, the surroundings are continued by patches of texture; else mirrored.
+    border: What goes on past the border where that cuts something that moves: its mirror image,
+        its outermost pixels, or nothing, transparent. For "crop", which cuts away what the others
+        invent, see `render.renderer.cropped`; until then it is extended.
+    """
+
+    background: Float[Tensor, "cb h w"] | None = None
+    texture: bool = False
+    border: str = "mirror"
+
+    def __post_init__(self):
+        if self.border not in BORDERS:
+            raise ValueError(f"Expected a border of {', '.join(BORDERS)}, got {self.border!r}.")
+
+    def of(self, still, matte, here) -> Float[Tensor, "c hb wb"]:
+        """The background of a premultiplied still, premultiplied, in one part of it.
+
+        A copy of that part alone: the whole of a large picture need not be kept.
+        """
+        if self.background is None:
+            return fill_background(still, matte, self.texture)[here].clone()
+        given = self.background[here].to(still)
+        if len(given) == 1:
+            given = given.expand(min(3, len(still)), -1, -1)
+        if len(still) == 4 and len(given) == 3:
+            given = torch.cat([given, torch.ones_like(given[:1])])
+        return torch.where(matte[here] > 0, premultiplied(given)[: len(still)], still[here])
 
 
 @dataclass(frozen=True)
@@ -76,13 +113,18 @@ def separate_layers(
     matte: Float[Tensor, "1 h w"],
     grid: tuple[int, int],
     reach: tuple[int, int],
+    behind: Behind = Behind(),
 ) -> Layers:
     """Separate a still into foreground and background, for a displacement on a grid of that size.
 
     Args:
         matte: What may move, 0 to 1.
         reach: The largest displacement, (y, x) in px.
+        behind: What is seen where things have moved away.
     """
+    if behind.border == "transparent" and len(still) < 4:
+        colours = still if len(still) == 3 else still[:1].expand(3, -1, -1)
+        still = torch.cat([colours, torch.ones_like(still[:1])])
     picture, still = still, premultiplied(still)
     height, width = still.shape[-2:]
     bounds = _bounds(matte[0] > 0)
@@ -95,22 +137,52 @@ def separate_layers(
     place = tuple(_within(index, n) for index, n in ((rows, height), (columns, width)))
     here = slice(None), *place
     # A copy of that part alone: the whole of a large picture need not be kept.
-    behind = fill_background(still, matte)[here].clone()
-    matte = _opaque_enough(still[here], behind, matte[here])
-    foreground = torch.cat([still[here] - (1 - matte) * behind, matte])
+    filled = behind.of(still, matte, here)
+    matte = _opaque_enough(still[here], filled, matte[here])
+    foreground = torch.cat([still[here] - (1 - matte) * filled, matte])
     if any(len(index) > part.stop - part.start for index, part in zip((rows, columns), place)):
-        # What the border cuts is mirrored past it: when it moves in, its continuation must follow.
-        y = _mirrored(rows, height) - place[0].start
-        x = _mirrored(columns, width) - place[1].start
+        # What the border cuts goes on past it: when it moves in, its continuation must follow.
+        at = _mirrored if behind.border == "mirror" else _nearest
+        y, x = at(rows, height) - place[0].start, at(columns, width) - place[1].start
         goes = _goes_past(matte[0] > 0, rows, columns, (height, width), y, x)
         foreground = foreground[:, y][:, :, x] * goes
+        if behind.border == "transparent":
+            inside = (rows == at(rows, height))[:, None] & (columns == at(columns, width))
+            foreground[:-1] *= inside
     support = dilated(foreground[-1:], MARGIN)[0] > 0
     source_pixels = support.flatten().nonzero().squeeze(1).int()
     nodes, weights = _follow(still[:3], source_pixels, rows, columns, grid)
     origin = (int(rows[0]), int(columns[0])) if len(source_pixels) else (0, 0)
     span = _colour_span(foreground)
-    layers = picture, still, behind, place, foreground, *span, origin, source_pixels
+    layers = picture, still, filled, place, foreground, *span, origin, source_pixels
     return Layers(*layers, nodes, weights)
+
+
+def foreground_alone(layers: Layers) -> Layers:
+    """The foreground over nothing: its still is the foreground itself, and has alpha."""
+    rows, columns = (
+        slice(part.start - start, part.stop - start)
+        for part, start in zip(layers.place, layers.origin)
+    )
+    canvas, matte = layers.foreground[:-1], layers.foreground[-1:]
+    if len(canvas) < 4:
+        canvas = torch.cat([canvas.expand(3, -1, -1), matte])
+    height, width = layers.still.shape[-2:]
+    still = canvas.new_zeros(4, height, width)
+    # Where the matte is too small for its pixel, the foreground's colour is out of range.
+    canvas = torch.cat([canvas[:3].clamp(min=0).minimum(canvas[3:]), canvas[3:]])
+    still[:, layers.place[0], layers.place[1]] = canvas[:, rows, columns]
+    foreground = torch.cat([canvas, matte])
+    lowest, highest = _colour_span(foreground)
+    return replace(
+        layers,
+        still=straight(still),
+        premultiplied=still,
+        behind=torch.zeros_like(still[:, layers.place[0], layers.place[1]]),
+        foreground=foreground,
+        lowest=lowest,
+        highest=highest,
+    )
 
 
 @dataclass(frozen=True)
@@ -253,6 +325,8 @@ def splatted_frames(
     frames: Sequence[int] | None = None,
     depth: Float[Tensor, "1 hn wn"] | None = None,
     order: Float[Tensor, "1 ho wo"] | None = None,
+    behind: Behind = Behind(),
+    alone: bool = False,
 ) -> Iterator[SplattedFrame]:
     """Splat a still frame by frame: memory does not grow with the number of frames.
 
@@ -263,21 +337,27 @@ def splatted_frames(
         depth: What is in front where things meet, 1 = nearest; by default what moves more, in the
             mean over the clip (Li et al. 2024, Sec. 5).
         order: Rank of the object that a pixel belongs to, the largest in front.
+        behind: What is seen where things have moved away.
+        alone: The foreground alone, over nothing, with alpha.
     """
     size = tuple(still.shape[-2:])
     scale = motion.scaled_to(size)
     if matte is None:
-        matte = _own_matte(motion, item, size)
+        matte = own_matte(motion, item, size)
     far, total = torch.zeros(2), 0
     for part in motion.in_parts(item):
         part = _finite(part)
         far = torch.maximum(far, part.abs().amax((0, 2, 3)))
         total = total + (part * scale).square().sum(1).sqrt().sum(0, keepdim=True)
     x, y = (far * scale.flatten()).ceil().long().tolist()
-    layers = separate_layers(still, matte.to(still), motion.grid, (y + MARGIN, x + MARGIN))
+    layers = separate_layers(still, matte.to(still), motion.grid, (y + MARGIN, x + MARGIN), behind)
+    if alone:
+        layers = foreground_alone(layers)
     share = upsample(layers, (total / motion.frames / max(size)).to(still))
     given = [None if x is None else _at_sources(layers, x.to(still)) for x in (order, depth)]
-    importance = importance_of(share, *given), importance_of_features(share, *given)
+    # What is half transparent hides as little as what moves half as far.
+    alpha = layers.foreground[-1:].flatten(1)[:, layers.source_pixels]
+    importance = importance_of(share * alpha, *given), importance_of_features(share, *given)
     held = None
     for t in range(motion.frames) if frames is None else frames:
         # Always whole blocks of the clip: the bits of a matrix product depend on its shape, and a
@@ -339,7 +419,8 @@ def _finite(field):
     return torch.where(field.isfinite(), field, 0.0)
 
 
-def _own_matte(motion, item, size):
+def own_matte(motion: Displacement, item: int, size: tuple[int, int]) -> Float[Tensor, "1 h w"]:
+    """What moves by the motion's own mask, at a size; everything if it has none."""
     if motion.mask is None:
         return torch.ones(1, *size)
     mask = motion.mask[item]
@@ -447,6 +528,10 @@ def _goes_past(moving, rows, columns, size, y, x):
 def _within(index, n):
     """The part of a range of indices that lies from 0 to n."""
     return slice(min(max(0, int(index[0])), n), max(0, min(n, int(index[-1]) + 1)))
+
+
+def _nearest(index, n):
+    return index.clamp(0, n - 1)
 
 
 def _mirrored(index, n):

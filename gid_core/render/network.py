@@ -24,7 +24,7 @@ from torch import nn
 from ..config import RendererConfig
 from ..diffusion.blocks import zeroed
 from ..shapes import Float, Tensor
-from ..still.background import pull_push
+from ..still.filters import pull_push
 from ..still.grid import resize_displacement
 from .layers import SplattedFrame
 from .splat import softmax_splat

@@ -8,19 +8,21 @@ Source: Li et al., "Generative Image Dynamics", CVPR 2024, Sec. 5.
 """
 
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 
 from ..config import RendererConfig
 from ..files.weights import load_weights, save_weights
 from ..motion.displacement import Displacement, shutter_samples
 from ..shapes import Float, Tensor
 from ..still.alpha import straight
-from .layers import SplattedFrame, shown, splatted_frames
+from .layers import MARGIN, Behind, SplattedFrame, shown, splatted_frames
 from .network import RenderModel, mixed, others_of
 
 log = logging.getLogger("gid")
@@ -183,6 +185,8 @@ def render_frames(
     depth: Float[Tensor, "1 hn wn"] | None = None,
     shutter: float = 0.0,
     order: Float[Tensor, "1 ho wo"] | None = None,
+    behind: Behind = Behind(),
+    alone: bool = False,
 ) -> Iterator[tuple[Float[Tensor, "c h w"], Float[Tensor, "1 h w"]]]:
     """Render a clip frame by frame: memory does not grow with the number of frames.
 
@@ -195,6 +199,8 @@ def render_frames(
         shutter: Motion blur: share of the time between frames for which the shutter is open.
         order: Rank of every pixel's object, the largest in front; where there is no depth.
             With neither, what moves more is in front.
+        behind: What is seen where things have moved away, and past the border.
+        alone: The foreground alone, over nothing, with alpha.
 
     Returns:
         Frames, and the disocclusion of each (1 = the still shows nothing of this pixel).
@@ -209,7 +215,9 @@ def render_frames(
     single = [t * moments + i for t in wanted for i in range(moments)]
     taken = []
     with _memory_for("a frame", SMALLER):
-        for splatted in splatted_frames(still, motion, item, matte, single, depth, order):
+        for splatted in splatted_frames(
+            still, motion, item, matte, single, depth, order, behind, alone
+        ):
             if model is not None and prepared is None:
                 layers = splatted.layers
                 prepared = refiner(model, layers.premultiplied, moving=layers.place)
@@ -217,7 +225,34 @@ def render_frames(
             taken.append((splatted, frame))
             if len(taken) == moments:
                 yield _exposure(taken)
-                taken = []
+                # A frame that was handed out is not held while the next one is made.
+                taken, splatted, frame = [], None, None
+
+
+def cropped(
+    motion: Displacement,
+    mattes: Sequence[Float[Tensor, "1 h w"]],
+    size: tuple[int, int],
+) -> tuple[slice, slice]:
+    """Rows and columns of a picture into which nothing from past its border moves.
+
+    They are those of all motions of a batch together; a quarter of a side is cut off at most.
+
+    Args:
+        mattes: What moves, for each motion.
+        size: (height, width) of the picture.
+    """
+    most, scale = [0.0] * 4, motion.scaled_to(size)  # top, bottom, left, right
+    for item, matte in enumerate(mattes):
+        moves = F.adaptive_max_pool2d(matte.cpu(), motion.grid)[0] > 0
+        for part in motion.in_parts(item):
+            inward = torch.where(part.isfinite(), part, 0.0) * scale * moves
+            x, y = inward[:, 0], inward[:, 1]
+            ends = y[:, 0], -y[:, -1], x[:, :, 0], -x[:, :, -1]
+            most = [max(far, float(end.amax())) for far, end in zip(most, ends)]
+    sides = size[0], size[0], size[1], size[1]
+    cut = [min(math.ceil(m) + MARGIN, n // 4) if m > 0 else 0 for m, n in zip(most, sides)]
+    return slice(cut[0], size[0] - cut[1]), slice(cut[2], size[1] - cut[3])
 
 
 def _exposure(taken):

@@ -4,7 +4,9 @@ surroundings.
 Law: where the matte is zero the background is the picture itself; no colour comes from what moves,
 unless everything does.
 
-Source: filling by mirrored neighbours is ours; pull-push, Gortler et al., "The Lumigraph", 1996.
+Mirroring is fast and continues thin holes; `texture` continues lines and texture in large ones.
+
+Source: filling by mirrored neighbours is ours.
 """
 
 import math
@@ -14,16 +16,19 @@ import torch.nn.functional as F
 
 from ..shapes import Float, Tensor
 from .filters import box_mean, dilated
+from .texture import continue_texture
 
-UNKNOWN = 1e-12  # weight of an unknown pixel: never 0, so that every mean is defined
 MOST_SEARCHED = 2**21  # pixels that are searched one by one; larger pictures by blocks of pixels
 AWAY = 2  # px around the matte whose colours are not used either: its soft edge has mixed colours
 
 
 def fill_background(
-    image: Float[Tensor, "c h w"], matte: Float[Tensor, "1 h w"]
+    image: Float[Tensor, "c h w"], matte: Float[Tensor, "1 h w"], texture: bool = False
 ) -> Float[Tensor, "c h w"]:
-    """The background: what moves is filled from what lies around it, mirrored inwards.
+    """The background: what moves is filled from what lies around it.
+
+    With `texture` by `continue_texture`, some seconds a picture; else, and where no patch of the
+    surroundings is whole, mirrored inwards.
 
     A pixel takes its colour from as far on the other side of its nearest still pixel, so that
     texture continues; where that pixel moves too, from a nearer one. No colour is taken from what
@@ -54,6 +59,10 @@ def fill_background(
     part = background[:, rows, columns]
     smooth = box_mean(box_mean(part[None], 1), 1)[0]
     background[:, rows, columns] = torch.where(moving[rows, columns], smooth, part)
+    if texture:
+        patches = continue_texture(image.cpu(), unsafe.cpu(), background.cpu())
+        if patches is not None:
+            background[:, moving] = patches[:, moving[unsafe].cpu()].to(background)
     return background
 
 
@@ -89,25 +98,3 @@ def _sources(unsafe):
         mirrored = sy * width + sx
         source = torch.where(safe[mirrored], mirrored, source)
     return source // width, source % width
-
-
-def pull_push(
-    picture: Float[Tensor, "b c h w"], known: Float[Tensor, "b 1 h w"]
-) -> Float[Tensor, "b c h w"]:
-    """Fill unknown pixels smoothly from the known ones around them, however far: pull-push.
-
-    Where nothing is known at all, the mean of the picture. Source: Gortler et al., "The Lumigraph",
-    SIGGRAPH 1996, Sec. 5.
-
-    Args:
-        known: 1 for known pixels, 0 for unknown ones; in between for a mixture.
-    """
-    height, width = picture.shape[-2:]
-    if max(height, width) == 1:
-        return picture
-    weight = known.clamp(min=UNKNOWN)
-    even = (0, width % 2, 0, height % 2)
-    pulled = F.avg_pool2d(F.pad(torch.cat([picture * weight, weight], 1), even), 2)
-    coarse = pull_push(pulled[:, :-1] / pulled[:, -1:], (4 * pulled[:, -1:]).clamp(max=1))
-    pushed = F.interpolate(coarse, scale_factor=2.0, mode="bilinear")[..., :height, :width]
-    return picture * known + pushed * (1 - known)

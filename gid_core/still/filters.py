@@ -1,4 +1,4 @@
-"""Local averages: the mean over a window, and the guided filter that is built of such means.
+"""Local averages: the mean over a window, the guided filter built of such means, and pull-push.
 
 Law: a mean is that of the part of the window inside the picture; a constant stays what it is.
 
@@ -14,6 +14,7 @@ from ..shapes import Float, Tensor
 
 MOST_FITTED = 2**21  # pixels of the largest picture to which a guided filter is fitted as it is
 REDUCED = 2**19  # pixels to which larger pictures are reduced
+UNKNOWN = 1e-12  # weight of an unknown pixel: never 0, so that every mean is defined
 AT_ONCE = 2**20  # pixels at which the fitted functions are applied at once
 
 
@@ -93,3 +94,25 @@ def box_mean(x, radius):
     k = 2 * radius + 1
     rows = F.avg_pool2d(x, (k, 1), 1, (radius, 0), count_include_pad=False)
     return F.avg_pool2d(rows, (1, k), 1, (0, radius), count_include_pad=False)
+
+
+def pull_push(
+    picture: Float[Tensor, "b c h w"], known: Float[Tensor, "b 1 h w"]
+) -> Float[Tensor, "b c h w"]:
+    """Fill unknown pixels smoothly from the known ones around them, however far: pull-push.
+
+    Where nothing is known at all, the mean of the picture. Source: Gortler et al., "The Lumigraph",
+    SIGGRAPH 1996, Sec. 5.
+
+    Args:
+        known: 1 for known pixels, 0 for unknown ones; in between for a mixture.
+    """
+    height, width = picture.shape[-2:]
+    if max(height, width) == 1:
+        return picture
+    weight = known.clamp(min=UNKNOWN)
+    even = (0, width % 2, 0, height % 2)
+    pulled = F.avg_pool2d(F.pad(torch.cat([picture * weight, weight], 1), even), 2)
+    coarse = pull_push(pulled[:, :-1] / pulled[:, -1:], (4 * pulled[:, -1:]).clamp(max=1))
+    pushed = F.interpolate(coarse, scale_factor=2.0, mode="bilinear")[..., :height, :width]
+    return picture * known + pushed * (1 - known)

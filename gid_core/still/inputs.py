@@ -107,3 +107,24 @@ def fit_mask(
         log.info("The %s is %s, the still %s: resized to fit.", name, have, want)
         mask = F.interpolate(mask, size, mode="bilinear", antialias=True).clamp(0, 1)
     return mask.expand(batch, -1, -1, -1)
+
+
+def fit_pictures(
+    pictures: Float[Tensor, "m c hp wp"] | None, batch: int, size: tuple[int, int], name: str
+) -> Float[Tensor, "b c h w"] | None:
+    """A picture for every still of a batch, at the stills' size, in [0, 1]; None stays None.
+
+    Raises:
+        ValueError: For neither one picture nor one for each still, or as `check_images`.
+    """
+    if pictures is None:
+        return None
+    pictures = accept_images(pictures)
+    if len(pictures) not in (1, batch):
+        raise ValueError(
+            f"Expected one {name} or one for each of the {batch} stills, got {len(pictures)}. "
+            "Pass a single one to use it for all."
+        )
+    if tuple(pictures.shape[-2:]) != size:
+        pictures = F.interpolate(pictures, size, mode="bilinear", antialias=True).clamp(0, 1)
+    return pictures.expand(batch, -1, -1, -1)

@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from gid_core.still import background
-from gid_core.still.background import fill_background, pull_push
+from gid_core.still.background import fill_background
+from gid_core.still.filters import pull_push
 
 
 def colour(*rgb):
