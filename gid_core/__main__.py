@@ -25,10 +25,12 @@ for _name, _value in {
 import torch
 
 from . import pipeline
+from .advection.strokes import read_strokes
 from .config import (
     MOST_BANDS,
     ElasticConfig,
     ExtractionConfig,
+    FlowConfig,
     SamplingConfig,
     ShardConfig,
     SpectrumConfig,
@@ -90,11 +92,14 @@ def animate(args) -> None:
         "recognizer": recognizer.shipped() if args.mask is None else None,
     }
     _check_files(
-        _inputs(args, "still", "depth", "protect") | _masks(args) | weights,
+        _inputs(args, "still", "depth", "protect", "flow_mask", "strokes") | _masks(args) | weights,
         {"clip": args.out, "spectrum": args.save_spectrum, "modes": args.save_modes},
     )
     _renderer(args)  # refused before anything is computed
     still, mask, anchor, depth, protect = _read(args)
+    flowing = _flow(args, still, mask, depth)
+    if flowing is not None and args.flow_mask is None:
+        return _write(args, still, _kept(args, flowing), depth=depth)
     if args.anchor is not None and mask is not None and not inputs.overlap(mask, anchor):
         _say("note: the anchor mask does not touch the mask; parts are anchored by rule instead")
     model = _model(args)
@@ -126,14 +131,59 @@ def animate(args) -> None:
     spectrum, found = sample(spectrum=bands)
     if mask is None or found.at_rest:
         _say(f"note: {found}")
-    if args.save_spectrum is not None:
-        spectra.save_spectrum(spectrum, args.save_spectrum)
-        _say(f"wrote {args.save_spectrum}")
+    spectrum = _kept(args, replace(spectrum, behind=flowing))
     if args.save_modes is not None:
         modes, _ = sample(spectrum=replace(bands, kind="modes"))
         spectra.save_spectrum(modes, args.save_modes)
         _say(f"wrote {args.save_modes}")
     _write(args, still, spectrum, depth=depth)
+
+
+def _kept(args, spectrum):
+    """The motion, which is saved where that is asked for."""
+    if args.save_spectrum is not None:
+        spectra.save_spectrum(spectrum, args.save_spectrum)
+        _say(f"wrote {args.save_spectrum}")
+    return spectrum
+
+
+def _flow(args, still, mask, depth):
+    """What flows, or None."""
+    if args.flow is None:
+        if args.flow_mask is not None or args.strokes is not None:
+            raise ValueError("Expected --flow with --flow-mask or --strokes: say what flows.")
+        return None
+    if args.flow_mask is None and args.save_modes is not None:
+        raise ValueError("Expected no --save-modes with --flow: what flows does not ring.")
+    drawn = ""
+    if args.strokes is not None:
+        path = paths.check_input(args.strokes, "strokes as JSON")
+        drawn = path.read_text(encoding="utf-8", errors="replace")
+    if args.flow_mask is not None:
+        mask = _read_mask("flow mask", args.flow_mask, still, None)
+    elif mask is not None:
+        mask = mask.amax(0, keepdim=True)
+    duration = min(MAX_PERIOD_S, args.frames / args.fps * args.speed)
+    config = FlowConfig(
+        args.flow,
+        args.direction,
+        args.flow_speed,
+        args.turbulence,
+        args.light,
+        args.horizon,
+        duration,
+    )
+    spectrum, (report,) = pipeline.flow_motion(
+        still[None],
+        mask,
+        depth,
+        args.seed,
+        config,
+        read_strokes(drawn),
+        refine=not args.exact_mask,
+    )
+    _say(f"note: {report}")
+    return spectrum
 
 
 def _model(args):
@@ -443,7 +493,7 @@ def _write(args, still, spectrum, mask=None, depth=None):
     for note in video.format_notes(suffix, args.fps, transparent):
         _say(f"note: {note}")
     recorded = spectrum.mean is not None or spectrum.drift is not None
-    motion, report = playback.play(
+    motion, report = pipeline.play(
         spectrum,
         args.frames,
         args.fps,
@@ -452,10 +502,12 @@ def _write(args, still, spectrum, mask=None, depth=None):
         pose=args.pose,
         seed=args.seed,
     )
-    if report is not None and report.shift_hz > 0:
-        _say(f"note: {report}")
+    if report.bands is not None and report.bands.shift_hz > 0:
+        _say(f"note: {report.bands}")
     if left_out := playback.left_out(spectrum, args.fps, args.speed):
         _say(f"note: {left_out}")
+    if report.flow is not None:
+        _say(f"note: {report.flow}")
     frames = (
         frame
         for frame, _ in pipeline.render(

@@ -67,6 +67,20 @@ ROOTINGS = ("auto", "one root", "each its own", "field")
 
 
 @dataclass(frozen=True)
+class FlowConfig:
+    """What flows, and how."""
+
+    kind: str = "water"  # "water", "waterfall", "clouds", "smoke", "flames"
+    direction_deg: float = 0.0  # counter-clockwise, added to where the kind goes by itself
+    speed_pct: float = 2.0  # % of the picture's width per second, nearest to the camera
+    turbulence: float = 0.3  # speed of eddies as a share of that of the flow, rms
+    light: float = 0.0  # flicker of brightness, rms; 0 is none
+    horizon: float | None = None  # share of the height, from the top; None: no perspective
+    duration_s: float = 5.0  # the bands of eddies and light are harmonics of 1 / duration
+    longest_side: int = 160  # of the grid
+
+
+@dataclass(frozen=True)
 class ExtractionConfig:
     """How motion is read from a clip."""
 

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
+from .advection.kinds import FLOWS
 from .config import (
     ANCHORS,
     LAYOUTS,
@@ -16,6 +17,7 @@ from .config import (
     PRESETS,
     ElasticConfig,
     ExtractionConfig,
+    FlowConfig,
     SamplingConfig,
     ShardConfig,
     SpectrumConfig,
@@ -147,6 +149,30 @@ def _animate(command):
         "how the wind blows: sets its speed and gusts, and how far things move beside --amplitude, "
         "which is that of a breeze (default: %(default)s, as --wind-speed and --gust-length say)",
     )
+
+    _flow_options(add)
+
+
+def _flow_options(add):
+    """What flows, alone or behind what sways."""
+    flow = FlowConfig()
+    add(
+        "--flow",
+        one_of(FLOWS),
+        "let this flow, in the mask; with --flow-mask, also let sway what is in the mask",
+    )
+    add("--flow-mask M", PATH, "what flows, where something else sways in front of it")
+    add(
+        "--direction DEG",
+        real(-360, 360, flow.direction_deg),
+        "of the flow, counter-clockwise from where it goes by itself: water and clouds to the "
+        "right, waterfalls down, smoke and flames up",
+    )
+    add("--flow-speed PCT", real(0, 1000, flow.speed_pct), "%% of the width per second")
+    add("--turbulence X", real(0, 10, flow.turbulence), "speed of eddies as a share of the flow's")
+    add("--horizon Y", real(0, 1), "of the flow's perspective, from the top, 0 to 1")
+    add("--light X", real(0, 1, flow.light), "how much the light of what flows flickers")
+    add("--strokes F", PATH, "which way it flows, .json: docs/widget.md says how")
 
 
 def _render(command):

@@ -10,18 +10,25 @@ from dataclasses import dataclass, replace
 import torch
 import torch.nn.functional as F
 
-from .config import SpectrumConfig
+from .advection.flow import FlowReport, flow
+from .advection.kinds import flow_kind
+from .advection.phases import FlowLoop, flow_loop, light_over
+from .advection.strokes import Stroke
+from .config import FlowConfig, SpectrumConfig
 from .elastic import kinds as kinds_of_things
 from .elastic.prior import ElasticPrior
+from .motion import playback
+from .motion.curves import Curve
 from .motion.displacement import Displacement
-from .motion.playback import play
+from .motion.loops import LoopReport
 from .motion.protocol import MotionPrior
 from .motion.retarget import RetargetReport, retarget
 from .motion.spectrum import SpectralVolume, amplitude_pct, moving_points, one_period
 from .recognition.moving_area import MovingArea, moving_area, what_flows, what_sways
 from .render.layers import Behind, own_matte
+from .render.motions import render_motion
 from .render.network import RenderModel
-from .render.renderer import cropped, render_frames
+from .render.renderer import cropped
 from .shapes import Float, Tensor
 from .still.alpha import premultiplied, straight
 from .still.background import fill_background
@@ -29,7 +36,7 @@ from .still.inputs import accept_images, clean_mask, fit_mask, fit_pictures, in_
 from .still.matte import refine_mask
 from .still.objects import depth_of, order, shared_out
 
-__all__ = ["play", "recognize_masks", "render", "retarget_motion", "sample_motion"]
+__all__ = ["flow_motion", "play", "recognize_masks", "render", "retarget_motion", "sample_motion"]
 
 log = logging.getLogger("gid")
 BREAKS_PCT = 3.0  # amplitude above which pictures begin to break (docs/benchmarks.md)
@@ -210,6 +217,104 @@ def _things(matte, masks, anchor, kinds, depth):
     return things, depth if depth is not None else depth_of([thing.matte for thing in things])
 
 
+def flow_motion(
+    images: Float[Tensor, "b c h w"],
+    mask: Float[Tensor, "m 1 hm wm"] | None = None,
+    depth: Float[Tensor, "d 1 hd wd"] | None = None,
+    seed: int = 0,
+    config: FlowConfig = FlowConfig(),
+    strokes: tuple[Stroke, ...] = (),
+    refine: bool = True,
+    callback: Callback = lambda done, of: None,
+) -> tuple[SpectralVolume, tuple[FlowReport, ...]]:
+    """A motion that does not come back: water, clouds, smoke, flames.
+
+    Args:
+        mask: What flows, one for all stills or one for each; without one it is recognized.
+        depth: White is near, and flows faster.
+        strokes: Which way it flows; without any, the way of the configuration.
+        refine: Fit the mask to the picture; else it is used as it is.
+
+    Raises:
+        ValueError: If a mask's batch does not fit the stills', or a number is out of range.
+    """
+    images = accept_images(images).cpu()
+    count, size = len(images), tuple(images.shape[-2:])
+    mask, depth = (fit_mask(m, count, size, n) for m, n in ((mask, "mask"), (depth, "depth")))
+    volumes, reports = [], []
+    for i in range(count):
+        still = in_colour(images, i)
+        looks = flow_kind(config.kind).looks
+        matte = what_flows(still, kinds=looks) if mask is None else mask[i : i + 1]
+        matte = refine_mask(still, matte) if refine else matte
+        generator = torch.Generator().manual_seed((seed + i) % 2**64)
+        near = None if depth is None else depth[i : i + 1]
+        volume, report = flow(size, matte, generator, config, strokes, near)
+        volumes.append(volume)
+        reports.append(report)
+        callback(i + 1, count)
+    parts = ("coeffs", "mask", "velocity", *(["light"] if config.light > 0 else []))
+    stacked = {name: torch.cat([getattr(v, name) for v in volumes]) for name in parts}
+    return replace(volumes[0], **stacked), tuple(reports)
+
+
+@dataclass(frozen=True)
+class PlayReport:
+    """What playing changed.
+
+    bands: How a loop of bands was closed; None if nothing was.
+    flow: How a flow was closed; None without one.
+    """
+
+    bands: LoopReport | None = None
+    flow: FlowLoop | None = None
+
+    def __str__(self) -> str:
+        return " ".join(str(part) for part in (self.bands, self.flow) if part is not None)
+
+    @property
+    def warns(self) -> bool:
+        """Whether someone should look at it."""
+        return self.bands is not None and self.bands.warns
+
+
+def play(
+    spectrum: SpectralVolume,
+    frames: int,
+    fps: float,
+    loop: bool = True,
+    speed: float = 1.0,
+    gain: float = 1.0,
+    pose: str = "rest pose",
+    seed: int = 0,
+    pace: Curve | None = None,
+) -> tuple[Displacement, PlayReport]:
+    """The displacement of any motion: bands are summed, flows are integrated.
+
+    Args: as `motion.playback.play`; the pose of a flow is always its first frame, and its speed is
+        constant.
+
+    Raises:
+        ValueError: For values out of range, or bands at or above half the frame rate.
+    """
+    if spectrum.kind == "flow":
+        if pace is not None:
+            raise ValueError(
+                "Expected a constant speed for what flows, got a curve. Leave it empty."
+            )
+        playback.check_times(frames, fps, speed, pose)
+        motion, report = flow_loop(spectrum, frames, fps, loop, speed, gain, seed)
+        return motion, PlayReport(flow=report)
+    bands = replace(spectrum, light=None, behind=None)
+    motion, closed = playback.play(bands, frames, fps, loop, speed, gain, pose, seed, pace)
+    if spectrum.light is not None:
+        motion = replace(motion, light=light_over(spectrum, frames, fps, loop, speed))
+    if spectrum.behind is None:
+        return motion, PlayReport(closed)
+    behind, report = play(spectrum.behind, frames, fps, loop, speed, 1.0, pose, seed)
+    return replace(motion, behind=behind), PlayReport(closed, report.flow)
+
+
 def recognize_masks(
     images: Float[Tensor, "b c h w"], flows: bool = False, refine: bool = True
 ) -> Float[Tensor, "b 1 h w"]:
@@ -316,7 +421,7 @@ def render(
             behind = Behind(None if background is None else background[i], texture, edge)
             options = model, front, shutter, None, behind, alone
             stays = None if protect is None else protect[item].to(still.device)
-            for frame, hole in render_frames(still, motion, item, matte, here, *options):
+            for frame, hole in render_motion(still, motion, item, matte, here, *options):
                 if stays is not None:
                     kept = torch.zeros_like(frame) if alone else _like(still, frame)
                     frame, hole = torch.where(stays, kept, frame), hole * ~stays

@@ -19,6 +19,7 @@ from .exchange import (
     TracksToMotion,
 )
 from .files import LoadMotionSpectrum, SaveMotionSpectrum
+from .flow import FlowMotion
 from .loop import LoopBlend
 from .model import ElasticMotionModel, LoadMotionModel
 from .poke import PokeDynamics, SaveInteractivePage
@@ -60,6 +61,7 @@ NODES = [
     MotionEnvelope,
     MotionBeat,
     CameraMotion,
+    FlowMotion,
 ]
 
 

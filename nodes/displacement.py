@@ -94,17 +94,18 @@ class SpectrumToDisplacement(io.ComfyNode):
     def execute(
         cls, spectrum, frames, fps, loop, speed, gain, pose, seed, pace="", pace_curve=None
     ):
+        from ..gid_core import pipeline
         from ..gid_core.motion import playback
 
         drawn = curves.drawn(pace_curve, 1.0, 2.0)
         paced = playback.pace_curve(pace, frames / fps, loop, drawn)
-        motion, report = playback.play(spectrum, frames, fps, loop, speed, gain, pose, seed, paced)
+        motion, report = pipeline.play(spectrum, frames, fps, loop, speed, gain, pose, seed, paced)
         fastest = speed if paced is None else speed * max(paced.y)
-        played = str(report or _played(spectrum))
+        played = str(report) or _played(spectrum)
         warnings = list(filter(None, [playback.left_out(spectrum, fps, fastest)]))
         if not motion.coeffs.any():
             warnings.append("Nothing moves: the spectrum is empty, or gain is 0.")
-        if report and report.warns:
+        if report.warns:
             warnings, played = [played, *warnings], ""
         notes = [played, playback.first_frame(motion)]
         said = " ".join(filter(None, [played, *warnings, notes[1]]))

@@ -15,7 +15,7 @@ LAYERS = [  # wings, and the files at the root; each imports only from those abo
     {"shapes", "config"},
     {"still"},
     {"motion"},
-    {"elastic", "scenes", "footage", "files"},
+    {"elastic", "advection", "scenes", "footage", "files"},
     {"recognition"},
     {"diffusion", "evaluation"},
     {"render"},

@@ -84,7 +84,7 @@ export function writeGesture(t, x, y, samples, push) {
 }
 
 /** The fewest places between which straight lines in time stay within a tolerance of all of them. */
-function simplified(places, tolerance) {
+export function simplified(places, tolerance) {
     if (places.length < 3) return places;
     const first = places[0], last = places.at(-1);
     let worst = 0, far = tolerance;

@@ -1,6 +1,6 @@
-/* The only file that knows ComfyUI's page: it gives every Poke Dynamics node a panel over its text of gestures, shows on
-every node of ours what it has to say, colours our nodes and sockets, and fills the tokens in names of files that our
-nodes save, which the page does for its own nodes alone.
+/* The only file that knows ComfyUI's page: it gives every Poke Dynamics node a panel over its text of gestures, and every
+Flow Motion node one over its text of strokes, shows on every node of ours what it has to say, colours our nodes and
+sockets, and fills the tokens in names of files that our nodes save, which the page does for its own nodes alone.
 
 The text stays a stock widget: it is what is saved, copied, undone and queued. The panel is a view of it that is not
 saved. Frontend API of 1.28 to 1.58, classic canvas and Nodes 2.0. */
@@ -9,13 +9,14 @@ import { app } from "../../scripts/app.js";
 import { Panel } from "./gid_poke.js";
 import { shown } from "./gid_player.js";
 import { Said } from "./gid_said.js";
+import { Strokes } from "./gid_strokes.js";
 import { everyNode, filled } from "./gid_tokens.js";
 
 const SAVES = ["SaveMotionSpectrum", "SaveInteractivePage"];
 const CATEGORY = "image dynamics";
 const SOCKETS = { GID_MODEL: "#d9a441", GID_SPECTRUM: "#5fc28f", GID_DISPLACEMENT: "#5aa7d6" };
 const COLOUR = "#2b4a3d", BACKGROUND = "#223630"; // of our nodes, where the user has chosen none
-const NODE = "PokeDynamics", OUTPUT = "image_dynamics", HEIGHT = 260, WIDTH = 340;
+const NODE = "PokeDynamics", FLOW = "FlowMotion", OUTPUT = "image_dynamics", HEIGHT = 260, WIDTH = 340;
 const SETTINGS = ["duration", "wind", "strength", "stiffness", "damping_ratio"]; // that are felt without a run
 
 function fileOf({ filename, subfolder, type }) {
@@ -48,23 +49,10 @@ function addPanel(node) {
     // What comes over a link is not known before it is run.
     const known = name => named(name) && (node.inputs?.find(input => input.widget?.name === name)?.link ?? null) === null;
     const panel = new Panel({
-        read: () => String(text.value ?? ""),
+        ...ownerOf(node, text),
         settings: () => Object.fromEntries(SETTINGS.filter(known).map(name => [name, Number(named(name).value)])),
-        write(value) {
-            text.value = value;
-            text.callback?.(value);
-            node.graph?.setDirtyCanvas?.(true, true);
-            const tracker = app.extensionManager?.workflow?.activeWorkflow?.changeTracker;
-            (tracker?.captureCanvasState ?? tracker?.checkState)?.call(tracker);
-        },
     }, language());
-    const widget = node.addDOMWidget("poke", "GID_POKE", panel.element, {
-        serialize: false, hideOnZoom: false, getMinHeight: () => HEIGHT, getValue: () => "", setValue() {},
-    });
-    widget.serialize = false;
-    // The wheel and the middle button are the canvas's, on the panel too.
-    panel.element.addEventListener("wheel", event => app.canvas.processMouseWheel?.(event), { passive: false });
-    panel.element.addEventListener("pointerdown", event => event.button === 1 && app.canvas.processMouseDown?.(event));
+    place(node, panel, "poke", "GID_POKE");
     let newest = null, files = "";
     async function show(output) {
         if (!output || output === newest) return;
@@ -89,11 +77,71 @@ function addPanel(node) {
         }
     }
     after(node, "onExecuted", output => show(output?.[OUTPUT]?.[0]));
+    follow(node, panel, [text, ...SETTINGS.map(named)], show);
+}
+
+function addStrokes(node) {
+    const text = node.widgets?.find(widget => widget.name === "strokes");
+    if (!text) return;
+    const panel = new Strokes(ownerOf(node, text), language());
+    place(node, panel, "draw", "GID_STROKES");
+    let newest = "";
+    async function show(output) {
+        const wanted = JSON.stringify(output?.files ?? null);
+        if (!output || wanted === newest) return;
+        newest = wanted;
+        const picture = new Image();
+        try {
+            picture.src = URL.createObjectURL(await fileOf(output.files[0]));
+            await picture.decode();
+            if (wanted === newest && !panel.gone) panel.load(picture);
+        } catch (error) {
+            if (wanted !== newest || panel.gone) return;
+            panel.missing = panel.words.lost;
+            panel.lay();
+            console.warn("Image Dynamics: the still of a Flow Motion node is not to be had.", error);
+        } finally {
+            URL.revokeObjectURL(picture.src);
+        }
+    }
+    after(node, "onExecuted", output => show(output?.[OUTPUT]?.[0]));
+    follow(node, panel, [text], show);
+}
+
+const language = () => app.extensionManager?.setting?.get?.("Comfy.Locale") ?? "en";
+
+/** How a panel reads and writes the text of a node. */
+function ownerOf(node, text) {
+    return {
+        read: () => String(text.value ?? ""),
+        write(value) {
+            text.value = value;
+            text.callback?.(value);
+            node.graph?.setDirtyCanvas?.(true, true);
+            const tracker = app.extensionManager?.workflow?.activeWorkflow?.changeTracker;
+            (tracker?.captureCanvasState ?? tracker?.checkState)?.call(tracker);
+        },
+    };
+}
+
+/** Put a panel into a node. */
+function place(node, panel, name, kind) {
+    const widget = node.addDOMWidget(name, kind, panel.element, {
+        serialize: false, hideOnZoom: false, getMinHeight: () => HEIGHT, getValue: () => "", setValue() {},
+    });
+    widget.serialize = false;
+    // The wheel and the middle button are the canvas's, on the panel too.
+    panel.element.addEventListener("wheel", event => app.canvas.processMouseWheel?.(event), { passive: false });
+    panel.element.addEventListener("pointerdown", event => event.button === 1 && app.canvas.processMouseDown?.(event));
+}
+
+/** Let a panel follow the node's widgets and what the node shows of its last run. */
+function follow(node, panel, widgets, show) {
     // Loading, undoing and pasting set the text behind the panel's back; the drawing that follows tells.
     after(node, "onConfigure", lookSoon);
     after(node, "onAdded", lookSoon);
     after(node, "onRemoved", () => panel.dispose());
-    for (const widget of [text, ...SETTINGS.map(named)]) after(widget, "callback", () => panel.refresh());
+    for (const widget of widgets) after(widget, "callback", () => panel.refresh());
     function look() {
         if (panel.gone || !node.graph) return;
         mount(node, panel.element);
@@ -151,8 +199,6 @@ async function openPage(file) {
     }
 }
 
-const language = () => app.extensionManager?.setting?.get?.("Comfy.Locale") ?? "en";
-
 /** Fill the tokens of a name when a graph is queued; what is shown and saved keeps them. */
 function fillTokens(node) {
     const prefix = node.widgets?.find(widget => widget.name === "filename_prefix");
@@ -189,6 +235,7 @@ app.registerExtension({
     nodeCreated(node) {
         if (node.constructor.nodeData?.category === CATEGORY) addSaid(node);
         if (node.comfyClass === NODE) addPanel(node);
+        if (node.comfyClass === FLOW) addStrokes(node);
         if (SAVES.includes(node.comfyClass)) fillTokens(node);
     },
 });

@@ -115,7 +115,10 @@ def amplitude_plot(
 def spectrum_sheet(
     spectrum: SpectralVolume, item: int = 0, width: int = 320
 ) -> Float[Tensor, "3 h w"]:
-    """A sheet of a spectrum: mask, total amplitude, amplitude per band, flow wheel, 8 bands."""
+    """A sheet of a spectrum: mask, total amplitude, amplitude per band, flow wheel, 8 bands.
+
+    Of a flow, its velocity in place of the total amplitude.
+    """
     height = round(width * spectrum.reference_size[0] / spectrum.reference_size[1])
     size = (min(max(48, height), 2 * width), width)  # very tall or wide stills are distorted
     coeffs = spectrum.coeffs[item]
@@ -126,9 +129,12 @@ def spectrum_sheet(
     typical = amplitude[:, counted].median(1).values
     total = amplitude.square().sum(0).sqrt()
     shown = torch.linspace(0, len(coeffs) - 1, min(8, len(coeffs))).round().long().tolist()
+    whole = heat((total / total.max().clamp(min=1e-9)).clamp(0, 1))
+    if spectrum.velocity is not None:
+        whole = flow_wheel(spectrum.velocity[item] * counted)
     pictures = [
         resized(mask, size).expand(3, -1, -1),
-        resized(heat((total / total.max().clamp(min=1e-9)).clamp(0, 1)), size),
+        resized(whole, size),
         amplitude_plot(spectrum.frequencies_hz, typical, size),
         wheel_disc(size),
         *(resized(band_picture(coeffs[k]), size) for k in shown),

@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -20,8 +21,11 @@ from .whole import written_whole
 
 HEADER = "image_dynamics"
 PICTURES = ("mask", "depth", "protect")  # b 1 h w of the stills, in bytes
-OPTIONAL = (*PICTURES, "mean", "drift", "damping_ratio", "ambient", "ambient_hz")
+FIELDS = ("mean", "drift", "damping_ratio", "ambient", "ambient_hz", "velocity", "light")
+OPTIONAL = (*PICTURES, *FIELDS)
 TENSORS = ("coeffs", "frequencies_hz", *OPTIONAL)
+BEHIND = "behind."  # begins the names of tensors of a motion behind
+READABLE = (1, FORMAT_VERSION)  # version 1 knows no flow, no light, and nothing behind a motion
 DTYPES = {torch.float32: "F32", torch.uint8: "U8"}
 MAX_HEADER = 2**16  # bytes; ours has a few hundred
 MAX_GB = 4  # in memory, where a mask takes four bytes per pixel
@@ -35,11 +39,33 @@ def save_spectrum(spectrum: SpectralVolume, path: str | Path) -> None:
 
     Tensors: coeffs (float32, b k 2 h w 2, last axis real and imaginary), frequencies_hz, and those
     that the spectrum has of mask, depth, protect (uint8), mean, drift, damping_ratio, ambient
-    (k m 2), ambient_hz.
+    (k m 2), ambient_hz, velocity, light (b k 1 h w 2); the same with `BEHIND` before their names of
+    a motion behind.
 
     Raises:
         ValueError: If `load_spectrum` would refuse the file, or the path cannot be written to.
     """
+    tensors, header = _stored(spectrum)
+    parts = [("", tensors, header)]
+    if spectrum.behind is not None:
+        parts.append((BEHIND, *_stored(spectrum.behind)))
+        header["behind"] = parts[-1][2]
+    for _, part, about in parts:
+        found = {name: (DTYPES[t.dtype], list(t.shape)) for name, t in part.items()}
+        problem = _inconsistency(about, found) or _invalid_value(about, part)
+        if problem:
+            raise ValueError(f"Expected a motion that can be kept, got one where {problem}.")
+    # Copies: the format does not know two names for one memory.
+    tensors = {prefix + name: t.clone() for prefix, part, _ in parts for name, t in part.items()}
+    new = {"velocity", "light", *(name for name in tensors if name.startswith(BEHIND))}
+    # The oldest version that can say it, so that older releases read what they can play.
+    header["version"] = FORMAT_VERSION if new & set(tensors) else 1
+    with written_whole(Path(path)) as temporary:
+        save_file(tensors, temporary, {HEADER: json.dumps(header)})
+
+
+def _stored(spectrum):
+    """Tensors and header of one motion, without what lies behind it."""
     tensors = {
         "coeffs": torch.view_as_real(spectrum.coeffs.to(torch.complex64)).contiguous(),
         "frequencies_hz": spectrum.frequencies_hz.float().contiguous(),
@@ -48,24 +74,21 @@ def save_spectrum(spectrum: SpectralVolume, path: str | Path) -> None:
         if getattr(spectrum, name) is not None:
             values = (getattr(spectrum, name) * 255).round()
             tensors[name] = values.to(torch.uint8).contiguous()
-    for name in ("mean", "drift", "damping_ratio", "ambient_hz"):
+    for name in ("mean", "drift", "damping_ratio", "ambient_hz", "velocity"):
         if getattr(spectrum, name) is not None:
             tensors[name] = getattr(spectrum, name).float().contiguous()
-    if spectrum.ambient is not None:
-        ambient = spectrum.ambient.to(torch.complex64)
-        tensors["ambient"] = torch.view_as_real(ambient).contiguous()
+    for name in ("ambient", "light"):
+        if getattr(spectrum, name) is not None:
+            values = getattr(spectrum, name).to(torch.complex64)
+            tensors[name] = torch.view_as_real(values).contiguous()
     header = {
-        "version": FORMAT_VERSION,
         "kind": spectrum.kind,
         "grid": list(spectrum.grid),
         "reference_size": list(spectrum.reference_size),
     }
-    stored = {name: (DTYPES[t.dtype], list(t.shape)) for name, t in tensors.items()}
-    problem = _inconsistency(header, stored) or _invalid_value(header, tensors)
-    if problem:
-        raise ValueError(f"Expected a motion that can be kept, got one where {problem}.")
-    with written_whole(Path(path)) as temporary:
-        save_file(tensors, temporary, {HEADER: json.dumps(header)})
+    if spectrum.confined:
+        header["confined"] = True
+    return tensors, header
 
 
 def load_spectrum(path: str | Path) -> SpectralVolume:
@@ -84,19 +107,40 @@ def load_spectrum(path: str | Path) -> SpectralVolume:
     try:
         with safe_open(path, "pt") as file:
             header = _parsed((file.metadata() or {}).get(HEADER, "null"))
-            slices = {name: file.get_slice(name) for name in file.keys() if name in TENSORS}
+            slices = {name: file.get_slice(name) for name in file.keys() if _known(name)}
             stored = {name: (s.get_dtype(), s.get_shape()) for name, s in slices.items()}
             _check(path, header, stored)
             # Copies: the tensors are mapped from the file, which someone may write to.
             tensors = {name: file.get_tensor(name).clone() for name in slices}
     except (SafetensorError, OSError, RuntimeError) as error:
         raise ValueError(f"{path.name!r} is not a readable safetensors file: {error}.") from error
-    problem = _invalid_value(header, tensors)
+    front, behind = _split(tensors)
+    problem = _invalid_value(header, front)
+    if behind and not problem:
+        problem = _invalid_value(header["behind"], behind)
     if problem:
         raise ValueError(f"{path.name!r} is damaged: {problem}. Save the spectrum again.")
+    spectrum = _volume(header, front)
+    return replace(spectrum, behind=_volume(header["behind"], behind)) if behind else spectrum
+
+
+def _known(name):
+    return name.removeprefix(BEHIND) in TENSORS
+
+
+def _split(tensors):
+    """What belongs to a motion, and to the one behind it, by names without prefix."""
+    front = {name: value for name, value in tensors.items() if not name.startswith(BEHIND)}
+    behind = {n.removeprefix(BEHIND): v for n, v in tensors.items() if n.startswith(BEHIND)}
+    return front, behind
+
+
+def _volume(header, tensors):
+    """A spectral volume of checked tensors."""
     pictures = {n: tensors[n].float() / 255 for n in PICTURES if n in tensors}
+    complex_of = lambda name: torch.view_as_complex(tensors[name]) if name in tensors else None
     return SpectralVolume(
-        coeffs=torch.view_as_complex(tensors["coeffs"]),
+        coeffs=complex_of("coeffs"),
         frequencies_hz=tensors["frequencies_hz"],
         reference_size=tuple(header["reference_size"]),
         **pictures,
@@ -104,8 +148,11 @@ def load_spectrum(path: str | Path) -> SpectralVolume:
         drift=tensors.get("drift"),
         damping_ratio=tensors.get("damping_ratio"),
         kind=header["kind"],
-        ambient=torch.view_as_complex(tensors["ambient"]) if "ambient" in tensors else None,
+        ambient=complex_of("ambient"),
         ambient_hz=tensors.get("ambient_hz"),
+        velocity=tensors.get("velocity"),
+        confined=header.get("confined", False),
+        light=complex_of("light"),
     )
 
 
@@ -153,12 +200,21 @@ def _check(path, header, stored) -> None:
             f"{path.name!r} is a safetensors file but holds no motion spectrum. Expected one "
             "written by --save-spectrum or Save Motion Spectrum."
         )
-    if header.get("version") != FORMAT_VERSION:
+    if header.get("version") not in READABLE or isinstance(header.get("version"), bool):
         raise ValueError(
             f"{path.name!r} has format version {_short(header.get('version'))}, this release reads "
-            f"version {FORMAT_VERSION}. Update Image Dynamics, or save the spectrum again."
+            f"versions up to {FORMAT_VERSION}. Update Image Dynamics, or save the spectrum again."
         )
-    problem = _inconsistency(header, stored)
+    front, behind = _split(stored)
+    problem = _inconsistency(header, front)
+    if behind and not problem:
+        about = header.get("behind")
+        if not isinstance(about, dict) or not {"coeffs", "frequencies_hz"} <= set(behind):
+            problem = "what moves behind is not complete"
+        else:
+            problem = _inconsistency(about, behind)
+            if not problem and about["reference_size"] != header["reference_size"]:
+                problem = "what moves behind is of another still"
     if problem:
         raise ValueError(f"{path.name!r} is damaged: {problem}. Save the spectrum again.")
 
@@ -184,6 +240,10 @@ def _inconsistency(header, stored) -> str | None:
         return f"its reference size is {_short(size)}"
     if ("ambient" in stored) != ("ambient_hz" in stored):
         return "of ambient and ambient_hz it has one without the other"
+    if (header["kind"] == "flow") != ("velocity" in stored):
+        return "a velocity belongs to a flow, and a flow has one"
+    if not isinstance(header.get("confined", False), bool):
+        return f"it says {_short(header['confined'])} of its shores"
     bands = stored.get("ambient_hz", ("", [0]))[1][0:1]
     expected = {
         "ambient": ("F32", [k, *bands, 2]),
@@ -194,6 +254,8 @@ def _inconsistency(header, stored) -> str | None:
         "mean": ("F32", [b, 2, h, w]),
         "drift": ("F32", [b, 2, h, w]),
         **dict.fromkeys(PICTURES, ("U8", [b, 1, *size])),
+        "velocity": ("F32", [b, 2, h, w]),
+        "light": ("F32", [b, k, 1, h, w, 2]),
     }
     for name, (kind, shape) in stored.items():
         if (kind, shape) != expected[name]:
@@ -213,14 +275,14 @@ def _invalid_value(header, tensors) -> str | None:
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and not tensor.isfinite().all():
             return f"{name} holds values that are not finite"
-    for name in {"coeffs", "mean", "drift"} & set(tensors):
-        if header["kind"] == "response" and tensors[name].abs().amax() > MAX_DISPLACEMENT:
+    for name in {"coeffs", "mean", "drift", "velocity"} & set(tensors):
+        if header["kind"] != "modes" and tensors[name].abs().amax() > MAX_DISPLACEMENT:
             return f"{name} reach {float(tensors[name].abs().amax()):.2g} px"
     damping = tensors.get("damping_ratio")
     if damping is not None and (damping < 0).any():
         return "a mode is driven by its damping, a ratio below 0"
     frequencies = tensors["frequencies_hz"]
-    if header["kind"] != "response":
+    if header["kind"] == "modes":
         return None if (frequencies > 0).all() else "a mode has no frequency above zero"
     steps = frequencies.diff(prepend=frequencies.new_zeros(1))
     if not (steps > 0).all():

@@ -19,7 +19,21 @@ from .coords import coords_between
 
 PEAK_FRAMES = 600  # most frames of a clip over which a peak is taken
 FRAMES_AT_A_TIME = 32  # frames of a displacement that are evaluated at once
+GAIN = (0.3, 2.0)  # least and most that light multiplies brightness by
 MOST_MOMENTS = 16  # most samples of a frame's exposure
+
+
+@dataclass(frozen=True)
+class Light:
+    """Gain of brightness over a clip: 1 + Re sum_k L_k(p) q_k(t), on a coarse grid."""
+
+    coeffs: Complex[Tensor, "b k 1 h w"]
+    modal_coords: Complex[Tensor, "k t"]
+
+    def at(self, item: int, frames: slice | list[int]) -> Float[Tensor, "t 1 h w"]:
+        """The gain of one still at some frames, bounded by `GAIN`."""
+        gain = displacement(self.coeffs[item : item + 1], self.modal_coords[:, frames])[0]
+        return (1 + gain).clamp(*GAIN)
 
 
 @dataclass(frozen=True)
@@ -35,6 +49,12 @@ class Displacement:
     mask: What moves, at the stills' size; None means everywhere.
     loop: True if the frame after the last would equal frame 0 exactly.
     depth, protect: As in the spectral volume.
+    further: q_k(t) of further phases: the same paths, entered at other times. A frame shows all
+        phases at once.
+    weights: Share of every phase in every frame; they add up to 1. None: one phase.
+    importance: Logits of the points: where phases meet, the larger one is seen.
+    light: Gain of brightness.
+    behind: A motion of the same stills that goes on behind this one.
     """
 
     coeffs: Complex[Tensor, "b k 2 h w"]
@@ -45,6 +65,11 @@ class Displacement:
     loop: bool = False
     depth: Float[Tensor, "b 1 hr wr"] | None = None
     protect: Float[Tensor, "b 1 hr wr"] | None = None
+    further: Complex[Tensor, "p k t"] | None = None
+    weights: Float[Tensor, "p1 t"] | None = None
+    importance: Float[Tensor, "b 1 h w"] | None = None
+    light: Light | None = None
+    behind: "Displacement | None" = None
 
     @classmethod
     def of_frames(
@@ -62,6 +87,12 @@ class Displacement:
     @property
     def frames(self) -> int:
         return self.modal_coords.shape[1]
+
+    @property
+    def phases(self) -> "list[Displacement]":
+        """Each phase as a motion of its own; of a motion without phases, itself."""
+        further = [] if self.further is None else list(self.further)
+        return [self, *(replace(self, modal_coords=q, further=None, weights=None) for q in further)]
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -84,8 +115,8 @@ class Displacement:
 
 
 def displacement(
-    coeffs: Complex[Tensor, "b k 2 h w"], modal_coords: Complex[Tensor, "k t"]
-) -> Float[Tensor, "b t 2 h w"]:
+    coeffs: Complex[Tensor, "b k c h w"], modal_coords: Complex[Tensor, "k t"]
+) -> Float[Tensor, "b t c h w"]:
     """Re sum_k S_k(p) q_k(t), as one real matrix product in the precision of S."""
     height, width = coeffs.shape[-2:]
     modal_coords = modal_coords.to(coeffs.dtype)
@@ -110,18 +141,68 @@ def shutter_samples(
     Returns:
         The motion at all samples, and the number of samples per frame.
     """
-    scale, fastest, last = motion.scaled_to(size), 0.0, None
+    both = [motion] if motion.behind is None else [motion, motion.behind]
+    fastest = max(_largest_step(each, min(item, len(each.coeffs) - 1), size) for each in both)
+    count = min(MOST_MOMENTS, 1 + math.ceil(fastest * shutter))
+    offsets = shutter * ((torch.arange(count, dtype=torch.float64) + 0.5) / count - 0.5)
+    return _at_moments(motion, offsets), count
+
+
+def _largest_step(motion, item, size):
+    """From one frame to the next, px of the picture; steps to another cycle do not count."""
+    scale, largest, last = motion.scaled_to(size), 0.0, None
+    within = _within_cycles(motion)
     for part in motion.in_parts(item):
         part = torch.where(part.isfinite(), part, 0.0).clamp(-1e6, 1e6)
         part = part * scale if last is None else torch.cat([last, part * scale])
         if len(part) > 1:
-            fastest = max(fastest, float(part.diff(dim=0).square().sum(1).amax().sqrt()))
+            steps = part.diff(dim=0).square().sum(1).flatten(1).amax(1).sqrt()
+            counted, within = within[: len(steps)], within[len(steps) :]
+            largest = max(largest, float((steps * counted).max()))
         last = part[-1:]
-    count = min(MOST_MOMENTS, 1 + math.ceil(fastest * shutter))
-    offsets = shutter * ((torch.arange(count, dtype=torch.float64) + 0.5) / count - 0.5)
+    return largest
+
+
+def _within_cycles(motion):
+    """Of each step from a frame to the next: whether the phases go on, not to another cycle."""
+    if motion.weights is None:
+        return torch.ones(motion.frames - 1, dtype=torch.bool)
+    return motion.weights[0].diff() <= 0
+
+
+def _at_moments(motion, offsets):
+    """The motion at some moments around every frame, offsets in frames."""
+    count = len(offsets)
     times = torch.arange(motion.frames, dtype=torch.float64)[:, None] + offsets
-    coords = coords_between(motion.modal_coords, times.flatten(), motion.loop)
-    return replace(motion, modal_coords=coords, fps=motion.fps * count), count
+    between = lambda coords: coords_between(coords, times.flatten(), motion.loop)
+    changed = {"fps": motion.fps * count}
+    if motion.light is not None:
+        light = motion.light
+        changed["light"] = replace(light, modal_coords=between(light.modal_coords))
+    if motion.behind is not None:
+        changed["behind"] = _at_moments(motion.behind, offsets)
+    if motion.weights is None:
+        return replace(motion, modal_coords=between(motion.modal_coords), **changed)
+    # Phases start anew from cycle to cycle: along straight lines that do not cross such a start.
+    within = _within_cycles(motion)
+    frame = torch.arange(motion.frames)
+    ahead = torch.cat([within, within.new_zeros(1)])
+    back = torch.cat([within.new_zeros(1), within])
+
+    def along(coords):
+        after = coords[..., (frame + 1).clamp(max=motion.frames - 1)]
+        before = coords[..., (frame - 1).clamp(min=0)]
+        step = torch.where(ahead, after - coords, torch.where(back, coords - before, 0))
+        moments = coords[..., None] + step[..., None] * offsets.to(coords.real.dtype)
+        return moments.flatten(-2)
+
+    return replace(
+        motion,
+        modal_coords=along(motion.modal_coords),
+        further=along(motion.further),
+        weights=motion.weights.repeat_interleave(count, 1),
+        **changed,
+    )
 
 
 def peaks(motion: Displacement, item: int) -> Float[Tensor, "h w"]:

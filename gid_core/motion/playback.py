@@ -160,12 +160,12 @@ def first_frame(motion: Displacement) -> str:
     return f"Frame 0 is not the still: things are up to {far:.1f} px from their places there."
 
 
-def _check_playback(spectrum, frames, fps, speed, pose):
-    if spectrum.kind != "response":
-        raise ValueError(
-            f"Expected a spectrum of a motion, got one of {spectrum.kind}. Modes have no motion of "
-            "their own until something pushes them."
-        )
+def check_times(frames: int, fps: float, speed: float, pose: str) -> None:
+    """Refuse what cannot be played.
+
+    Raises:
+        ValueError: For values out of range.
+    """
     if frames < 1:
         raise ValueError(f"Expected at least 1 frame, got {frames}.")
     if not 0 < fps < float("inf"):
@@ -174,6 +174,15 @@ def _check_playback(spectrum, frames, fps, speed, pose):
         raise ValueError(f"Expected a speed above 0, got {speed}.")
     if pose not in POSES:
         raise ValueError(f"Expected the pose to be one of {', '.join(POSES)}, got {pose!r}.")
+
+
+def _check_playback(spectrum, frames, fps, speed, pose):
+    if spectrum.kind != "response":
+        raise ValueError(
+            f"Expected a spectrum of a motion, got one of {spectrum.kind}. Modes have no motion of "
+            "their own until something pushes them."
+        )
+    check_times(frames, fps, speed, pose)
     lowest = float(spectrum.frequencies_hz.min()) * speed
     if lowest >= fps / 2:
         raise ValueError(

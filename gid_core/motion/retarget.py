@@ -101,10 +101,16 @@ def retarget(
             motion of single leaves and petals, which would bend a stem at that place in the target.
 
     Raises:
-        ValueError: If a box is fitted to an empty mask, or the numbers of motions and masks differ.
+        ValueError: If a box is fitted to an empty mask, the numbers of motions and masks differ, or
+            the motion flows.
     """
     if fit not in FITS:
         raise ValueError(f"Expected the fit to be one of {', '.join(FITS)}, got {fit!r}.")
+    if spectrum.kind == "flow" or spectrum.behind is not None:
+        raise ValueError(
+            "Expected a motion that sways, got one that flows: a flow follows the shores of its "
+            "own still. Make one for the other still with Flow Motion (animate --flow)."
+        )
     own = torch.ones(1, 1, 1, 1) if spectrum.mask is None else spectrum.mask
     region = own if source_mask is None else source_mask
     count = _batch_size(len(mask), len(spectrum.coeffs), len(region))
@@ -136,6 +142,7 @@ def retarget(
         protect=None,
         mean=None,
         drift=None,
+        light=None,
     )
     mean_size = math.prod(sizes) ** (1 / count)
     amplitudes = _amplitudes(result), _amplitudes(spectrum)

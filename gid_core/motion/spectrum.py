@@ -18,8 +18,8 @@ from ..shapes import Complex, Float, Tensor
 from .coords import harmonic_coords
 from .displacement import Displacement, displacement, peaks
 
-KINDS = ("response", "modes")
-FORMAT_VERSION = 1
+KINDS = ("response", "modes", "flow")
+FORMAT_VERSION = 2
 AMPLITUDE_PERCENTILE = 0.95
 MEASURE_FRAMES = 100  # least number of frames of one period over which an amplitude is measured
 
@@ -29,17 +29,22 @@ class SpectralVolume:
     """Motion of `b` stills in `k` bands on a grid of h x w.
 
     coeffs: S_k(p), px of this grid, (x, y), peak amplitudes.
-    frequencies_hz: of the bands ("response"), or natural frequencies ("modes").
+    frequencies_hz: of the bands ("response", "flow"), or natural frequencies ("modes").
     reference_size: (height, width) of the stills.
     mask: what moves, refined, at the stills' own size; None means everywhere. mean, drift: mean
     displacement and linear drift of a recorded clip, px and px/s; None for a loop.
     kind: "response": bands of a forced motion; "modes": mode shapes of free vibration,
-        mass-normalized up to one common factor.
+        mass-normalized up to one common factor; "flow": `velocity` carries things along, and the
+        bands are what oscillates in place beside it.
     damping_ratio: of the modes; None for kind "response".
     ambient: modal coordinates of the modes under wind, as bands at `ambient_hz`:
         q_k(t) = Re sum_m ambient_km exp(i 2 pi f_m t).
     depth: order where things meet, 1 = nearest; None: what moves more is in front.
     protect: 1 where no frame may differ from the still, else 0.
+    velocity: of a flow, px of this grid per second, the same at all times.
+    confined: whether what flows stays inside the mask, as between shores, or goes on behind it.
+    light: L_k(p), gain of brightness: a frame is multiplied by 1 + Re sum_k L_k exp(i 2 pi f_k t).
+    behind: a motion of the same stills that goes on behind this one: a flow.
     """
 
     coeffs: Complex[Tensor, "b k 2 h w"]
@@ -54,6 +59,10 @@ class SpectralVolume:
     ambient_hz: Float[Tensor, " m"] | None = None
     depth: Float[Tensor, "b 1 hr wr"] | None = None
     protect: Float[Tensor, "b 1 hr wr"] | None = None
+    velocity: Float[Tensor, "b 2 h w"] | None = None
+    confined: bool = False
+    light: Complex[Tensor, "b k 1 h w"] | None = None
+    behind: "SpectralVolume | None" = None
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -179,13 +188,14 @@ def one_period(spectrum: SpectralVolume) -> Displacement:
 
 
 def scale(spectrum: SpectralVolume, gain: Float[Tensor, " b"]) -> SpectralVolume:
-    """The motion multiplied by a factor per still; mean and drift included."""
+    """The motion multiplied by a factor per still; mean, drift and velocity included."""
     gain = gain.to(spectrum.coeffs.real.dtype)
     field = gain.view(-1, 1, 1, 1)
     return replace(
         spectrum,
         coeffs=spectrum.coeffs * field[:, None],
         mean=None if spectrum.mean is None else spectrum.mean * field,
+        velocity=None if spectrum.velocity is None else spectrum.velocity * field,
         drift=None if spectrum.drift is None else spectrum.drift * field,
     )
 
@@ -193,7 +203,7 @@ def scale(spectrum: SpectralVolume, gain: Float[Tensor, " b"]) -> SpectralVolume
 def summary(spectrum: SpectralVolume) -> str:
     """A description in one or two sentences: bands, grid, amplitude."""
     low, high = (float(spectrum.frequencies_hz[i]) for i in (0, -1))
-    count, noun = len(spectrum.frequencies_hz), "bands" if spectrum.kind == "response" else "modes"
+    count, noun = len(spectrum.frequencies_hz), "modes" if spectrum.kind == "modes" else "bands"
     stills = f"{len(spectrum.coeffs)} stills" if len(spectrum.coeffs) > 1 else "a still"
     (height, width), (rows, columns) = spectrum.reference_size, spectrum.grid
     text = (
@@ -203,6 +213,14 @@ def summary(spectrum: SpectralVolume) -> str:
     if spectrum.kind == "response":
         amplitudes = amplitude_pct(one_period(spectrum), moving_points(spectrum)).tolist()
         text += f" Amplitude {', '.join(f'{a:.2f}' for a in amplitudes)} % of the longer side."
+    if spectrum.velocity is not None:
+        speeds = spectrum.velocity.norm(dim=1).flatten(1).quantile(0.9, dim=1) * (100 / columns)
+        text += f" Flows at up to {', '.join(f'{v:.2g}' for v in speeds.tolist())} % of the width "
+        text += "per second."
+    if spectrum.light is not None:
+        text += " Its light flickers."
+    if spectrum.behind is not None:
+        text += f" Behind it: {summary(spectrum.behind)}"
     if spectrum.mean is not None or spectrum.drift is not None:
         text += " Recorded: mean and drift are kept, and play without a loop."
     return text

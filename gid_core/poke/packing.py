@@ -95,9 +95,8 @@ def layer_pictures(
     Args:
         longest: Longer side of the pictures at most, px.
     """
-    size = grid_size(*still.shape[-2:], longest)
-    picture = premultiplied(still if len(still) > 2 else still[:1].expand(3, -1, -1))
-    picture = straight(F.interpolate(picture[None], size, mode="area")[0])
+    picture = _small(still, longest)
+    size = tuple(picture.shape[-2:])
     matte = torch.ones(1, *size)
     if spectrum.mask is not None:
         matte = F.interpolate(spectrum.mask[:1], size, mode="bilinear", antialias=True)[0]
@@ -109,6 +108,18 @@ def layer_pictures(
     foreground[:, top : top + height, left : left + width] = parts.foreground[:4]
     foreground[:3] = (foreground[:3] / foreground[3:].clamp(min=1e-3)).clamp(0, 1)
     return _webp(foreground), _webp(straight(parts.background))
+
+
+def web_picture(still: Float[Tensor, "c h w"], longest: int) -> bytes:
+    """A still as WebP, its longer side at most `longest` px."""
+    return _webp(_small(still, longest))
+
+
+def _small(still, longest):
+    """In colour, straight alpha, and no larger than that."""
+    size = grid_size(*still.shape[-2:], longest)
+    picture = premultiplied(still if len(still) > 2 else still[:1].expand(3, -1, -1))
+    return straight(F.interpolate(picture[None], size, mode="area")[0])
 
 
 def _webp(picture):

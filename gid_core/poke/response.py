@@ -104,12 +104,17 @@ def body_of(
         stiffness: A factor: 4 rings twice as fast, and a push moves it a quarter as far.
 
     Raises:
-        ValueError: For several stills, or values out of range.
+        ValueError: For several stills, a flow, or values out of range.
     """
     if len(spectrum.coeffs) != 1:
         raise ValueError(
             f"Expected the spectrum of one still, got one of {len(spectrum.coeffs)}. A hand pokes "
             "one picture at a time: split the batch before."
+        )
+    if spectrum.kind == "flow":
+        raise ValueError(
+            "Expected a motion that sways, got one that flows: what flows does not ring. Connect "
+            "the spectrum of the Motion Spectrum Sampler."
         )
     if rule not in RULES:
         raise ValueError(f"Expected the rule to be one of {', '.join(RULES)}, got {rule!r}.")

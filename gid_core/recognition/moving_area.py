@@ -4,10 +4,14 @@ Law: this is the one place that decides. A painted mask always wins; without one
 what sways.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import torch
 
 from ..shapes import Float, Tensor
 from ..still.matte import Refinement, refine_and_report
+from .kinds import KINDS
 from .model import Recognizer, load_recognizer, recognize, shipped
 
 LIKELY = 0.5  # chance from which a place counts as swaying, or flowing
@@ -80,10 +84,22 @@ def what_sways(
 
 
 def what_flows(
-    still: Float[Tensor, "1 3 h w"], recognizer: Recognizer | None = None
+    still: Float[Tensor, "1 3 h w"],
+    recognizer: Recognizer | None = None,
+    kinds: Sequence[str] = (),
 ) -> Float[Tensor, "1 1 h w"]:
-    """1 where the recognizer sees water, cloud or smoke, else 0."""
-    return _likely(_recognized(still, recognizer).flows)
+    """1 where the recognizer sees water, cloud or smoke, else 0.
+
+    Args:
+        kinds: Only these of `kinds.KINDS`, which may sway, too, as flames do; all that flow by
+            default.
+    """
+    seen = _recognized(still, recognizer)
+    if not kinds:
+        return _likely(seen.flows)
+    chance = torch.maximum(seen.flows, seen.sways)
+    among = torch.isin(seen.kind, torch.tensor([KINDS.index(name) for name in kinds]))
+    return _likely(chance * among)
 
 
 def _recognized(still, recognizer):

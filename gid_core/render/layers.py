@@ -327,6 +327,7 @@ def splatted_frames(
     order: Float[Tensor, "1 ho wo"] | None = None,
     behind: Behind = Behind(),
     alone: bool = False,
+    backgrounds: Iterator[Float[Tensor, "c h w"]] | None = None,
 ) -> Iterator[SplattedFrame]:
     """Splat a still frame by frame: memory does not grow with the number of frames.
 
@@ -339,6 +340,7 @@ def splatted_frames(
         order: Rank of the object that a pixel belongs to, the largest in front.
         behind: What is seen where things have moved away.
         alone: The foreground alone, over nothing, with alpha.
+        backgrounds: One for each of the frames wanted, premultiplied, where the background moves.
     """
     size = tuple(still.shape[-2:])
     scale = motion.scaled_to(size)
@@ -366,7 +368,8 @@ def splatted_frames(
         if block != held:
             ahead = slice(block * FRAMES_AT_A_TIME, (block + 1) * FRAMES_AT_A_TIME)
             held, fields = block, _finite(motion.at(item, ahead)) * scale
-        yield splat_frame(layers, fields[t % FRAMES_AT_A_TIME].to(still), *importance)
+        here = layers if backgrounds is None else _over(layers, matte, next(backgrounds))
+        yield splat_frame(here, fields[t % FRAMES_AT_A_TIME].to(still), *importance)
 
 
 def shown(
@@ -417,6 +420,18 @@ def _at_sources(layers, picture):
 
 def _finite(field):
     return torch.where(field.isfinite(), field, 0.0)
+
+
+def _over(layers, matte, background):
+    """The layers of a still over another background; the still then shows that background."""
+    before, matte = layers.background, matte.to(background)
+    base = layers.premultiplied + (1 - matte) * (background - before)
+    base = torch.where(matte > 0, base.clamp(0, 1), background)
+    same = (background == before).all(0)
+    picture = torch.where(same, layers.still, straight(base))
+    base = torch.where(same, layers.premultiplied, base)
+    behind = background[:, layers.place[0], layers.place[1]]
+    return replace(layers, still=picture, premultiplied=base, behind=behind)
 
 
 def own_matte(motion: Displacement, item: int, size: tuple[int, int]) -> Float[Tensor, "1 h w"]:

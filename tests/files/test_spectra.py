@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from gid_core.files.spectra import HEADER, fingerprint, holds_spectrum, load_spectrum, save_spectrum
@@ -106,6 +106,68 @@ def test_modes_that_contradict_themselves_are_refused(spectrum, tmp_path, change
     with pytest.raises(ValueError, match=sentence):
         save_spectrum(with_modes(spectrum, **changes), tmp_path / "a.safetensors")
     assert not list(tmp_path.iterdir())
+
+
+def flowing(spectrum, rng):
+    return SpectralVolume(
+        spectrum.coeffs,
+        spectrum.frequencies_hz,
+        (10, 14),
+        mask=spectrum.mask,
+        kind="flow",
+        velocity=torch.randn(2, 2, 5, 7, generator=rng),
+        confined=True,
+        light=torch.randn(2, 3, 1, 5, 7, generator=rng, dtype=torch.complex64),
+    )
+
+
+def test_a_flow_is_kept_and_what_is_behind_a_motion(spectrum, tmp_path, rng):
+    flow, path = flowing(spectrum, rng), tmp_path / "a.safetensors"
+    for saved in (flow, replace(spectrum, behind=flow)):
+        save_spectrum(saved, path)
+        read = load_spectrum(path)
+        with safe_open(path, "pt") as file:
+            assert json.loads(file.metadata()[HEADER])["version"] == 2
+        found = read if saved is flow else read.behind
+        assert found.kind == "flow" and found.confined and found.reference_size == (10, 14)
+        for name in ("coeffs", "velocity", "light"):
+            assert torch.equal(getattr(found, name), getattr(flow, name))
+        assert (read.behind is None) == (saved is flow) and not read.behind or not read.confined
+
+
+BEHIND = {"behind.coeffs": torch.ones(1, 1, 2, 3, 4, 2), "behind.frequencies_hz": torch.ones(1)}
+ABOUT = {"kind": "flow", "grid": [3, 4], "reference_size": [6, 8]}
+
+
+@pytest.mark.parametrize(
+    "tensors, header, sentence",
+    [
+        ({"velocity": torch.ones(1, 2, 3, 4)}, {}, "a flow has one"),
+        ({}, {"kind": "flow"}, "a flow has one"),
+        ({"velocity": torch.ones(1, 2, 3, 5)}, {"kind": "flow"}, "velocity is F32 with shape"),
+        ({"velocity": torch.full((1, 2, 3, 4), 1e9)}, {"kind": "flow"}, "velocity reach 1e"),
+        ({"light": torch.ones(1, 3, 1, 3, 4, 2)}, {}, "light is F32 with shape"),
+        ({"light": torch.full((1, 2, 1, 3, 4, 2), torch.nan)}, {}, "light holds values that"),
+        ({"velocity": torch.ones(1, 2, 3, 4)}, {"kind": "flow", "confined": 3}, "of its shores"),
+        (BEHIND, {}, "what moves behind is not complete"),
+        (BEHIND, {"behind": ABOUT}, "a flow has one"),
+        (
+            BEHIND | {"behind.velocity": torch.ones(1, 2, 3, 4)},
+            {"behind": ABOUT | {"reference_size": [6, 9]}},
+            "what moves behind is of another still",
+        ),
+        (
+            BEHIND | {"behind.velocity": torch.full((1, 2, 3, 4), torch.inf)},
+            {"behind": ABOUT},
+            "velocity holds values that are not finite",
+        ),
+    ],
+)
+def test_flows_that_contradict_themselves_are_refused(tmp_path, tensors, header, sentence):
+    sound, about = good()
+    path = written(tmp_path / "a.safetensors", sound | tensors, about | {"version": 2} | header)
+    with pytest.raises(ValueError, match=sentence):
+        load_spectrum(path)
 
 
 def test_saving_what_was_loaded_gives_the_same_bytes(spectrum, tmp_path):
@@ -236,7 +298,7 @@ def test_a_header_that_is_no_json_is_refused(tmp_path):
         load_spectrum(tmp_path / "a.safetensors")
 
 
-@pytest.mark.parametrize("version", [2, 0, None, "1"])
+@pytest.mark.parametrize("version", [3, 0, None, "1", True])
 def test_another_version_is_refused(tmp_path, version):
     tensors, header = good()
     path = written(tmp_path / "a.safetensors", tensors, header | {"version": version})

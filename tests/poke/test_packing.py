@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from gid_core.motion.spectrum import SpectralVolume
-from gid_core.poke.packing import layer_pictures, pack, quantized
+from gid_core.poke.packing import layer_pictures, pack, quantized, web_picture
 from gid_core.poke.response import body_of, pull
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -162,3 +162,10 @@ def test_the_browsers_mathematics_is_pythons():
     tests = sorted(map(str, (ROOT / "tests/js").glob("*.mjs")))
     ran = subprocess.run([node, "--test", *tests], capture_output=True, text=True, timeout=120)
     assert ran.returncode == 0, ran.stdout[-4000:] + ran.stderr[-2000:]
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_a_still_for_the_web_is_small_and_keeps_its_shape(rng, channels):
+    data = web_picture(torch.rand(channels, 40, 80, generator=rng), 32)
+    with Image.open(io.BytesIO(data)) as picture:
+        assert picture.size == (32, 16) and picture.format == "WEBP"

@@ -1,0 +1,200 @@
+"""Frames of a flow: the texture of what flows, carried along all phases at once, behind an outline.
+
+What flows is completed behind what stands in front of it, moved along its paths, and shown where
+the still shows it: the outline stays. Phases are splatted together: where they meet, the logits of
+the motion, not a fade of the whole picture, say which of them is seen.
+
+Law: a frame whose only phase has not moved is the still, bit for bit. Where the matte is 0 the
+frame is the still, bit for bit.
+
+Source: symmetric splatting, Holynski et al., "Animating Pictures with Eulerian Motion Fields",
+CVPR 2021, Sec. 3.3; softmax splatting, Niklaus & Liu 2020, Eq. 14.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+
+from ..motion.displacement import FRAMES_AT_A_TIME, Displacement
+from ..shapes import Float, Int, Tensor
+from ..still.background import fill_background
+from ..still.filters import dilated
+from ..still.grid import pixel_grid, sample_points
+from .splat import normalize_splat, splat_points
+
+SHOWN = 0.02  # matte from which a pixel is seen to flow
+EDGE = 2  # px along the outline whose colours are mixed with what stands in front
+GAP = 0.02  # weight of what lands beside a pixel, against what lands in it
+LEAST = 20.0  # of the logits below the largest: nothing may vanish
+MARGIN = 3  # px around what the paths reach
+
+
+@dataclass(frozen=True)
+class Texture:
+    """What flows in one still, on a canvas that extends past its outline by what paths reach.
+
+    still: premultiplied. matte: where it flows. whole: the still with what flows continued behind
+    what stands in front of it.
+    rows, columns: of the picture, for every row and column of the canvas; outside of it they count
+        on, and the canvas is mirrored.
+    canvas: of `whole`.
+    box: rows and columns of the picture in which anything flows.
+    """
+
+    still: Float[Tensor, "c h w"]
+    matte: Float[Tensor, "1 h w"]
+    whole: Float[Tensor, "c h w"]
+    rows: Int[Tensor, " hc"]
+    columns: Int[Tensor, " wc"]
+    canvas: Float[Tensor, "c hc wc"]
+    box: tuple[slice, slice]
+
+
+def texture(
+    still: Float[Tensor, "c h w"], matte: Float[Tensor, "1 h w"], reach: tuple[int, int]
+) -> Texture | None:
+    """Prepare a premultiplied still; None if nothing flows.
+
+    Args:
+        reach: The longest way that a path goes, (y, x) in px.
+    """
+    box = tuple(_bounds((matte[0] > 0).any(axis)) for axis in (1, 0))
+    if not all(box):
+        return None
+    # Mixed colours along a hard outline are no texture; along a soft one they are part of it.
+    hidden = dilated((matte < SHOWN).float(), EDGE)
+    whole = fill_background(still, hidden)
+    rows, columns = (
+        torch.arange(part.start - far, part.stop + far, device=still.device)
+        for part, far in zip(box, (n + MARGIN for n in reach))
+    )
+    height, width = still.shape[-2:]
+    canvas = whole[:, _mirrored(rows, height)][:, :, _mirrored(columns, width)]
+    return Texture(still, matte, whole, rows, columns, canvas, box)
+
+
+def mix_phases(
+    flowing: Texture,
+    phases: Sequence[tuple[float, Float[Tensor, "2 gh gw"]]],
+    weight: Float[Tensor, "1 hc wc"],
+) -> tuple[Float[Tensor, "c h w"], Float[Tensor, "1 h w"]]:
+    """One frame, premultiplied, and its disocclusion: what no phase brings anything to.
+
+    Args:
+        phases: Share, and displacement in px of the picture on the coarse grid.
+        weight: Of the canvas' pixels where several land.
+    """
+    still, (in_rows, in_columns) = flowing.still, flowing.box
+    hole = torch.zeros_like(still[:1])
+    phases = [(share, field) for share, field in phases if share > 0]
+    if all(share == 1 and not field.any() for share, field in phases):
+        return still, hole
+    size = tuple(flowing.canvas.shape[-2:])
+    top, left = in_rows.start - int(flowing.rows[0]), in_columns.start - int(flowing.columns[0])
+    inside = (
+        slice(top, top + in_rows.stop - in_rows.start),
+        slice(left, left + in_columns.stop - in_columns.start),
+    )
+    start = pixel_grid(*size, like=still)
+    target = start[:, inside[0], inside[1]]
+    total = seen = 0
+    for share, field in phases:
+        moved = _on_canvas(flowing, field)
+        values = torch.cat([moved * weight, weight, torch.ones_like(weight)])
+        splatted = splat_points(values.flatten(1)[None], (start + moved).flatten(1)[None], size)
+        near = F.avg_pool2d(splatted, 3, 1, 1, count_include_pad=False)
+        # Where paths part, gaps of a pixel open: they take what lands beside them, and a phase
+        # weighs there what it weighs around them.
+        here = (slice(None), slice(None), *inside)
+        came, _ = normalize_splat((splatted + GAP * near)[here])
+        _, landed = normalize_splat(near[here])
+        places = (target - came[0]).flatten(1)
+        colour = sample_points(flowing.canvas[None], places[None], "bicubic")[0].clamp(0, 1)
+        colour = rearrange(colour, "c (h w) -> c h w", h=target.shape[1])
+        total = total + share * landed[0] * colour
+        seen = seen + share * landed[0]
+    part = (slice(None), in_rows, in_columns)
+    whole, matte = flowing.whole[part], flowing.matte[part]
+    mixed = torch.where(seen > 0, total / torch.where(seen > 0, seen, 1.0), whole)
+    frame = still.clone()
+    frame[part] = (still[part] + matte * (mixed - whole)).clamp(0, 1)
+    hole[part] = matte * (seen == 0)
+    return frame, hole
+
+
+def flow_frames(
+    still: Float[Tensor, "c h w"],
+    motion: Displacement,
+    item: int,
+    matte: Float[Tensor, "1 h w"],
+    frames: Sequence[int] | None = None,
+) -> Iterator[tuple[Float[Tensor, "c h w"], Float[Tensor, "1 h w"]]]:
+    """Frames of a flow, premultiplied as the still is, and the disocclusion of each.
+
+    Args:
+        still: Premultiplied.
+        item: Index in the batch of motions.
+        matte: Where it flows.
+    """
+    size = tuple(still.shape[-2:])
+    scale = motion.scaled_to(size)
+    phases, weights = motion.phases, _weights(motion)
+    far = torch.zeros(2)
+    for phase in phases:
+        for part in phase.in_parts(item):
+            far = torch.maximum(far, _finite(part).abs().amax((0, 2, 3)))
+    x, y = (far * scale.flatten()).ceil().long().clamp(max=max(size)).tolist()
+    flowing = texture(still, matte.to(still), (y, x))
+    weight = None if flowing is None else _logits(flowing, motion, item)
+    held = None
+    for t in range(motion.frames) if frames is None else frames:
+        if flowing is None:
+            yield still, torch.zeros_like(still[:1])
+            continue
+        block = t // FRAMES_AT_A_TIME  # whole blocks: the bits of a product depend on its shape
+        if block != held:
+            ahead = slice(block * FRAMES_AT_A_TIME, (block + 1) * FRAMES_AT_A_TIME)
+            held, fields = block, [_finite(phase.at(item, ahead)) * scale for phase in phases]
+        shares = weights[:, t].tolist()
+        here = [field[t % FRAMES_AT_A_TIME].to(still) for field in fields]
+        yield mix_phases(flowing, list(zip(shares, here)), weight)
+
+
+def _weights(motion):
+    return torch.ones(1, motion.frames) if motion.weights is None else motion.weights
+
+
+def _logits(flowing, motion, item):
+    if motion.importance is None:
+        return torch.ones_like(flowing.canvas[:1])
+    logits = _on_canvas(flowing, motion.importance[item].to(flowing.still))
+    return (logits - logits.max()).clamp(min=-LEAST).exp()
+
+
+def _on_canvas(flowing, field):
+    """A coarse field at the pixels of the canvas; past the border as at the border."""
+    size = tuple(flowing.still.shape[-2:])
+    full = F.interpolate(field[None], size, mode="bilinear")[0]
+    rows, columns = (at.clamp(0, n - 1) for at, n in zip((flowing.rows, flowing.columns), size))
+    return full[:, rows][:, :, columns]
+
+
+def _finite(field):
+    return torch.where(field.isfinite(), field, 0.0)
+
+
+def _bounds(present):
+    """The slice from the first to the last that is set; None without any."""
+    at = present.nonzero().squeeze(1)
+    return slice(int(at[0]), int(at[-1]) + 1) if len(at) else None
+
+
+def _mirrored(index, n):
+    """Index reflected at the first and last pixel, any number of times."""
+    if n == 1:
+        return torch.zeros_like(index)
+    folded = index.remainder(2 * n - 2)
+    return torch.where(folded < n, folded, 2 * n - 2 - folded)
