@@ -25,6 +25,7 @@ for _name, _value in {
 import torch
 
 from . import pipeline
+from .advection.flow import behind
 from .advection.strokes import read_strokes
 from .config import (
     MOST_BANDS,
@@ -131,7 +132,7 @@ def animate(args) -> None:
     spectrum, found = sample(spectrum=bands)
     if mask is None or found.at_rest:
         _say(f"note: {found}")
-    spectrum = _kept(args, replace(spectrum, behind=flowing))
+    spectrum = _kept(args, spectrum if flowing is None else behind(spectrum, flowing))
     if args.save_modes is not None:
         modes, _ = sample(spectrum=replace(bands, kind="modes"))
         spectra.save_spectrum(modes, args.save_modes)
@@ -255,10 +256,12 @@ def mask(args) -> None:
 def extract(args) -> None:
     if args.clip.is_dir() or args.clip.suffix.lower() == ".txt":
         return _extract_all(args)
-    for path, endings in ((args.out, [SPECTRUM]), (args.report, [".json"]), (args.still, WRITTEN)):
+    spectrum_files = [(path, [SPECTRUM]) for path in (args.out, args.save_flow)]
+    for path, endings in (*spectrum_files, (args.report, [".json"]), (args.still, WRITTEN)):
         if path is not None:
             paths.check_ending(path, endings)
     outputs = {"spectrum": args.out, "report": args.report, "still": args.still}
+    outputs["flow"] = args.save_flow
     _check_files(_inputs(args, "clip"), outputs)
     config = ExtractionConfig(args.bands, args.window, not args.raw, args.size)
     clip = clips.read_clip(args.clip, config.longest_side, args.fps, args.start)
@@ -274,14 +277,20 @@ def extract(args) -> None:
     if args.still is not None:
         stills.write_picture(args.still, clip.still(found.report.start_frame))
     _say(" ".join([f"wrote {args.out}: {found.report}", *clip.notes]))
+    if args.save_flow is not None and found.flow is None:
+        _say(f"note: the clip does not flow, {args.save_flow} was not written")
+    elif args.save_flow is not None:
+        spectra.save_spectrum(found.flow, args.save_flow)
+        _say(f"wrote {args.save_flow}")
 
 
 def _extract_all(args) -> None:
-    alone = [name for name in ("still", "report", "start", "fps") if getattr(args, name)]
+    alone = [
+        name for name in ("still", "report", "save_flow", "start", "fps") if getattr(args, name)
+    ]
     if alone:
-        raise ValueError(
-            f"--{' and --'.join(alone)} can be said of one clip, not of many: leave out."
-        )
+        said = " and --".join(alone).replace("_", "-")
+        raise ValueError(f"--{said} can be said of one clip, not of many: leave out.")
     read = ExtractionConfig(args.bands, args.window, not args.raw, args.size, not args.any_motion)
     config = ShardConfig(args.every, flow=args.flow, extraction=read)
     found, bar = shards.listed(args.clip), _Bar("clip", args.quiet)

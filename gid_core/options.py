@@ -205,6 +205,7 @@ def _extract(command):
     )
     add("--still P", PATH, "also write the frame it starts from, at full size")
     add("--report R", PATH, "also write what was found, .json, refused or not")
+    add("--save-flow F", PATH, "also write the velocity of a clip that flows, .safetensors")
     add("--bands K", integer(1, MOST_BANDS, reading.bands), "number of frequencies")
     add(
         "--window S",

@@ -4,6 +4,7 @@ Law: item i of a batch equals the single run with seed + i.
 """
 
 import logging
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -25,6 +26,7 @@ from .motion.protocol import MotionPrior
 from .motion.retarget import RetargetReport, retarget
 from .motion.spectrum import SpectralVolume, amplitude_pct, moving_points, one_period
 from .recognition.moving_area import MovingArea, moving_area, what_flows, what_sways
+from .render.closing import close_with_flow
 from .render.layers import Behind, own_matte
 from .render.motions import render_motion
 from .render.network import RenderModel
@@ -36,7 +38,15 @@ from .still.inputs import accept_images, clean_mask, fit_mask, fit_pictures, in_
 from .still.matte import refine_mask
 from .still.objects import depth_of, order, shared_out
 
-__all__ = ["flow_motion", "play", "recognize_masks", "render", "retarget_motion", "sample_motion"]
+__all__ = [
+    "close_along",
+    "flow_motion",
+    "play",
+    "recognize_masks",
+    "render",
+    "retarget_motion",
+    "sample_motion",
+]
 
 log = logging.getLogger("gid")
 BREAKS_PCT = 3.0  # amplitude above which pictures begin to break (docs/benchmarks.md)
@@ -313,6 +323,24 @@ def play(
         return motion, PlayReport(closed)
     behind, report = play(spectrum.behind, frames, fps, loop, speed, 1.0, pose, seed)
     return replace(motion, behind=behind), PlayReport(closed, report.flow)
+
+
+def close_along(
+    frames: Float[Tensor, "t c h w"], spectrum: SpectralVolume, overlap: int, fps: float
+) -> Float[Tensor, "t c h w"]:
+    """Close a clip that flows: its end passes into its first frame along the flow.
+
+    Raises:
+        ValueError: If the spectrum is no flow, or the overlap is longer than the clip.
+    """
+    if spectrum.kind != "flow":
+        raise ValueError(
+            f"Expected a flow, got a motion of kind {spectrum.kind}: connect the spectrum of Flow "
+            "Motion, or disconnect it to blend pixels."
+        )
+    playback.check_times(len(frames), fps, 1.0, playback.POSES[0])
+    motion, _ = flow_loop(spectrum, len(frames), fps, reach=math.inf)
+    return torch.stack(list(close_with_flow(accept_images(frames), motion, overlap)))
 
 
 def recognize_masks(

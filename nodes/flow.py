@@ -116,6 +116,12 @@ class FlowMotion(io.ComfyNode):
                     optional=True,
                     tooltip="Fit a roughly painted mask to the picture. Off: as it is.",
                 ),
+                sockets.Spectrum.Input(
+                    "in_front",
+                    optional=True,
+                    tooltip="What sways in front, from the Motion Spectrum Sampler: the spectrum "
+                    "then holds both, such as clouds that drift behind a tree.",
+                ),
             ],
             outputs=[
                 sockets.Spectrum.Output(
@@ -156,7 +162,9 @@ class FlowMotion(io.ComfyNode):
         light=0.0,
         duration=5.0,
         refine_mask=True,
+        in_front=None,
     ):
+        from ..gid_core.advection.flow import behind
         from ..gid_core.advection.strokes import read_strokes
         from ..gid_core.pipeline import flow_motion
 
@@ -175,8 +183,11 @@ class FlowMotion(io.ComfyNode):
         )
         notes = sockets.mask_notes(image, mask=mask)
         said = " ".join([*notes, *dict.fromkeys(map(str, reports))])
+        flowing = spectrum
+        if in_front is not None:
+            spectrum = behind(in_front, flowing)
         shown = {"image_dynamics": [{"files": [_shown_still(stills[0])]}], "text": (said,)}
-        return io.NodeOutput(spectrum, sockets.to_mask(spectrum.mask), said, ui=shown)
+        return io.NodeOutput(spectrum, sockets.to_mask(flowing.mask), said, ui=shown)
 
 
 def _shown_still(still):

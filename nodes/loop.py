@@ -61,6 +61,12 @@ class LoopBlend(io.ComfyNode):
                     optional=True,
                     tooltip="Frames per second of an IMAGE batch. A VIDEO tells its own.",
                 ),
+                sockets.Spectrum.Input(
+                    "flow",
+                    optional=True,
+                    tooltip="How the clip flows, from Flow Motion: its end then passes into its "
+                    "first frame along the flow, patch by patch, and the clip keeps its length.",
+                ),
             ],
             outputs=[
                 io.Image.Output(display_name="frames", tooltip="The closed clip."),
@@ -77,7 +83,7 @@ class LoopBlend(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, frames, overlap, clips, displacement=None, still=None, fps=30.0):
+    def execute(cls, frames, overlap, clips, displacement=None, still=None, fps=30.0, flow=None):
         from ..gid_core.motion import loops
 
         given = footage.parts(frames, fps)
@@ -98,10 +104,13 @@ class LoopBlend(io.ComfyNode):
             closed, _ = video.render()
             clips = len(closed) // motion.frames
             text = f"Blended paths over {overlap} frames."
+        elif flow is not None:
+            closed = torch.cat([_along(flow, clip, overlap, given.fps) for clip in separate])
+            text = f"Passed into the first frame along the flow over {overlap} frames."
         else:
             closed = torch.cat([torch.stack(list(loops.crossfade(c, overlap))) for c in separate])
             text = f"Blended pixels over {overlap} frames."
-        if sound is not None and clips == 1:
+        if sound is not None and clips == 1 and len(closed) < len(frames):
             rate = sound["sample_rate"]
             spans = len(frames) * rate / given.fps, overlap * rate / given.fps
             sound = sound | {"waveform": loops.crossfade_sound(sound["waveform"], *spans)}
@@ -115,3 +124,10 @@ class LoopBlend(io.ComfyNode):
         text = f"{text} Seam before: {worst[0]}. After: {worst[1]}."
         seams = [seam.wrap for seam in worst]
         return io.NodeOutput(frames, text, *seams, video, ui=panel.said(text))
+
+
+def _along(flow, clip, overlap, fps):
+    """One clip, closed along a flow."""
+    from ..gid_core.pipeline import close_along
+
+    return sockets.to_image(close_along(sockets.from_image(clip), flow, overlap, fps))

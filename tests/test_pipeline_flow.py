@@ -9,7 +9,7 @@ from gid_core.motion import playback
 from gid_core.motion.loops import seam
 from gid_core.motion.retarget import retarget
 from gid_core.motion.spectrum import SpectralVolume, summary
-from gid_core.pipeline import flow_motion, play, render
+from gid_core.pipeline import close_along, flow_motion, play, render
 from gid_core.poke.response import body_of
 
 SIZE = 32, 48
@@ -114,3 +114,15 @@ def test_a_summary_says_how_fast_it_flows():
     spectrum, _ = flow(strokes=(Stroke(((0.1, 0.3), (0.9, 0.3))),))
     assert "Flows at up to 4" in summary(spectrum)
     assert "Behind it: " in summary(replace(sway(), behind=spectrum))
+
+
+def test_a_clip_is_closed_along_a_flow():
+    spectrum, _ = flow()
+    clip = torch.rand(6, 3, *SIZE, generator=torch.Generator().manual_seed(3))
+    closed = close_along(clip, spectrum, 3, 6.0)
+    assert closed.shape == clip.shape and torch.equal(closed[:3], clip[:3])
+    assert (closed[5] - clip[5]).abs().max() > 0.1
+    with pytest.raises(ValueError, match="Expected a flow, got a motion of kind response"):
+        close_along(clip, sway(), 3, 6.0)
+    with pytest.raises(ValueError, match="overlap between 1 and the clip's 6 frames, got 7"):
+        close_along(clip, spectrum, 7, 6.0)

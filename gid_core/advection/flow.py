@@ -10,7 +10,7 @@ Fields", CVPR 2021; a flow from hints, with a mask, is ours.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -115,6 +115,32 @@ def flow(
         light=light,
     )
     return volume, FlowReport(speed, float(flows.float().mean()), notes)
+
+
+def behind(motion: SpectralVolume, flowing: SpectralVolume) -> SpectralVolume:
+    """A motion with a flow that goes on behind it.
+
+    Raises:
+        ValueError: If they are of different stills, or the one in front is no motion to play.
+    """
+    if motion.kind != "response" or motion.behind is not None:
+        what = "one with a flow behind it" if motion.behind is not None else f"one of {motion.kind}"
+        raise ValueError(
+            f"Expected a motion that sways in front of the flow, got {what}. Connect the spectrum "
+            "of the Motion Spectrum Sampler."
+        )
+    if motion.reference_size != flowing.reference_size:
+        (height, width), (h, w) = motion.reference_size, flowing.reference_size
+        raise ValueError(
+            f"Expected both motions of one still, got one of {width}x{height} in front of one of "
+            f"{w}x{h}. Make both from the same picture."
+        )
+    if len(motion.coeffs) != len(flowing.coeffs) and len(flowing.coeffs) != 1:
+        raise ValueError(
+            f"Expected one flow, or one for each of the {len(motion.coeffs)} motions in front, got "
+            f"{len(flowing.coeffs)}."
+        )
+    return replace(motion, behind=flowing)
 
 
 def perspective(

@@ -66,6 +66,7 @@ def flow_loop(
     speed: float = 1.0,
     gain: float = 1.0,
     seed: int = 0,
+    reach: float = REACH,
     poll: Callable[[], None] = lambda: None,
 ) -> tuple[Displacement, FlowLoop]:
     """The displacement of a flow in two phases.
@@ -76,13 +77,14 @@ def flow_loop(
         speed: 2 is twice as fast.
         gain: Factor of the oscillation and of the light, not of what flows.
         seed: Of the patches.
+        reach: How far things may go in a cycle, as a share of the longer side.
     """
     duration_s = frames / fps
     spectrum = _at_speed(spectrum, fps, speed, gain)
     velocity = spectrum.velocity
     inside = _inside(spectrum)
     fast = _typical_speed(velocity, inside)
-    longest = REACH * max(spectrum.grid) / max(fast, 1e-12)  # s
+    longest = reach * max(spectrum.grid) / max(fast, 1e-12)  # s
     cycles = 1
     if loop:
         cycles = min(max(1, math.ceil(duration_s / longest - 1e-6)), max(1, frames // 2))

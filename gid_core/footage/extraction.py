@@ -25,6 +25,7 @@ from ..still.grid import backward_warp, grid_size, pixel_grid
 from .camera import Camera, background_stands_still, camera_shift, find_camera, stabilized
 from .flow import Estimate
 from .shots import longest_shot
+from .streaming import as_flow, streaming
 
 GAP_S = 0.5  # occlusions up to this long are filled by a straight line over time
 RETURN_PX = 0.5  # largest forward-backward error of a visible pixel
@@ -53,6 +54,7 @@ class ExtractionReport:
     mean_motion_px: over all pixels and frames; moved_share: of pixels that move 1 px on average.
     gain_db: error of standing still over error of moving, in the moving area.
     kept_energy: share of the oscillation's energy that the bands hold.
+    flows: what is to be known if most of what moves goes on instead of coming back.
     """
 
     accepted: bool
@@ -72,6 +74,7 @@ class ExtractionReport:
     moved_share: float = 0.0
     gain_db: float = 0.0
     kept_energy: float = 0.0
+    flows: str = ""
 
     def __str__(self) -> str:
         if not self.accepted:
@@ -83,7 +86,7 @@ class ExtractionReport:
             f"{self.gain_db:.1f} dB better than standing still. The bands hold "
             f"{100 * self.kept_energy:.0f} % of the swaying."
         )
-        return " ".join([read, *self.warnings])
+        return " ".join(filter(None, [read, self.flows, *self.warnings]))
 
     def as_json(self) -> dict:
         return asdict(self)
@@ -96,6 +99,7 @@ class Extraction:
     spectrum: None if the clip is refused.
     still: the first frame of the shot, at the grid's size: the reference of the displacement.
     displacement, visible: input of the spectrum; None if the clip was refused before.
+    flow: the velocity as a motion of kind "flow", if it flows.
     """
 
     spectrum: SpectralVolume | None
@@ -103,6 +107,7 @@ class Extraction:
     still: Float[Tensor, "3 h w"] | None = None
     displacement: Float[Tensor, "t 2 h w"] | None = None
     visible: Bool[Tensor, "t h w"] | None = None
+    flow: SpectralVolume | None = None
 
 
 def extract(
@@ -167,9 +172,12 @@ def extract(
     mask = F.interpolate(moving[None, None].float(), size, mode="bilinear", align_corners=False)
     spectrum = analyze(motion[None], fps, config.bands, config.detrend, mask, size)
     measured["kept_energy"] = kept_energy(spectrum, motion, fps)
+    stream = streaming(motion, moving, fps)
+    measured["flows"] = str(stream or "")
     reasons, warnings = _assess(measured, config, camera, max(still.shape[-2:]))
     report = ExtractionReport(not reasons, reasons, warnings, **read, **measured)
-    return Extraction(None if reasons else spectrum, report, still, motion, visible)
+    goes_on = None if stream is None else as_flow(stream, mask, config.window_s)
+    return Extraction(None if reasons else spectrum, report, still, motion, visible, goes_on)
 
 
 def window_frames(fps: float, config: ExtractionConfig) -> int:

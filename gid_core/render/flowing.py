@@ -76,6 +76,37 @@ def texture(
     return Texture(still, matte, whole, rows, columns, canvas, box)
 
 
+def carried(
+    flowing: Texture, field: Float[Tensor, "2 gh gw"], weight: Float[Tensor, "1 hc wc"]
+) -> tuple[Float[Tensor, "c hb wb"], Float[Tensor, "1 hb wb"]]:
+    """The texture moved along one displacement, and the weight that lands, in its box.
+
+    Args:
+        field: In px of the picture, on a coarse grid.
+        weight: Of the canvas' pixels where several land.
+    """
+    (in_rows, in_columns), size = flowing.box, tuple(flowing.canvas.shape[-2:])
+    top, left = in_rows.start - int(flowing.rows[0]), in_columns.start - int(flowing.columns[0])
+    inside = (
+        slice(top, top + in_rows.stop - in_rows.start),
+        slice(left, left + in_columns.stop - in_columns.start),
+    )
+    start = pixel_grid(*size, like=flowing.still)
+    moved = on_canvas(flowing, field)
+    values = torch.cat([moved * weight, weight, torch.ones_like(weight)])
+    splatted = splat_points(values.flatten(1)[None], (start + moved).flatten(1)[None], size)
+    near = F.avg_pool2d(splatted, 3, 1, 1, count_include_pad=False)
+    # Where paths part, gaps of a pixel open: they take what lands beside them, and a phase
+    # weighs there what it weighs around them.
+    here = (slice(None), slice(None), *inside)
+    came, _ = normalize_splat((splatted + GAP * near)[here])
+    _, landed = normalize_splat(near[here])
+    target = start[:, inside[0], inside[1]]
+    places = (target - came[0]).flatten(1)
+    colour = sample_points(flowing.canvas[None], places[None], "bicubic")[0].clamp(0, 1)
+    return rearrange(colour, "c (h w) -> c h w", h=target.shape[1]), landed[0]
+
+
 def mix_phases(
     flowing: Texture,
     phases: Sequence[tuple[float, Float[Tensor, "2 gh gw"]]],
@@ -92,30 +123,11 @@ def mix_phases(
     phases = [(share, field) for share, field in phases if share > 0]
     if all(share == 1 and not field.any() for share, field in phases):
         return still, hole
-    size = tuple(flowing.canvas.shape[-2:])
-    top, left = in_rows.start - int(flowing.rows[0]), in_columns.start - int(flowing.columns[0])
-    inside = (
-        slice(top, top + in_rows.stop - in_rows.start),
-        slice(left, left + in_columns.stop - in_columns.start),
-    )
-    start = pixel_grid(*size, like=still)
-    target = start[:, inside[0], inside[1]]
     total = seen = 0
     for share, field in phases:
-        moved = _on_canvas(flowing, field)
-        values = torch.cat([moved * weight, weight, torch.ones_like(weight)])
-        splatted = splat_points(values.flatten(1)[None], (start + moved).flatten(1)[None], size)
-        near = F.avg_pool2d(splatted, 3, 1, 1, count_include_pad=False)
-        # Where paths part, gaps of a pixel open: they take what lands beside them, and a phase
-        # weighs there what it weighs around them.
-        here = (slice(None), slice(None), *inside)
-        came, _ = normalize_splat((splatted + GAP * near)[here])
-        _, landed = normalize_splat(near[here])
-        places = (target - came[0]).flatten(1)
-        colour = sample_points(flowing.canvas[None], places[None], "bicubic")[0].clamp(0, 1)
-        colour = rearrange(colour, "c (h w) -> c h w", h=target.shape[1])
-        total = total + share * landed[0] * colour
-        seen = seen + share * landed[0]
+        colour, landed = carried(flowing, field, weight)
+        total = total + share * landed * colour
+        seen = seen + share * landed
     part = (slice(None), in_rows, in_columns)
     whole, matte = flowing.whole[part], flowing.matte[part]
     mixed = torch.where(seen > 0, total / torch.where(seen > 0, seen, 1.0), whole)
@@ -148,7 +160,7 @@ def flow_frames(
             far = torch.maximum(far, _finite(part).abs().amax((0, 2, 3)))
     x, y = (far * scale.flatten()).ceil().long().clamp(max=max(size)).tolist()
     flowing = texture(still, matte.to(still), (y, x))
-    weight = None if flowing is None else _logits(flowing, motion, item)
+    weight = None if flowing is None else phase_weight(flowing, motion, item)
     held = None
     for t in range(motion.frames) if frames is None else frames:
         if flowing is None:
@@ -167,14 +179,15 @@ def _weights(motion):
     return torch.ones(1, motion.frames) if motion.weights is None else motion.weights
 
 
-def _logits(flowing, motion, item):
+def phase_weight(flowing: Texture, motion: Displacement, item: int) -> Float[Tensor, "1 hc wc"]:
+    """exp of the motion's importance at the canvas' pixels; the largest is 1."""
     if motion.importance is None:
         return torch.ones_like(flowing.canvas[:1])
-    logits = _on_canvas(flowing, motion.importance[item].to(flowing.still))
+    logits = on_canvas(flowing, motion.importance[item].to(flowing.still))
     return (logits - logits.max()).clamp(min=-LEAST).exp()
 
 
-def _on_canvas(flowing, field):
+def on_canvas(flowing: Texture, field: Float[Tensor, "c gh gw"]) -> Float[Tensor, "c hc wc"]:
     """A coarse field at the pixels of the canvas; past the border as at the border."""
     size = tuple(flowing.still.shape[-2:])
     full = F.interpolate(field[None], size, mode="bilinear")[0]

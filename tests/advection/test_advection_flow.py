@@ -4,10 +4,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from gid_core.advection.flow import FARTHEST, flow, perspective
+from gid_core.advection.flow import FARTHEST, behind, flow, perspective
 from gid_core.advection.kinds import FLOWS
 from gid_core.advection.strokes import Stroke
 from gid_core.config import FlowConfig
+from gid_core.motion.spectrum import SpectralVolume
 
 SIZE = 48, 64
 CALM = FlowConfig(turbulence=0.0, longest_side=64)
@@ -137,3 +138,22 @@ def test_a_seed_means_the_same_flow():
 def test_numbers_out_of_range_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
         made(config=replace(CALM, **change))
+
+
+def sway(size=SIZE, batch=1, kind="response"):
+    coeffs = torch.ones(batch, 1, 2, 6, 8, dtype=torch.complex64)
+    return SpectralVolume(coeffs, torch.ones(1), size, kind=kind)
+
+
+def test_a_flow_goes_behind_a_motion_of_the_same_still():
+    volume, _ = made()
+    both = behind(sway(batch=3), volume)
+    assert both.behind is volume and both.kind == "response"
+    for motion, message in (
+        (sway((48, 65)), "one of 65x48 in front of one of 64x48"),
+        (sway(kind="modes"), "got one of modes"),
+        (volume, "got one of flow"),
+        (both, "one with a flow behind it"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            behind(motion, volume)
