@@ -15,6 +15,7 @@ from .gestures import Gesture, read_gestures
 FIRST = "auto"  # the text that stands for it
 AT_S, HOLD_S = 0.3, 0.6  # when it begins, and how long it holds, in a clip of some seconds
 PULL = 0.05  # how far, of the longer side
+AROUND = 0.03  # radius in which the motion is averaged, of the longer side
 
 
 def gestures_of(text: str, spectrum: SpectralVolume, duration_s: float) -> tuple[Gesture, ...]:
@@ -29,15 +30,18 @@ def gestures_of(text: str, spectrum: SpectralVolume, duration_s: float) -> tuple
 
 
 def first_gesture(spectrum: SpectralVolume, duration_s: float) -> str:
-    """The text of one pull at the point that gives way most, along the way it gives way."""
+    """The text of one pull at the point that moves most, along the way it moves."""
     coeffs = spectrum.coeffs[0]
-    if spectrum.kind == "modes":  # soft modes give way more
+    if spectrum.ambient is not None:  # modes, as the wind moves them
+        coeffs = torch.einsum("kxhw,km->mxhw", coeffs, spectrum.ambient)
+    elif spectrum.kind == "modes":  # soft modes give way more
         coeffs = coeffs / spectrum.frequencies_hz.clamp(min=1e-3).square().view(-1, 1, 1, 1)
     size = coeffs.abs().square().sum((0, 1))
     points = moving_points(spectrum)
     size = size if points is None else size * points[0, 0]
-    # Around a point as well, so that a stray point of large motion is not taken.
-    size = F.avg_pool2d(size[None, None], 3, 1, 1, count_include_pad=False)[0, 0]
+    # Around a point as well, so that a stray point of large motion, or a thin tip, is not taken.
+    around = max(1, round(AROUND * max(size.shape)))
+    size = F.avg_pool2d(size[None, None], 2 * around + 1, 1, around)[0, 0]
     if not size.any():
         return "[]"
     row, column = divmod(int(size.argmax()), size.shape[1])
