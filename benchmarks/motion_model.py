@@ -32,9 +32,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from texture_guess import flexibility
 
 from gid_core.config import PRESETS, ExtractionConfig, SamplingConfig
+from gid_core.diffusion.codes import pooled, spread
 from gid_core.diffusion.encoding import Encoding, as_channels, of_unit_size, unit_size
 from gid_core.diffusion.guidance import gaps, project
 from gid_core.diffusion.motion_model import LearnedPrior, fresh, load_model
+from gid_core.diffusion.recognized_model import RecognizedModel
 from gid_core.diffusion.sampling import SAMPLERS
 from gid_core.evaluation import viz
 from gid_core.evaluation.motion_metrics import area_under_curve
@@ -42,6 +44,7 @@ from gid_core.files.stills import read_still, to_bytes
 from gid_core.footage.clips import read_clip
 from gid_core.footage.extraction import extract
 from gid_core.footage.flow import estimator
+from gid_core.recognition.moving_area import moving_area
 from gid_core.scenes.synthetic import make_scene
 from gid_core.training.objectives import STAGES, Objective
 
@@ -86,10 +89,14 @@ def main():
     args.run(args)
 
 
-def sampled(model, still, seed=0, how=QUICK):
-    """A motion of unit size or so, 1 k 2 h w."""
+def sampled(model, still, seed=0, how=QUICK, matte=None):
+    """A motion of unit size or so, 1 k 2 h w, of what a matte lets move."""
     generator = torch.Generator().manual_seed(seed)
-    return LearnedPrior(model, how).coefficients(still[None], HERTZ, generator)
+    return LearnedPrior(model, how).coefficients(still[None], HERTZ, generator, matte=matte)
+
+
+def recognized(still):
+    return moving_area(still[None], None).matte
 
 
 def energy(coeffs):
@@ -101,6 +108,12 @@ def scenes(count):
     for number in range(count):
         scene = make_scene(HELD_BACK + number, SIZE, cells=2)
         yield scene.still, scene.spectrum().coeffs
+
+
+def scenes_with_masks(count):
+    for number in range(count):
+        scene = make_scene(HELD_BACK + number, SIZE, cells=2)
+        yield scene.still, scene.spectrum().coeffs, scene.mask[None]
 
 
 def moving(size):
@@ -180,24 +193,25 @@ def at(field, size):
 def auc(args):
     """Area under the curve: how well a map tells what moves most from the rest."""
     model = load_model(args.weights)
-    mean = torch.zeros(SIZE)
+    usual = torch.zeros(SIZE)
     for number in range(200):
         coeffs = make_scene(1_000_000 + number, SIZE, cells=2).spectrum().coeffs
-        mean += energy(of_unit_size(coeffs)) / 200
+        usual += energy(of_unit_size(coeffs)) / 200
     groups = {"scenes": [], "real": [], "paper": [], "real, textured": [], "paper, textured": []}
 
     def compare(name, group, still, size):
         label = moving(size)
-        learned = sum(energy(sampled(model, still, s)) for s in range(args.seeds)) / args.seeds
-        expected = expectation(model, still)
-        plain = (
-            sum(energy(sampled(model, still, s, UNEVEN)) for s in range(args.seeds)) / args.seeds
+        matte = recognized(still)
+        mean = lambda how: (
+            sum(energy(sampled(model, still, s, how, matte)) for s in range(args.seeds))
+            / (args.seeds)
         )
+        learned, plain, expected = mean(QUICK), mean(UNEVEN), expectation(model, still)
         found = {
             "learned": learned,
             "not evened": plain,
             "its encoder": expected,
-            "training mean": mean,
+            "training mean": usual,
         } | maps(still)
         found = {k: at(v, size.shape) for k, v in found.items()}
         if group != "scenes":
@@ -233,7 +247,11 @@ def auc(args):
 
 @torch.no_grad()
 def expectation(model, still):
-    """Where the image encoder alone expects motion."""
+    """Where the image encoder alone, or the expectation, expects motion."""
+    if isinstance(model, RecognizedModel):
+        told = model.told(still[None], recognized(still), HERTZ)
+        ones = torch.ones(1, len(HERTZ), told.latent, *told.features.shape[-2:])
+        return told.decode(ones).square().sum((1, 2)).sqrt()[0]
     side, multiple = model.config.longest_side, model.multiple
     scale = side / max(still.shape[-2:])
     size = [round(n * scale) for n in still.shape[-2:]]
@@ -262,13 +280,13 @@ def motion(args):
     rows = {"truth": [], "sampled": []}
     near = {"truth": [], "sampled": []}
     unlike, over, through = [], [], []
-    for number, (still, true) in enumerate(scenes(args.scenes)):
+    for number, (still, true, mask) in enumerate(scenes_with_masks(args.scenes)):
         true = of_unit_size(true)
         if not true.any():
             continue
         # Other noise for every scene: what one noise makes loud would be loud in the mean.
         seeds = range(number * args.seeds, (number + 1) * args.seeds)
-        several = [sampled(model, still, seed) for seed in seeds]
+        several = [sampled(model, still, seed, matte=mask) for seed in seeds]
         over.append(float(np.mean([unit_size(c) for c in several])))
         several = [of_unit_size(c) for c in several]
         for name, coeffs in (("truth", true), ("sampled", several[0])):
@@ -276,7 +294,7 @@ def motion(args):
             near[name].append(coherence(coeffs))
         one, other = several[0].flatten(), several[1].flatten()
         unlike.append(float((one - other).norm() / (one.norm() + other.norm())))
-        through.append(reconstruction(model, true))
+        through.append(reconstruction(model, true, mask))
     true, found = (torch.stack(rows[n]).mean(0) for n in ("truth", "sampled"))
     print("| Hz | " + " | ".join(f"{hz:.1f}" for hz in HERTZ) + " |\n|---|" + "---|" * 16)
     for name, values in (("truth", true), ("sampled", found), ("ratio", found / true)):
@@ -288,12 +306,16 @@ def motion(args):
     print(f"local coherence: truth {alike['truth']:.3f}, sampled {alike['sampled']:.3f}")
     print(f"two seeds differ by {np.median(unlike):.3f} (0 the same, 0.71 unrelated)")
     print(f"unit size of samples: {np.median(over):.3f} (1 is that of the training set)")
-    print(f"the autoencoder alone: {100 * np.median(through):.1f} % of a motion's energy is lost")
+    print(f"codes alone: {100 * np.median(through):.1f} % of a motion's energy is lost")
 
 
 @torch.no_grad()
-def reconstruction(model, coeffs):
+def reconstruction(model, coeffs, mask):
     """Share of a motion's energy that coding and decoding loses."""
+    if isinstance(model, RecognizedModel):
+        motion = as_channels(coeffs).flatten(1, 2)
+        back = spread(pooled(motion, mask), mask)
+        return float((back - motion).square().sum() / motion.square().sum())
     encoded = model.encoding.encode(coeffs, HERTZ)
     back = model.encoding.decode(
         model.autoencoder.from_latent(model.autoencoder.to_latent(encoded)), HERTZ
@@ -427,7 +449,9 @@ def gallery(args):
     shown += [(still, measured) for _, still, measured in measured_clips(args.clips, args.out)]
     for still, true in shown:
         rows.append(viz.resized(still, size))
-        for field in (true, energy(sampled(model, still, 0)), energy(sampled(model, still, 1))):
+        matte = recognized(still)
+        found = (energy(sampled(model, still, seed, matte=matte)) for seed in (0, 1))
+        for field in (true, *found):
             field = at(field, size)
             top = field.flatten().quantile(0.98).clamp(min=1e-6)
             rows.append(viz.heat((field / top).clamp(0, 1)))

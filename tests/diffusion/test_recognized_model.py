@@ -1,3 +1,4 @@
+import copy
 import json
 from dataclasses import asdict, replace
 
@@ -128,6 +129,15 @@ def test_guidance_works_in_inference_mode(model):
         guided = sampled(model, still(), sampling=loop)
     free = sampled(model, still(), sampling=replace(loop, loop_strength=0.0))
     assert guided.coeffs.isfinite().all() and not torch.allclose(guided.coeffs, free.coeffs)
+
+
+def test_networks_can_compute_in_half_precision(model):
+    half_way = copy.deepcopy(model)
+    for part in half_way.networks:
+        part.to(torch.bfloat16)
+    one, other = (sampled(m, still(), half()).coeffs for m in (model, half_way))
+    assert other.dtype == one.dtype and other.isfinite().all()
+    assert (one - other).abs().mean() < 0.2 * one.abs().mean()
 
 
 def test_an_untrained_model_expects_what_is_usual():
