@@ -31,6 +31,7 @@ from ..elastic.prior import ElasticPrior
 from ..files.spectra import load_spectrum
 from ..files.stills import read_still
 from ..files.whole import written_whole
+from ..motion.spectrum import SpectralVolume
 from ..recognition.moving_area import moving_area
 from ..scenes.synthetic import make_scene
 from ..shapes import Float, Tensor
@@ -144,13 +145,13 @@ class Clips:
                 "Make them with `extract FOLDER -o SHARDS`."
             )
         object.__setattr__(self, "index", tuple(found))
-        known_hz = self._read(0)[1].frequencies_hz
+        known_hz = self.read(0)[1].frequencies_hz
         if len(known_hz) < self.bands:
             raise ValueError(f"Expected clips with {self.bands} bands, these have {len(known_hz)}.")
         object.__setattr__(self, "frequencies_hz", known_hz[: self.bands])
 
     def sample(self, number: int) -> tuple[Float[Tensor, "3 h w"], Float[Tensor, "k 4 h w"]]:
-        still, spectrum = self._read(number % len(self.index))
+        still, spectrum = self.read(number % len(self.index))
         path, key = self.index[number % len(self.index)]
         if not _alike(spectrum.frequencies_hz[: self.bands], self.frequencies_hz):
             raise ValueError(
@@ -161,7 +162,8 @@ class Clips:
         channels = as_channels(of_unit_size(spectrum.coeffs[:, : self.bands]))[0]
         return still, covering(channels, self.size)
 
-    def _read(self, place):
+    def read(self, place: int) -> tuple[Float[Tensor, "c h w"], SpectralVolume]:
+        """The still and the whole motion of one sample of the shards."""
         path, key = self.index[place]
         with tarfile.open(path) as tar, tempfile.TemporaryDirectory() as folder:
             for name in ("still.png", "spectrum.safetensors"):

@@ -3,9 +3,10 @@
     python -m gid_core.training.prepared FOLDER --photographs PHOTOS --count 800
 
 PHOTOS is the folder of the photographs that `photographs/` has outlines of; those kept apart are
-opened with --validation alone, into a folder of their own. Without photographs, synthetic scenes
-are made, whose motion is exact. A sample holds what the model sees of a view, and what moves in it
-in several winds, on the places of its codes (`diffusion/codes.py`).
+opened with --validation alone, into a folder of their own. --clips takes recorded motion from
+shards (`extract`). Without either, synthetic scenes are made, whose motion is exact. A sample holds
+what the model sees of a view, and what moves in it in several winds, on the places of its codes
+(`diffusion/codes.py`).
 
 Law: sample n is the same on every machine and in every run. Several processes can fill one folder:
 what is there is not made again.
@@ -25,7 +26,7 @@ from safetensors.torch import save_file
 
 from ..config import SpectrumConfig
 from ..diffusion.codes import pooled
-from ..diffusion.encoding import as_channels, of_unit_size
+from ..diffusion.encoding import as_channels, as_complex, of_unit_size
 from ..diffusion.sight import look
 from ..files.stills import read_still
 from ..files.whole import written_whole
@@ -35,7 +36,7 @@ from ..scenes.synthetic import make_scene
 from ..scenes.textures import uniform
 from ..shapes import Complex, Float, Tensor
 from . import augmentation
-from .data import generator_of
+from .data import Clips, check_bands, covering, generator_of
 from .outlined import blown
 from .outlines import FOLDER, names, read_outlines
 from .views import LEAST_AREA, WHOLE, cropped, moved, relit
@@ -145,6 +146,26 @@ class Scenes:
         return sample_of(view, coeffs, scene.mask[None], grid, recognizer)
 
 
+class Recorded:
+    """A user's clips, whose motion was extracted into shards; one window each."""
+
+    source = "clip"
+
+    def __init__(self, shards: Path):
+        self.clips = Clips(GRID, shards)
+        check_bands(self.clips, self.clips.bands, SpectrumConfig().duration_s)
+
+    def sample(self, number: int, recognizer: Recognizer) -> dict[str, Tensor]:
+        """Sample `number`: its still and mask, and its motion at unit size."""
+        still, spectrum = self.clips.read(number % len(self.clips.index))
+        grid = GRID if still.shape[-1] >= still.shape[-2] else GRID[::-1]
+        view = covering(still[None, :3], (SEEN * grid[0], SEEN * grid[1])).clamp(0, 1)
+        mask = torch.ones_like(still[None, :1]) if spectrum.mask is None else spectrum.mask
+        coeffs = of_unit_size(spectrum.coeffs[:, : self.clips.bands])
+        coeffs = as_complex(covering(as_channels(coeffs)[0], grid)[None])
+        return sample_of(view, coeffs, covering(mask, grid), grid, recognizer)
+
+
 def random_box(size, grid, generator):
     """A crop of a picture of (height, width) with the shape of a grid."""
     height, width = size
@@ -165,7 +186,9 @@ def _moved_anchor(anchor, box, mirrored):
     return [((1 - x) if mirrored else x, y) for x, y in points]
 
 
-def fill(folder: Folder, maker: Outlined | Scenes, numbers: range, recognizer: Recognizer) -> None:
+def fill(
+    folder: Folder, maker: Outlined | Scenes | Recorded, numbers: range, recognizer: Recognizer
+) -> None:
     """Make what is missing of some samples."""
     with torch.no_grad():
         for number in folder.missing(maker.source, numbers):
@@ -179,6 +202,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--photographs", type=Path, help="folder of the outlined photographs")
+    parser.add_argument("--clips", type=Path, help="shards that `extract` wrote")
     parser.add_argument("--validation", action="store_true", help="those that are kept apart")
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--count", type=int, default=800, help="of each source")
@@ -187,11 +211,12 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     args.folder.mkdir(parents=True, exist_ok=True)
     recognizer = load_recognizer(shipped())
-    maker = (
-        Scenes()
-        if args.photographs is None
-        else Outlined(args.photographs, validation=args.validation)
-    )
+    if args.clips is not None:
+        maker = Recorded(args.clips)
+    elif args.photographs is not None:
+        maker = Outlined(args.photographs, validation=args.validation)
+    else:
+        maker = Scenes()
     numbers = range(args.first, args.first + args.count, args.step)
     fill(Folder(args.folder), maker, numbers, recognizer)
 

@@ -12,6 +12,7 @@ from torch import nn
 
 from ..config import PRESETS, RENDERERS, MotionModelConfig
 from ..diffusion import motion_model
+from ..diffusion.recognized_model import RecognizedModel
 from ..render import network, renderer
 from . import data, moments, progress
 from .objectives import RENDERER
@@ -76,6 +77,11 @@ def prepare(request: TrainRequest) -> PreparedRun:
 def _motion_model(request: TrainRequest) -> PreparedRun:
     _refuse(request, ("perceptual",), NO_FRAMES)
     begun = None if request.begin is None else motion_model.load_model(request.begin)
+    if isinstance(begun, RecognizedModel):
+        raise ValueError(
+            f"Expected weights of a model that `train` makes, got {request.begin.name!r}, which "
+            "stands on recognition. Go on with it by `python -m gid_core.training.recognized`."
+        )
     config = _configuration(request, begun)
     size = (config.longest_side * 5 // 8, config.longest_side)
     scenes = data.Scenes(size, request.scenes, config.bands, config.duration_s, cache=request.cache)

@@ -1,5 +1,6 @@
 import json
 import logging
+import tarfile
 
 import pytest
 import torch
@@ -8,10 +9,12 @@ from safetensors.torch import load_file
 
 from gid_core.diffusion.codes import REDUCTION
 from gid_core.diffusion.sight import channels
+from gid_core.files.spectra import save_spectrum
+from gid_core.motion.spectrum import SpectralVolume
 from gid_core.recognition.model import Recognizer, RecognizerConfig
 from gid_core.training import prepared
 from gid_core.training.outlines import validates
-from gid_core.training.prepared import GRID, Folder, Outlined, Scenes, fill
+from gid_core.training.prepared import GRID, Folder, Outlined, Recorded, Scenes, fill
 
 FLOWER = {
     "kind": "flower",
@@ -67,6 +70,23 @@ def test_a_sample_is_the_same_again_and_has_what_the_model_sees(photographs, rec
     assert one["motions"].shape[:3] == (2, 16, 4)
     assert one["matte"].shape == one["sways"].shape == (1, *(REDUCTION * n for n in places))
     assert not one["motions"][..., one["matte"][0, ::4, ::4] < -1].any()
+
+
+def test_clips_come_from_shards_with_their_own_mask(tmp_path, recognizer, monkeypatch):
+    monkeypatch.setattr(prepared, "SEEN", 1)
+    parts = torch.randn(2, 1, 16, 2, 24, 32, generator=torch.Generator().manual_seed(0))
+    mask = torch.zeros(1, 1, 48, 64)
+    mask[..., :32] = 1
+    volume = SpectralVolume(torch.complex(*parts), torch.arange(1, 17) / 5, (48, 64), mask)
+    save_spectrum(volume, tmp_path / "s.safetensors")
+    Image.new("RGB", (64, 48), "olive").save(tmp_path / "p.png")
+    with tarfile.open(tmp_path / "shard-000000.tar", "w") as tar:
+        tar.add(tmp_path / "s.safetensors", "a.spectrum.safetensors")
+        tar.add(tmp_path / "p.png", "a.still.png")
+    sample = Recorded(tmp_path).sample(5, recognizer)
+    assert sample["motions"].shape == (1, 16, 4, 24, 32)
+    assert (sample["matte"][..., :60] == 1).all() and not sample["matte"][..., 68:].any()
+    assert not sample["motions"][..., 17:].any() and sample["motions"][..., :15].abs().max() > 0.05
 
 
 def test_what_is_in_the_folder_is_not_made_again(tmp_path, recognizer, monkeypatch, caplog):

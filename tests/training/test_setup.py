@@ -6,6 +6,8 @@ import torch
 from gid_core.config import PRESETS, RENDERERS
 from gid_core.diffusion.encoding import Encoding
 from gid_core.diffusion.motion_model import MotionModel, fresh, save_model
+from gid_core.diffusion.recognized_model import RecognizedModelConfig, fresh_recognized
+from gid_core.recognition.model import Recognizer, RecognizerConfig
 from gid_core.render.network import RenderModel, fresh_renderer
 from gid_core.render.renderer import save_renderer
 from gid_core.training import data, moments
@@ -46,6 +48,15 @@ def test_a_motion_model_learns_from_scenes(tmp_path):
     assert isinstance(model, MotionModel) and model.config.bands == 3
     assert isinstance(mixture.sources[0], data.Scenes) and mixture.augment is data.augment
     assert mixture.sources[0].size[1] == PRESETS["tiny"].longest_side
+
+
+def test_weights_that_stand_on_recognition_are_sent_to_their_own_command(tmp_path):
+    sees = RecognizerConfig(stages=3, finest=2, width=8)
+    begun = fresh_recognized(RecognizedModelConfig(recognizer=sees), Recognizer(sees))
+    request = asked(tmp_path, stage="bands", begin=tmp_path / "m.safetensors", scenes=2)
+    save_model(begun, request.begin)
+    with pytest.raises(ValueError, match="Go on with it by `python -m gid_core.training.recogn"):
+        prepare(request)
 
 
 @pytest.mark.parametrize("stage", ["bands", "coordination"])
