@@ -49,6 +49,7 @@ def main():
     parser.add_argument("pictures", type=Path, nargs="?")
     parser.add_argument("out", type=Path, nargs="?")
     parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--priors", nargs="+", default=["learned", "elastic"])
     parser.add_argument("--every", type=int, default=1, help="take so manieth photograph")
     args = parser.parse_args()
     {"photographs": photographs, "clips": clips, "speed": speed}[args.command](args)
@@ -95,13 +96,15 @@ def shown(still, marked, fields, bands):
     return [boxed(still), boxed(heat(marked)), *energies, *(boxed(band_picture(b)) for b in bands)]
 
 
-def priors(weights):
-    return {"learned": LearnedPrior(load_model(weights)), "elastic": ElasticPrior()}
+def priors(args):
+    known = {"learned": lambda: LearnedPrior(load_model(args.weights)), "elastic": ElasticPrior}
+    return {name: known[name]() for name in args.priors}
 
 
 @torch.no_grad()
-def expected(model, still, matte):
+def expected(prior, still, matte):
     """The amplitudes that the model's head expects, as a motion; none of the paper's model."""
+    model = getattr(prior, "model", None)
     if not isinstance(model, RecognizedModel):
         return []
     hertz = torch.arange(1, SPECTRUM.bands + 1) / SPECTRUM.duration_s
@@ -111,7 +114,7 @@ def expected(model, still, matte):
 
 
 def photographs(args):
-    models = priors(args.weights)
+    models = priors(args)
     measures, spectra, cells = {}, {}, []
     for name in names(True)[:: args.every]:
         still = read_still(args.pictures / f"{name}.jpg")[None, :3]
@@ -129,7 +132,7 @@ def photographs(args):
         for label, model in models.items():
             seeded = (torch.Generator().manual_seed(seed) for seed in range(args.seeds))
             motions[label] = [model.sample(still, matte, g, SPECTRUM).coeffs for g in seeded]
-        motions["expected"] = expected(models["learned"].model, still, matte)
+        motions["expected"] = expected(models.get("learned"), still, matte)
         for label, several in motions.items():
             fields = [energy(coeffs, size).numpy() for coeffs in several]
             row = measures.setdefault(label, {})
@@ -144,8 +147,8 @@ def photographs(args):
             if len(several) > 1:
                 alike = correlation(fields[0][inside], fields[1][inside])
                 row.setdefault("alike", []).append(alike)
-        fields = [energy(c, size) for c in motions["learned"][:2] + motions["elastic"][:1]]
-        bands = [motions["learned"][0][0, k] for k in (1, 8)]
+        fields = [energy(c, size) for label in models for c in motions[label][:2]]
+        bands = [motions[args.priors[0]][0][0, k] for k in (1, 8)]
         cells += shown(still[0], known.sways * known.degree, fields, bands)
         print(name, {k: round(float(np.nanmean(v["auc"][-2:])), 3) for k, v in measures.items()})
     told = {
@@ -159,15 +162,15 @@ def photographs(args):
         cells_of = (interval(row.get(key, [])) for row in measures.values())
         line = " | ".join("{:.3f} ({:.3f} to {:.3f})".format(*cell) for cell in cells_of)
         print(f"| {words} | {line} |")
-    ratio = np.mean(spectra["learned"], 0) / np.mean(spectra["truth"], 0)
+    ratio = np.mean(spectra[args.priors[0]], 0) / np.mean(spectra["truth"], 0)
     close = int((np.abs(np.log(ratio)) < np.log(1.5)).sum())
-    print("\nbands, learned over truth:", " ".join(f"{r:.2f}" for r in ratio))
+    print(f"\nbands, {args.priors[0]} over truth:", " ".join(f"{r:.2f}" for r in ratio))
     print(f"within a factor 1.5: {close} of {len(ratio)}")
-    save_sheet(cells, args.out, "photographs")
+    save_sheet(cells, COLUMNS * (4 + len(models) * min(2, args.seeds)), args.out, "photographs")
 
 
 def clips(args):
-    models = priors(args.weights)
+    models = priors(args)
     groups, cells = {}, []
     for name, frame, size in measured_clips(args.pictures, args.out):
         still = frame[None, :3]
@@ -193,19 +196,18 @@ def clips(args):
                 rows.append((field, coeffs))
         top = max(float(size.flatten().quantile(0.98)), 1e-6)
         bands = [rows[0][1][0, k] for k in (1, 8)]
-        fields = [field for field, _ in rows[:2] + rows[args.seeds : args.seeds + 1]]
+        fields = [field for field, _ in rows]
         cells += shown(still[0], (size / top).clamp(0, 1), fields, bands)
         print(name, {k: round(v[-1], 3) for g in groups.values() for k, v in g.items()})
     print("\n| movers | " + " | ".join(models) + " |\n|---|" + "---|" * len(models))
     for group, row in groups.items():
         line = (interval(np.array(v).reshape(-1, args.seeds).mean(1)) for v in row.values())
         print(f"| {group} | " + " | ".join("{:.3f} ({:.3f} to {:.3f})".format(*c) for c in line))
-    save_sheet(cells, args.out, "clips")
+    save_sheet(cells, COLUMNS * (4 + len(models) * args.seeds), args.out, "clips")
 
 
-def save_sheet(cells, out, name):
+def save_sheet(cells, columns, out, name):
     out.mkdir(parents=True, exist_ok=True)
-    columns = 7 * COLUMNS
     for number in range(0, len(cells), 8 * columns):
         sheet = tiles(cells[number : number + 8 * columns], columns)
         write_picture(out / f"{name}{number // (8 * columns)}.png", sheet)
