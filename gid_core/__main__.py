@@ -8,6 +8,7 @@ import math
 import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -60,6 +61,8 @@ PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 WRITTEN = (*PICTURES, ".bmp", ".tif", ".tiff")  # of pictures
 SPECTRUM = ".safetensors"
 SAME_PROPORTIONS = 0.02  # relative
+LARGE_MPX = 8.0  # megapixels from which a still is said to take long
+FIRST_FRAME_S = 0.8  # per megapixel, from the still to the first frame, on two cores
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -456,6 +459,13 @@ def _files_in(name, path):
 def _read(args):
     """The still, and mask, anchor, depth and protect as they were given; several at one size."""
     still, found = stills.read_still(args.still), []
+    height, width = still.shape[-2:]
+    megapixels = height * width / 1e6
+    if megapixels >= LARGE_MPX:
+        _say(
+            f"note: the still is {width}x{height}, {megapixels:.0f} megapixels: "
+            f"about {FIRST_FRAME_S * megapixels:.0f} s to the first frame on two cores"
+        )
     for name in ("mask", "anchor", "depth", "protect"):
         given = getattr(args, name, None)
         given = given if isinstance(given, list) else [given]
@@ -528,11 +538,29 @@ def _write(args, still, spectrum, mask=None, depth=None):
             shutter=args.shutter,
         )
     )
+    frames = _expected(frames, args.frames, still.shape[-1] * still.shape[-2] / 1e6)
     frames = _progress(frames, args.frames, args.quiet)
     video.write_clip(args.out, frames, args.fps, args.background)
     written = math.ceil(args.frames / video.frame_step(suffix, args.fps))
     length = f"{written} frames, {args.frames / args.fps:.2f} s"
     _say(f"wrote {args.out}: {length}. {playback.first_frame(motion)}")
+
+
+def _expected(frames, total, megapixels):
+    """The frames; of a large still, how long all of them will take is said as soon as it is known.
+
+    The first frame tells little: with it the still is prepared. The second one tells.
+    """
+    begun = time.monotonic()
+    for number, frame in enumerate(frames):
+        if number == 1 and megapixels >= LARGE_MPX:
+            spent = time.monotonic() - begun
+            left = round((total - 1) * spent / 60, 1)
+            if left >= 1:
+                _say(f"note: at {megapixels:.0f} megapixels, {total} frames take {left:g} minutes")
+        yield frame
+        if number == 0:
+            begun = time.monotonic()
 
 
 def _progress(frames, total, quiet):

@@ -22,7 +22,7 @@ BAND = 128.0
 # leave about 1e-4 in pixels where nothing should land.
 MIN_COVERAGE = 1e-3
 OUTSIDE = -2.0  # px: a position from which no share falls into the target
-CHUNK = 2**18  # points that are splatted at once on the CPU
+CHUNK = 2**17  # points that are splatted at once on the CPU
 MIN_POINTS_TO_HALVE = 2**14  # from this many points on, two threads are faster than one
 
 
@@ -47,9 +47,7 @@ def splat_points(
         ValueError: For "triton" if Triton is not installed, if the tensors are not on a graphics
             card, or under deterministic algorithms.
     """
-    finite = positions.isfinite().all(1, keepdim=True)
-    positions = torch.where(finite, positions, OUTSIDE)
-    values = torch.where(finite, values, 0.0)
+    values, positions = _finite(values, positions)
     if impl == "auto":
         deterministic_cuda = values.is_cuda and torch.are_deterministic_algorithms_enabled()
         native = values.device.type in ("cpu", "cuda") and not deterministic_cuda
@@ -59,6 +57,15 @@ def splat_points(
     if impl == "triton":
         return _triton(values)(values, positions, size)
     return _NativeSplat.apply(values, positions, size)
+
+
+def _finite(values, positions):
+    """Points without those whose position is not finite: they are put outside."""
+    if positions.is_cpu and positions.numel():
+        if all(bound.isfinite() for bound in positions.aminmax()):
+            return values, positions
+    finite = positions.isfinite().all(1, keepdim=True)
+    return torch.where(finite, values, 0.0), torch.where(finite, positions, OUTSIDE)
 
 
 def splat(
@@ -168,17 +175,8 @@ class SoftmaxSums:
         importance: Float[Tensor, "b 1 n"],
         impl: str = "auto",
     ) -> None:
-        rows = slice(0, self.size[0])
-        if values.is_cpu and values.shape[-1] and self.size[0] > 1:
-            # Into the rows where they land. A position that is not finite is nowhere.
-            y = positions.detach()[:, 1].nan_to_num(OUTSIDE, OUTSIDE, OUTSIDE)
-            low, high = (float(bound) for bound in y.aminmax())
-            top = min(max(0, math.floor(low)), self.size[0])
-            rows = slice(top, min(max(top, math.floor(high) + 2), self.size[0]))
-            if rows.start == rows.stop:
-                return
-            positions = positions - positions.new_tensor([0.0, float(top)]).view(1, 2, 1)
-        size = rows.stop - rows.start, self.size[1]
+        # On the CPU into the rows where points land; else, and where a gradient is wanted, at once.
+        plain = values.is_cpu and len(values) == 1 and impl == "auto"
         below = self.top - importance
         for k in range(self.bands):
             logits, one = 0.5 * BAND - below, torch.ones_like(importance)
@@ -187,29 +185,35 @@ class SoftmaxSums:
                 logits = torch.where(inside, logits + k * BAND, -torch.inf)
                 one = inside.to(values)
             weight = logits.exp()
-            part = splat_points(torch.cat([values * weight, weight, one], 1), positions, size, impl)
-            self.sums[k, :, :, rows] += part
+            carried = torch.cat([values * weight, weight, one], 1)
+            if plain and not (carried.requires_grad or positions.requires_grad):
+                _add_to_rows(self.sums[k], *_finite(carried, positions))
+            else:
+                self.sums[k] += splat_points(carried, positions, self.size, impl)
 
     def average(
         self, rows: slice = slice(None)
     ) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, "b 1 h w"]]:
         """The average, zero in holes, and the coverage (0 marks a hole), of some rows."""
-        total, level = self.sums[0, :, :, rows], None
+        total = self.sums[0, :, :, rows]
         if self.bands > 1:
-            level = torch.where(total[:, -1:] > MIN_COVERAGE, 0, -1)
-            half = math.exp(-BAND / 2)  # twice, as exp(-BAND) is too small for single precision
+            total = self._all_bands(rows)
+        average, _ = normalize_splat(total)
+        coverage = total[:, -1:]
+        return average, torch.where(coverage > MIN_COVERAGE, coverage, 0.0)
+
+    def _all_bands(self, rows):
+        """The sums of all bands in the scale of the first that covers a pixel."""
+        total = self.sums[0, :, :, rows]
+        half = math.exp(-BAND / 2)  # twice, as exp(-BAND) is too small for single precision
+        level = torch.where(total[:, -1:] > MIN_COVERAGE, 0, -1)
         for k in range(1, self.bands):
             part = self.sums[k, :, :, rows]
             added = torch.where(level == k - 1, part[:, :-1] * half * half, 0.0)
             weighted = torch.where(level < 0, part[:, :-1], total[:, :-1] + added)
             level = torch.where((level < 0) & (part[:, -1:] > MIN_COVERAGE), k, level)
             total = torch.cat([weighted, total[:, -1:] + part[:, -1:]], 1)
-        coverage = total[:, -1:]
-        covered = coverage > MIN_COVERAGE
-        if level is not None:
-            covered = covered & (level >= 0)
-        coverage = torch.where(covered, coverage, 0.0)
-        return normalize_splat(torch.cat([total[:, :-1], coverage], 1))[0], coverage
+        return torch.where(level < 0, 0.0, total)
 
 
 def normalize_splat(
@@ -226,8 +230,8 @@ def normalize_splat(
     """
     values, weight, coverage = moved[:, :-2], moved[:, -2:-1], moved[:, -1:]
     covered = coverage > MIN_COVERAGE
-    average = torch.where(covered, values / torch.where(covered, weight, 1.0), 0.0)
-    return average, torch.where(covered, weight, 0.0)
+    share = torch.where(covered, 1 / torch.where(covered, weight, 1.0), 0.0)
+    return values * share, torch.where(covered, weight, 0.0)
 
 
 def _triton(values):
@@ -260,16 +264,9 @@ class _NativeSplat(torch.autograd.Function):
     @staticmethod
     def forward(ctx, values, positions, size):
         ctx.save_for_backward(values, positions)
-        count = values.shape[-1]
-        if len(values) > 1 or not values.is_cpu or count < MIN_POINTS_TO_HALVE:
+        if len(values) > 1 or not values.is_cpu or values.shape[-1] < MIN_POINTS_TO_HALVE:
             return _sampling_backward(values, positions, size, want=(True, False))[0]
-        # On the CPU torch's kernel runs one thread for each batch item, so one item is split into
-        # two halves of its points. Always two, so that the order of the sums, and with it every
-        # bit, does not depend on the number of cores.
-        values = F.pad(values, (0, count % 2))
-        positions = F.pad(positions, (0, count % 2), value=OUTSIDE)
-        halves = [rearrange(x, "1 c (two n) -> two c n", two=2) for x in (values, positions)]
-        return _sampling_backward(*halves, size, want=(True, False))[0].sum(0, keepdim=True)
+        return _add_to_rows(values.new_zeros(1, values.shape[1], *size), values, positions)
 
     @staticmethod
     def backward(ctx, grad):
@@ -282,6 +279,36 @@ class _NativeSplat(torch.autograd.Function):
             scale = positions.new_tensor([2 / size[1], 2 / size[0]]).view(1, 2, 1)
             by_positions = rearrange(by_grid, "b 1 n xy -> b xy n") * scale
         return sample_points(grad, positions), by_positions, None
+
+
+def _add_to_rows(target, values, positions):
+    """Add points to a target in place, some at a time, in the rows where they land.
+
+    On the CPU torch's kernel runs one thread for each batch item, so points are given to it as two
+    items, each with rows of its own. Always two, so that the order of the sums, and with it every
+    bit, does not depend on the number of cores.
+    """
+    height, width = target.shape[-2:]
+    count = values.shape[-1]
+    if count % 2:  # an even number of points: the last one again, of value 0
+        values = F.pad(values, (0, 1))
+        positions = torch.cat([positions, positions[..., -1:]], -1)
+    for first in range(0, count, CHUNK):
+        part = slice(first, first + CHUNK)
+        half_values, half_positions = (
+            rearrange(x[..., part], "1 c (two n) -> two c n", two=2) for x in (values, positions)
+        )
+        bounds = [half[1].aminmax() for half in half_positions]
+        tops = [min(max(0, math.floor(float(low))), height - 1) for low, _ in bounds]
+        ends = [min(max(0, math.floor(float(high)) + 2), height) for _, high in bounds]
+        rows = max(1, *(end - top for top, end in zip(tops, ends)))
+        tops = [min(top, height - rows) for top in tops]
+        shift = positions.new_tensor([[0, top] for top in tops]).unsqueeze(2)
+        size = rows, width
+        parts = _sampling_backward(half_values, half_positions - shift, size, want=(True, False))[0]
+        for top, part in zip(tops, parts):
+            target[0, :, top : top + rows] += part
+    return target
 
 
 def _sampling_backward(values, positions, size, image=None, want=(True, True)):
