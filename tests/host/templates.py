@@ -314,7 +314,12 @@ TEMPLATES = [
             "sam": node("CheckpointLoaderSimple", 1, "SAM3", ckpt_name=SAM3),
             "words": node("CLIPTextEncode", 1, "What may move", clip=("sam", 1), text="flowers"),
             "detect": node(
-                "SAM3_Detect", 1, model=("sam", 0), image=STILL, conditioning=("words", 0)
+                "SAM3_Detect",
+                1,
+                model=("sam", 0),
+                image=STILL,
+                conditioning=("words", 0),
+                individual_masks=True,
             ),
         }
         | sampled(2, mask=("detect", 0))
@@ -502,7 +507,13 @@ BLUEPRINTS = [
         {
             "sam": node("CheckpointLoaderSimple", 0, "SAM3", ckpt_name=SAM3),
             "words": node("CLIPTextEncode", 0, clip=("sam", 1), text="flowers"),
-            "detect": node("SAM3_Detect", 0, model=("sam", 0), conditioning=("words", 0)),
+            "detect": node(
+                "SAM3_Detect",
+                0,
+                model=("sam", 0),
+                conditioning=("words", 0),
+                individual_masks=True,
+            ),
         }
         | PLAY
         | parts(mask=("detect", 0)),
