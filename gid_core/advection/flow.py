@@ -18,8 +18,7 @@ import torch.nn.functional as F
 from ..config import FlowConfig
 from ..motion.spectrum import SpectralVolume
 from ..shapes import Bool, Float, Tensor
-from ..still.background import pull_push
-from ..still.filters import box_mean, dilated
+from ..still.filters import box_mean, dilated, pull_push
 from ..still.grid import grid_size
 from .kinds import FlowKind, flow_kind
 from .strokes import Stroke, on_grid

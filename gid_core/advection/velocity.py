@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from ..shapes import Bool, Float, Tensor
-from ..still.background import pull_push
+from ..still.filters import pull_push
 
 HELD = 1e-6  # weight of rest everywhere: what nothing tells to flow is at rest
 UNSEEN = 1e-10  # of the diagonal: of stream functions that give one velocity, the smallest

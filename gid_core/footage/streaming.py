@@ -15,7 +15,7 @@ import torch
 
 from ..motion.spectrum import SpectralVolume
 from ..shapes import Bool, Float, Tensor
-from ..still.background import pull_push
+from ..still.filters import pull_push
 
 DIRECT = 0.6  # least way from beginning to end over the way gone, of what flows
 LEAST_PX = 2.0  # least way from beginning to end, px of the grid
