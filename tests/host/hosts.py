@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from contextlib import suppress
 from dataclasses import dataclass
@@ -246,7 +247,8 @@ class Server:
 
     def get(self, path: str) -> tuple[str, bytes]:
         """(content type, body)."""
-        with urllib.request.urlopen(self.url + path, timeout=30) as answer:
+        quoted = self.url + urllib.parse.quote(path, safe="/?&=")
+        with urllib.request.urlopen(quoted, timeout=30) as answer:
             return answer.headers.get_content_type(), answer.read()
 
     def post(self, path: str, value) -> bytes:
