@@ -68,3 +68,28 @@ def test_tiny_and_flat_pictures_have_a_finite_flow(name):
         flat = torch.full((3, *size), 0.5)
         found = known(name)(flat, flat, None)
         assert found.shape == (2, *size) and found.abs().max() < 1e-3
+
+
+@names
+def test_noise_moves_little(name, rng):
+    """Grain of two grey values in a hundred, on a texture that is weak in one half."""
+    first, frame = textures(1.5, -0.7)
+    contrast = torch.where(torch.arange(W) < W // 2, 0.15, 1.0)
+    pair = [0.5 + contrast * (x - 0.5) for x in (first, frame)]
+    pair = [(x + 0.02 * torch.randn(x.shape, generator=rng)).clamp(0, 1) for x in pair]
+    found = known(name)(*pair, None)[:, 8:-8, 8:-8]
+    error = (found - torch.tensor([1.5, -0.7]).view(2, 1, 1)).square().sum(0).sqrt()
+    assert error.median() < 0.3
+
+
+def test_gathering_keeps_constants_and_does_not_cross_an_edge(rng):
+    grey = torch.zeros(H, W)
+    grey[:, W // 2 :] = 1
+    alike = flow._alike(grey)
+    ones = torch.ones(2, H, W)
+    torch.testing.assert_close(flow._gathered(ones, alike), ones)
+    noise = torch.randn(1, H, W, generator=rng)
+    noise[..., W // 2 :] += 100
+    gathered = flow._gathered(noise, alike)
+    assert gathered[..., : W // 2].abs().max() < 2  # a hundred weighs exp(-10) across the edge
+    assert gathered[..., : W // 2].std() < 0.35 * noise[..., : W // 2].std()

@@ -124,9 +124,9 @@ class Host:
                 assert await self.nodes.load_custom_node(path, module_parent="comfy_extras"), name
             own = set(self.nodes.NODE_CLASS_MAPPINGS)
             warnings.lines.clear()
-            begun = time.monotonic()
+            begun = time.process_time()
             loaded = await self.nodes.load_custom_node(pack, own, module_parent="custom_nodes")
-            return own, loaded, time.monotonic() - begun
+            return own, loaded, time.process_time() - begun
 
         own, loaded, seconds = asyncio.run(loading())
         logging.getLogger().removeHandler(warnings)

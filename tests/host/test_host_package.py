@@ -7,7 +7,7 @@ import pytest
 from graphs import Graph, painted, still
 from test_comfyignore import shipped
 
-LOAD_S = 1.0  # it takes a tenth of that on an idle machine; this one may be busy
+LOAD_S = 0.5  # of one core; a tenth of a second on a machine that is not busy
 
 
 @pytest.fixture(scope="module")
