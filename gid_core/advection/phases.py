@@ -118,10 +118,10 @@ def flow_loop(
         spectrum.reference_size,
         spectrum.mask,
         loop,
-        second[None],
-        weights,
-        patches,
-        light,
+        further=second[None],
+        weights=weights,
+        importance=patches,
+        light=light,
     )
     farthest = 100 * fast * cycle_s / max(spectrum.grid)
     return motion, FlowLoop(cycle_s, cycles, farthest)

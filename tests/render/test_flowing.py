@@ -87,7 +87,8 @@ def test_frames_of_a_motion_loop_and_repeat_in_parts():
     first = torch.tensor([[0.0, 0.3, 0.6], [0.0, 0.1, 0.0]], dtype=torch.complex64)
     second = first - 1
     weights = torch.tensor([[1.0, 0.6, 0.2], [0.0, 0.4, 0.8]])
-    motion = Displacement(coeffs, first, 3.0, SIZE, None, True, second[None], weights)
+    phases = {"further": second[None], "weights": weights}
+    motion = Displacement(coeffs, first, 3.0, SIZE, None, True, **phases)
     frames = [f for f, _ in flow_frames(still, motion, 0, matte)]
     assert torch.equal(frames[0], still) and (frames[1] - frames[2]).abs().max() > 0.1
     (alone,) = [f for f, _ in flow_frames(still, motion, 0, matte, [2])]

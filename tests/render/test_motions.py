@@ -32,7 +32,8 @@ def flowing(frames=3, dx=4.0):
     mask = torch.zeros(1, 1, *SIZE)
     mask[..., :12, :] = 1
     weights = torch.stack([1 - share, share])
-    return Displacement(coeffs, first, 3.0, SIZE, mask, True, (first - frames)[None], weights)
+    phases = {"further": (first - frames)[None], "weights": weights}
+    return Displacement(coeffs, first, 3.0, SIZE, mask, True, **phases)
 
 
 def frames_of(still, motion, **more):
