@@ -30,9 +30,9 @@ from .turbulence import smooth_noise
 
 REACH = 0.15  # of the longer side: what goes farther in a cycle makes cycles shorter
 REACHING = 0.9  # share of what flows that goes no farther than that
-PATCH = 0.02  # size of patches that pass from one phase to the other together, of the longer side
+PATCH = 0.05  # size of patches that pass from one phase to the other together, of the longer side
 MOST_KNOTS = 32  # of paths in each direction
-CONTRAST = 2.5  # deviation of their logits: how much earlier or later a patch passes
+CONTRAST = 4.0  # deviation of their logits: how much earlier or later a patch passes
 
 
 @dataclass(frozen=True)

@@ -23,12 +23,13 @@ from ..shapes import Float, Int, Tensor
 from ..still.background import fill_background
 from ..still.filters import dilated
 from ..still.grid import pixel_grid, sample_points
-from .splat import normalize_splat, splat_points
+from .splat import MIN_COVERAGE, normalize_splat, splat_points
 
 SHOWN = 0.02  # matte from which a pixel is seen to flow
 EDGE = 2  # px along the outline whose colours are mixed with what stands in front
 GAP = 0.02  # weight of what lands beside a pixel, against what lands in it
 LEAST = 20.0  # of the logits below the largest: nothing may vanish
+LOOKED_AT = 24  # frames of a phase from which its reach is taken
 MARGIN = 3  # px around what the paths reach
 
 
@@ -95,12 +96,12 @@ def carried(
     moved = on_canvas(flowing, field)
     values = torch.cat([moved * weight, weight, torch.ones_like(weight)])
     splatted = splat_points(values.flatten(1)[None], (start + moved).flatten(1)[None], size)
+    splatted = splatted[:, :, inside[0], inside[1]]
     near = F.avg_pool2d(splatted, 3, 1, 1, count_include_pad=False)
     # Where paths part, gaps of a pixel open: they take what lands beside them, and a phase
     # weighs there what it weighs around them.
-    here = (slice(None), slice(None), *inside)
-    came, _ = normalize_splat((splatted + GAP * near)[here])
-    _, landed = normalize_splat(near[here])
+    came, _ = normalize_splat(near.mul(GAP).add_(splatted))
+    landed = torch.where(near[:, 3:] > MIN_COVERAGE, near[:, 2:3], 0.0)
     target = start[:, inside[0], inside[1]]
     places = (target - came[0]).flatten(1)
     colour = sample_points(flowing.canvas[None], places[None], "bicubic")[0].clamp(0, 1)
@@ -155,9 +156,10 @@ def flow_frames(
     scale = motion.scaled_to(size)
     phases, weights = motion.phases, _weights(motion)
     far = torch.zeros(2)
+    # Paths are smooth in time: some frames of each phase, and its last one, tell how far they go.
+    some = [*range(0, motion.frames, max(1, motion.frames // LOOKED_AT)), motion.frames - 1]
     for phase in phases:
-        for part in phase.in_parts(item):
-            far = torch.maximum(far, _finite(part).abs().amax((0, 2, 3)))
+        far = torch.maximum(far, _finite(phase.at(item, some)).abs().amax((0, 2, 3)))
     x, y = (far * scale.flatten()).ceil().long().clamp(max=max(size)).tolist()
     flowing = texture(still, matte.to(still), (y, x))
     weight = None if flowing is None else phase_weight(flowing, motion, item)
@@ -191,8 +193,16 @@ def on_canvas(flowing: Texture, field: Float[Tensor, "c gh gw"]) -> Float[Tensor
     """A coarse field at the pixels of the canvas; past the border as at the border."""
     size = tuple(flowing.still.shape[-2:])
     full = F.interpolate(field[None], size, mode="bilinear")[0]
-    rows, columns = (at.clamp(0, n - 1) for at, n in zip((flowing.rows, flowing.columns), size))
-    return full[:, rows][:, :, columns]
+    # One row or column repeated: the canvas goes on past the border.
+    sides = [
+        n
+        for at, count in zip((flowing.columns, flowing.rows), size[::-1])
+        for n in (max(0, -int(at[0])), max(0, int(at[-1]) + 1 - count))
+    ]
+    first = [max(0, int(at[0])) for at in (flowing.rows, flowing.columns)]
+    last = [min(n, int(at[-1]) + 1) for at, n in zip((flowing.rows, flowing.columns), size)]
+    part = full[:, first[0] : last[0], first[1] : last[1]]
+    return F.pad(part[None], sides, mode="replicate")[0]
 
 
 def _finite(field):
