@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 import torch.nn.functional as F
 
-from .advection.flow import FlowReport, flow
+from .advection.flow import FlowReport, behind, flow
 from .advection.kinds import flow_kind
 from .advection.phases import FlowLoop, flow_loop, light_over
 from .advection.strokes import Stroke
@@ -19,6 +19,7 @@ from .config import FlowConfig, SpectrumConfig
 from .elastic import kinds as kinds_of_things
 from .elastic.prior import ElasticPrior
 from .motion import playback
+from .motion.combine import combine
 from .motion.curves import Curve
 from .motion.displacement import Displacement
 from .motion.loops import LoopReport
@@ -40,6 +41,7 @@ from .still.objects import depth_of, order, shared_out
 
 __all__ = [
     "close_along",
+    "combine_motions",
     "flow_motion",
     "play",
     "recognize_masks",
@@ -321,8 +323,38 @@ def play(
         motion = replace(motion, light=light_over(spectrum, frames, fps, loop, speed))
     if spectrum.behind is None:
         return motion, PlayReport(closed)
-    behind, report = play(spectrum.behind, frames, fps, loop, speed, 1.0, pose, seed)
-    return replace(motion, behind=behind), PlayReport(closed, report.flow)
+    flowing, report = play(spectrum.behind, frames, fps, loop, speed, 1.0, pose, seed)
+    return replace(motion, behind=flowing), PlayReport(closed, report.flow)
+
+
+def combine_motions(
+    base: SpectralVolume,
+    top: SpectralVolume,
+    mask: Float[Tensor, "m 1 hm wm"] | None = None,
+    base_mask: Float[Tensor, "n 1 hn wn"] | None = None,
+    way: str = "over",
+    duration_s: float = 0.0,
+) -> tuple[SpectralVolume, str]:
+    """One motion of two, as `combine`; what flows goes behind what sways.
+
+    Raises:
+        ValueError: As `combine` and `advection.flow.behind`; for two flows.
+    """
+    flows = [motion for motion in (base, top) if motion.kind == "flow"]
+    if len(flows) == 2:
+        raise ValueError(
+            "Expected at most one motion that flows, got two. Let both flow by one Flow Motion, "
+            "with a mask of both and strokes."
+        )
+    if flows:
+        sways = base if top.kind == "flow" else top
+        said = "What flows goes on behind what sways"
+        ignored = " Degrees by masks do not count for flows." if mask is not None else ""
+        return behind(sways, flows[0]), f"{said}.{ignored}"
+    if base.behind is not None and top.behind is not None:
+        raise ValueError("Expected at most one motion with a flow behind it, got two.")
+    combined, report = combine(base, top, mask, base_mask, way, duration_s)
+    return replace(combined, behind=base.behind or top.behind), str(report)
 
 
 def close_along(

@@ -63,11 +63,11 @@ class MotionCombine(io.ComfyNode):
 
     @classmethod
     def execute(cls, base, top, way, duration, mask=None, base_mask=None):
-        from ..gid_core.motion.combine import combine
+        from ..gid_core.pipeline import combine_motions
 
         masks = sockets.degrees(mask), sockets.degrees(base_mask, "base_mask")
-        combined, report = combine(base, top, *masks, WAYS[way], duration)
-        return io.NodeOutput(combined, str(report), ui=ui.PreviewText(str(report)))
+        combined, report = combine_motions(base, top, *masks, WAYS[way], duration)
+        return io.NodeOutput(combined, report, ui=ui.PreviewText(report))
 
 
 class MotionEdit(io.ComfyNode):

@@ -6,10 +6,11 @@ import torch
 from gid_core.advection.strokes import Stroke
 from gid_core.config import FlowConfig
 from gid_core.motion import playback
+from gid_core.motion.edit import Edit, edit
 from gid_core.motion.loops import seam
 from gid_core.motion.retarget import retarget
 from gid_core.motion.spectrum import SpectralVolume, summary
-from gid_core.pipeline import close_along, flow_motion, play, render
+from gid_core.pipeline import close_along, combine_motions, flow_motion, play, render
 from gid_core.poke.response import body_of
 
 SIZE = 32, 48
@@ -108,6 +109,8 @@ def test_what_cannot_flow_is_said():
         retarget(spectrum, upper())
     with pytest.raises(ValueError, match="one that flows"):
         body_of(spectrum)
+    with pytest.raises(ValueError, match="one that flows"):
+        edit(spectrum, Edit())
 
 
 def test_a_summary_says_how_fast_it_flows():
@@ -126,3 +129,17 @@ def test_a_clip_is_closed_along_a_flow():
         close_along(clip, sway(), 3, 6.0)
     with pytest.raises(ValueError, match="overlap between 1 and the clip's 6 frames, got 7"):
         close_along(clip, spectrum, 7, 6.0)
+
+
+def test_what_flows_is_combined_by_going_behind():
+    flowing, _ = flow()
+    for pair in ((sway(), flowing), (flowing, sway())):
+        combined, report = combine_motions(*pair)
+        assert combined.behind is flowing and "behind what sways" in report
+        assert torch.equal(combined.coeffs, sway().coeffs)
+    more, _ = combine_motions(combined, sway(), way="add")
+    assert more.behind is flowing
+    with pytest.raises(ValueError, match="one motion that flows, got two"):
+        combine_motions(flowing, flowing)
+    with pytest.raises(ValueError, match="with a flow behind it, got two"):
+        combine_motions(combined, combined)

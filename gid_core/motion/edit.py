@@ -92,8 +92,13 @@ def edit(
         mask: Degree of the motion, 0 ... 1, at any size: one for all stills or one for each.
 
     Raises:
-        ValueError: For texts that are no curve, negative gains, or values out of range.
+        ValueError: For texts that are no curve, negative gains, values out of range, or a flow.
     """
+    if spectrum.kind == "flow":
+        raise ValueError(
+            "Expected a motion that sways, got one that flows. Set its speed, direction and "
+            "turbulence where it is made, in Flow Motion."
+        )
     _check(spectrum, change)
     gains = band_gains(spectrum, change)
     coeffs, mean, drift = spectrum.coeffs, spectrum.mean, spectrum.drift
