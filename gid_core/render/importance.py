@@ -1,7 +1,7 @@
 """Which of two things that land on one pixel is in front: importance, the logits of a softmax.
 
-The rule: where depth is given, it decides. Else the order of objects decides. Where there is no
-order, and within one object, what moves more is in front.
+The rule: depth decides where it is given, and differs by a twentieth of its range. Else the order
+of objects decides. Where there is no order, and within one object, what moves more is in front.
 
 Law: importance has no unit. Only the ratio of two motions counts, so a picture shows the same thing
 in front at every size, and whatever else moves in it.
@@ -18,7 +18,11 @@ from ..shapes import Float, Tensor
 # another thing weighs 3125 times as much, and hides it to .9997.
 MOTION_EXPONENT = 5.0
 STILL_SHARE = 1e-5  # of the longer side: what moves less counts as still
-DEPTH_LOGITS = 120.0  # from the farthest to the nearest: a tenth of the range hides to .99999
+# With depth, motion only decides between what is equally near: its exponent is smaller.
+DEPTH_LOGITS = (
+    110.0  # from the farthest to the nearest: a twentieth of the range is a factor of 245
+)
+EQUALLY_NEAR_EXPONENT = 1.5
 # One step of order outweighs any motion up to a whole picture.
 ORDER_LOGITS = math.ceil(MOTION_EXPONENT * math.log(1 / STILL_SHARE + 1))
 
@@ -39,9 +43,10 @@ def importance_of(
         order: Rank of the object that a pixel belongs to, 0 or more, the largest in front.
         depth: 0 to 1, 1 = nearest.
     """
+    moved = (motion.clamp(0, 1) / STILL_SHARE).log1p()
     if depth is not None:
-        return DEPTH_LOGITS * depth.clamp(0, 1)
-    logits = MOTION_EXPONENT * (motion.clamp(0, 1) / STILL_SHARE).log1p()
+        return DEPTH_LOGITS * depth.clamp(0, 1) + EQUALLY_NEAR_EXPONENT * moved
+    logits = MOTION_EXPONENT * moved
     return logits if order is None else logits + ORDER_LOGITS * order
 
 

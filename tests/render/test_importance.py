@@ -1,9 +1,13 @@
+import math
+
 import pytest
 import torch
 
 from gid_core.motion.displacement import Displacement
 from gid_core.render.importance import MOTION_EXPONENT, STILL_SHARE, importance_of
+from gid_core.render.layers import SOFT
 from gid_core.render.renderer import render_frames
+from gid_core.render.splat import BAND
 
 
 def row(*values):
@@ -26,6 +30,20 @@ def test_depth_then_order_then_motion():
     assert importance_of(motion).argsort().tolist() == [[1, 2, 0]]
     assert importance_of(motion, order).argsort().tolist() == [[0, 1, 2]]
     assert importance_of(motion, order, depth).argsort().tolist() == [[2, 1, 0]]
+
+
+def test_of_two_things_equally_near_the_one_that_moves_more_is_in_front():
+    near, far = importance_of(row(0.05, 0.01), None, row(0.5, 0.5))[0].tolist()
+    assert near > far + 2
+    # A twentieth of the range outweighs five times the motion.
+    far, near = importance_of(row(0.05, 0.01), None, row(0.5, 0.55))[0].tolist()
+    assert near > far + 2
+
+
+def test_importance_with_depth_fits_one_band():
+    # Else several sums are held and splatted.
+    range_of = importance_of(row(0.0, 1.0), None, row(0.0, 1.0))[0]
+    assert range_of[1] - range_of[0] + math.log(1 / SOFT) < BAND
 
 
 @pytest.mark.parametrize("front, behind", [(0.03, 0.01), (0.02, 0.008)])  # of the longer side
