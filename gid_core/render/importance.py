@@ -19,9 +19,7 @@ from ..shapes import Float, Tensor
 MOTION_EXPONENT = 5.0
 STILL_SHARE = 1e-5  # of the longer side: what moves less counts as still
 # With depth, motion only decides between what is equally near: its exponent is smaller.
-DEPTH_LOGITS = (
-    110.0  # from the farthest to the nearest: a twentieth of the range is a factor of 245
-)
+DEPTH_LOGITS = 105.0  # over its whole range: a twentieth of it is a factor of 190
 EQUALLY_NEAR_EXPONENT = 1.5
 # One step of order outweighs any motion up to a whole picture.
 ORDER_LOGITS = math.ceil(MOTION_EXPONENT * math.log(1 / STILL_SHARE + 1))
