@@ -58,9 +58,8 @@ HERTZ = torch.arange(1, 17) / 5
 QUICK = SamplingConfig(steps=10)  # where many are sampled
 LOOPS = (  # rule, passes of a step, strengths
     ("fast", 1, (0.0, 50.0, 200.0, 800.0)),
-    ("fast", 2, (0.0, 200.0)),
-    ("paper", 1, (0.01, 0.03, 0.1, 200.0)),
-    ("paper", 2, (0.01, 0.03, 0.1, 200.0)),
+    ("paper", 1, (0.05, 0.2, 0.8, 200.0)),
+    ("paper", 2, (0.05, 0.2, 0.8, 200.0)),
 )
 UNEVEN = replace(QUICK, evened=False)
 

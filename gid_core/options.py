@@ -91,7 +91,7 @@ def _animate(command):
         "--loop-rule",
         one_of(LOOP_RULES, sampling.loop_rule),
         "learned: how it is guided: by the paper's rule with the gradient through the network, "
-        "U 0.05 to 1; or fast, U 50 to 800 (default: %(default)s)",
+        "U 0.02 to 0.2; or fast, U 50 to 800 (default: %(default)s)",
     )
     add(
         "--loop-repeats N",

@@ -170,9 +170,9 @@ class LoadMotionModel(io.ComfyNode):
                     default=defaults.loop_strength,
                     min=0.0,
                     max=1e5,
-                    step=10.0,
+                    step=0.01,
                     tooltip="Guides sampling towards a loop of loop_seconds: 50 to 800 by the rule "
-                    "fast, 0.05 to 1 by the paper's. Needed only where that is not the sampler's "
+                    "fast, 0.02 to 0.2 by the paper's. Needed only where that is not the sampler's "
                     "duration, whose frequencies close by themselves.",
                 ),
                 io.Float.Input(
