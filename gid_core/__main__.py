@@ -44,7 +44,7 @@ from .elastic.prior import ElasticPrior
 from .evaluation import feature_distances, looks, report, sets
 from .files import paths, spectra, stills, video, whole
 from .footage import clips, extraction, flow
-from .motion import playback
+from .motion import camera, combine, edit as editing, playback
 from .options import parser
 from .poke.page import save_page
 from .recognition import model as recognizer
@@ -102,6 +102,8 @@ def animate(args) -> None:
     _renderer(args)  # refused before anything is computed
     still, mask, anchor, depth, protect = _read(args)
     flowing = _flow(args, still, mask, depth)
+    if flowing is not None and args.camera is not None:
+        raise ValueError("Expected --camera without --flow: what flows cannot be combined yet.")
     if flowing is not None and args.flow_mask is None:
         return _write(args, still, _kept(args, flowing), depth=depth)
     if args.anchor is not None and mask is not None and not inputs.overlap(mask, anchor):
@@ -135,7 +137,10 @@ def animate(args) -> None:
     spectrum, found = sample(spectrum=bands)
     if mask is None or found.at_rest:
         _say(f"note: {found}")
-    spectrum = _kept(args, spectrum if flowing is None else behind(spectrum, flowing))
+    spectrum = spectrum if flowing is None else behind(spectrum, flowing)
+    if args.camera is not None:
+        spectrum = _with_camera(args, spectrum, depth, duration)
+    spectrum = _kept(args, spectrum)
     if args.save_modes is not None:
         modes, _ = sample(spectrum=replace(bands, kind="modes"))
         spectra.save_spectrum(modes, args.save_modes)
@@ -188,6 +193,22 @@ def _flow(args, still, mask, depth):
     )
     _say(f"note: {report}")
     return spectrum
+
+
+def _with_camera(args, spectrum, depth, duration_s):
+    """The wind's motion and the camera's, added."""
+    move = camera.CameraMove(
+        args.camera,
+        args.camera_strength,
+        args.camera_focus,
+        duration_s,
+        args.seed,
+        args.camera_borders,
+    )
+    size = spectrum.reference_size
+    moving, _, report = camera.camera_motion(size, depth, move)
+    _say(f"note: {report}")
+    return combine.combine(spectrum, moving, way="add")[0]
 
 
 def _model(args):
@@ -244,6 +265,44 @@ def render(args) -> None:
     still, mask, _, depth, _ = _read(args)
     spectrum = spectra.load_spectrum(args.spectrum)
     _write(args, still, spectrum, mask, depth)
+
+
+def edit(args) -> None:
+    paths.check_ending(args.out, [SPECTRUM])
+    _check_files(_inputs(args, "spectrum", "degree", "combine", "mask"), {"motion": args.out})
+    if args.combine is None and (args.mask is not None or args.add or args.loop_duration):
+        raise ValueError(
+            "Expected --combine with --mask, --add and --loop-duration: name a motion."
+        )
+    spectrum = spectra.load_spectrum(args.spectrum)
+    change = editing.Edit(
+        args.preset,
+        args.bands,
+        None,
+        args.mute,
+        args.solo,
+        args.gain,
+        args.x,
+        args.y,
+        args.turn,
+        args.delay,
+        args.scatter,
+        args.seed,
+        args.smooth,
+    )
+    edited, report = editing.edit(spectrum, change, _degree(args.degree))
+    if args.combine is not None:
+        way, other = "add" if args.add else "over", spectra.load_spectrum(args.combine)
+        mask = _degree(args.mask)
+        edited, joined = combine.combine(edited, other, mask, None, way, args.loop_duration)
+        report = f"{report} {joined}"
+    spectra.save_spectrum(edited, args.out)
+    _say(f"wrote {args.out}: {report}")
+
+
+def _degree(path):
+    """A mask of any size as degrees, or None."""
+    return None if path is None else stills.read_mask(path)[None]
 
 
 def mask(args) -> None:
@@ -601,7 +660,8 @@ def _unwind_on_sigterm():
     signal.signal(signal.SIGTERM, stop)
 
 
-COMMANDS = {f.__name__: f for f in (animate, render, mask, extract, synth, train, evaluate, page)}
+RUN = (animate, render, edit, mask, extract, synth, train, evaluate, page)
+COMMANDS = {f.__name__: f for f in RUN}
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from .diffusion.sampling import SAMPLERS
 from .elastic.kinds import CUSTOM, KINDS, WEATHER
 from .evaluation import feature_distances
 from .footage import flow
-from .motion import playback
+from .motion import camera, edit, playback
 from .scenes import synthetic
 from .training.objectives import RENDERER, STAGES
 from .training.train import RATES, TrainConfig
@@ -151,6 +151,7 @@ def _animate(command):
     )
 
     _flow_options(add)
+    _camera_options(add)
 
 
 def _flow_options(add):
@@ -175,11 +176,56 @@ def _flow_options(add):
     add("--strokes F", PATH, "which way it flows, .json: docs/widget.md says how")
 
 
+def _camera_options(add):
+    """A camera that moves, too."""
+    moving = camera.CameraMove()
+    add(
+        "--camera",
+        one_of(camera.MOVES),
+        "also move the camera, by --depth or, without one, a tilted plane; once in --duration",
+    )
+    add(
+        "--camera-strength PCT",
+        real(0, 20, moving.strength_pct),
+        "how far the nearest moves against the farthest, %% of the width",
+    )
+    add("--camera-focus X", real(0, 1, moving.focus), "what stands still: 0 farthest, 1 nearest")
+    add("--camera-borders", one_of(camera.BORDERS, moving.borders), "stretch: no border comes in")
+
+
 def _render(command):
     _clip_options(command)
     add = _adder(command)
     add("--spectrum F", REQUIRED_PATH, "a .safetensors spectrum")
     add("--mask M", PATH, "what may move (default: the spectrum's own mask)")
+
+
+def _edit(command):
+    nothing = edit.Edit()
+    add = _adder(command)
+    add("spectrum F", PATH, "a motion, .safetensors")
+    add("-o --out G", REQUIRED_PATH, "the changed motion, .safetensors")
+    add("--preset", one_of(edit.PRESETS, nothing.preset), "gains by name; --bands multiplies them")
+    add("--bands B", text(""), "gain by frequency in Hz: 0.2:1, 1:0.5, 3:0 (default: 1 everywhere)")
+    add("--mute HZ", text(""), "frequencies to silence, as 0.4, 1-2 (default: none)")
+    add("--solo HZ", text(""), "frequencies to keep alone (default: all)")
+    add("--gain X", real(0, 20, nothing.gain), "2 = twice as far")
+    add("--x X", real(-20, 20, nothing.x), "factor of the motion from side to side")
+    add("--y X", real(-20, 20, nothing.y), "factor of the motion up and down")
+    add("--turn DEG", real(-360, 360, nothing.turn_deg), "turn of the direction, anticlockwise")
+    add("--delay S", real(-600, 600, nothing.delay_s), "seconds by which the motion comes later")
+    add("--scatter X", real(0, 1, nothing.scatter), "random shifts of the bands' phases, 0 to 1")
+    add("--seed N", integer(0, 2**63 - 1, nothing.seed), "of the scatter")
+    add("--smooth PCT", real(0, 100, nothing.smooth_pct), "points so far apart move alike, %%")
+    add("--degree M", PATH, "picture: how much of the motion is left, white all of it")
+    add("--combine H", PATH, "then lay this motion of the same still over it")
+    add("--mask M", PATH, "with --combine: how much of H moves (default: H's own mask)")
+    add("--add", SWITCH, "with --combine: add both motions, do not hide the first under H")
+    add(
+        "--loop-duration S",
+        real(0, 600, 0.0),
+        "with --combine: a loop that both are fitted to; 0 keeps all frequencies",
+    )
 
 
 def _mask(command):
@@ -402,6 +448,7 @@ def _clip_options(command):
 COMMANDS = {  # by name: what adds its options, and one line on what it does
     "animate": (_animate, "a still becomes a seamless loop"),
     "render": (_render, "render a still with a spectrum made elsewhere"),
+    "edit": (_edit, "change a motion: gains by frequency, direction, phases; join two"),
     "mask": (_mask, "a still becomes a mask of what sways, or flows, in it"),
     "extract": (_extract, "read the motion of a clip, or of many"),
     "synth": (_synth, "make scenes whose motion is known exactly"),

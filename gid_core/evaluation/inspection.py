@@ -16,11 +16,11 @@ import torch
 import torch.nn.functional as F
 
 from ..elastic.unfolding import least_jacobian
-from ..motion.displacement import peaks
-from ..motion.loops import seam
+from ..motion.displacement import PEAK_FRAMES, Displacement
+from ..motion.loops import Seam
 from ..motion.spectrum import (
+    AMPLITUDE_PERCENTILE,
     SpectralVolume,
-    amplitude_pct,
     moving_points,
     of_still,
     one_period,
@@ -68,20 +68,57 @@ class Inspection:
         return text
 
 
-def inspect(spectrum: SpectralVolume, item: int = 0) -> Inspection:
+@dataclass(frozen=True)
+class Course:
+    """One period of one still's motion, seen once.
+
+    peak: largest displacement of every point, px of the grid; least: least Jacobian of every cell.
+    widest: the displacement when most moves; motion: the period; seam: its steps.
+    """
+
+    motion: Displacement
+    peak: Float[Tensor, "h w"]
+    least: Float[Tensor, "h1 w1"]
+    widest: Float[Tensor, "2 h w"]
+    seam: Seam
+
+
+def course_of(spectrum: SpectralVolume, item: int = 0) -> Course:
+    """Play one period, a few frames at a time, at most `PEAK_FRAMES` of them."""
+    motion = one_period(of_still(spectrum, item))
+    step = math.ceil(motion.frames / PEAK_FRAMES)
+    first = last = widest = motion.at(0, [0])
+    peaks, least, steps = [], [torch.ones(motion.grid)], [torch.zeros(1)]
+    for part in motion.in_parts(0, step):
+        peaks.append(part.square().sum(1).amax(0))
+        if min(motion.grid) > 1:
+            least.append(least_jacobian(part).amin(0))
+        power = part.square().mean((1, 2, 3))
+        if power.max() > widest.square().mean():
+            widest = part[power.argmax()][None]
+        steps.append(torch.cat([last, part]).diff(dim=0).square().mean((1, 2, 3)).sqrt())
+        last = part[-1:]
+    steps = torch.cat(steps)
+    wrap = float((first - last).square().mean().sqrt())
+    seam = Seam(wrap, float(steps.max()), float(steps.median()))
+    folds = torch.stack(least[1:] or least).amin(0)
+    return Course(motion, torch.stack(peaks).amax(0).sqrt(), folds, widest[0], seam)
+
+
+def inspect(spectrum: SpectralVolume, item: int = 0, course: Course | None = None) -> Inspection:
     """Measure the motion of one still over one period."""
-    one = of_still(spectrum, item)
-    motion, moving = one_period(one), moving_points(one)
-    side, peak = max(one.grid), peaks(motion, 0)
-    outside = torch.zeros_like(peak) if moving is None else peak * (moving[0, 0] == 0)
-    fields = motion.at(0)
-    steps = seam(fields)
+    course = course or course_of(spectrum, item)
+    moving, peak = moving_points(of_still(spectrum, item)), course.peak
+    side, inside = max(spectrum.grid), course.seam.largest_inside
+    share = torch.ones_like(peak) if moving is None else moving[0, 0]
+    counted = peak[share >= 0.5 * share.max()]
+    outside = torch.zeros_like(peak) if moving is None else peak * (share == 0)
     return Inspection(
-        float(amplitude_pct(motion, moving)[0]),
+        100 * float(torch.quantile(counted, AMPLITUDE_PERCENTILE)) / side,
         float((peak > STATIC_PCT / 100 * side).float().mean()),
-        float((fold_map(one) < 0).float().mean()),
+        float((course.least < 0).float().mean()),
         100 * float(outside.max()) / side,
-        steps.wrap / steps.largest_inside if steps.largest_inside > 0 else 0.0,
+        course.seam.wrap / inside if inside > 0 else 0.0,
     )
 
 
@@ -96,7 +133,8 @@ def motion_sheet(
     """
     if spectrum.kind == "modes":
         return spectrum_sheet(spectrum, item, width), Inspection(0.0, 0.0, 0.0, 0.0, 0.0)
-    one, found = of_still(spectrum, item), inspect(spectrum, item)
+    one, course = of_still(spectrum, item), course_of(spectrum, item)
+    found = inspect(one, 0, course)
     height = round(width * spectrum.reference_size[0] / spectrum.reference_size[1])
     size = (min(max(48, height), 2 * width), width)  # very tall or wide stills are distorted
     coeffs = one.coeffs[0]
@@ -108,9 +146,9 @@ def motion_sheet(
         resized(heat((total / total.max().clamp(min=1e-9)).clamp(0, 1)), size),
         band_plot(one, size),
         wheel_disc(size),
-        quiver(one, size),
-        resized(fold_picture(one), size),
-        resized(leak_picture(one), size),
+        quiver(course.widest, size),
+        resized(fold_picture(course), size),
+        resized(leak_picture(one, course), size),
         _words(found, size),
         *(resized(band_picture(coeffs[k]), size) for k in shown),
     ]
@@ -133,42 +171,32 @@ def _words(found, size):
     return _picture(picture)
 
 
-def fold_map(spectrum: SpectralVolume, item: int = 0) -> Float[Tensor, "h w"]:
-    """Least Jacobian determinant of every cell over one period: below 0 it turns inside out."""
-    one = of_still(spectrum, item)
-    if min(one.grid) < 2:
-        return torch.ones(one.grid)
-    parts = [least_jacobian(d).amin(0) for d in one_period(one).in_parts(0)]
-    return torch.stack(parts).amin(0)
-
-
-def fold_picture(spectrum: SpectralVolume, item: int = 0) -> Float[Tensor, "3 h w"]:
+def fold_picture(course: Course) -> Float[Tensor, "3 h w"]:
     """Grey where cells keep their size, dark where they shrink, red where they turn inside out."""
-    least = fold_map(spectrum, item)
-    grey = (0.6 * least).clamp(0.05, 0.6)
-    return torch.stack(
-        [torch.where(least < 0, 1.0, grey), *[torch.where(least < 0, 0.1, grey)] * 2]
-    )
+    grey = (0.6 * course.least).clamp(0.05, 0.6)
+    folded = course.least < 0
+    red, rest = torch.where(folded, 1.0, grey), torch.where(folded, 0.1, grey)
+    return torch.stack([red, rest, rest])
 
 
-def leak_picture(spectrum: SpectralVolume, item: int = 0) -> Float[Tensor, "3 h w"]:
-    """What moves outside the mask, as heat; 1 % of the longer side and more is white."""
-    one = of_still(spectrum, item)
-    peak, moving = peaks(one_period(one), 0), moving_points(one)
-    outside = torch.zeros_like(peak) if moving is None else peak * (1 - moving[0, 0])
-    return heat((100 * outside / max(one.grid)).clamp(0, 1))
+def leak_picture(spectrum: SpectralVolume, course: Course) -> Float[Tensor, "3 h w"]:
+    """What moves outside the mask, as heat; 1 % of the longer side and more is white.
+
+    Args:
+        spectrum: Of one still.
+    """
+    moving = moving_points(spectrum)
+    outside = torch.zeros_like(course.peak) if moving is None else 1 - moving[0, 0]
+    return heat((100 * course.peak * outside / max(spectrum.grid)).clamp(0, 1))
 
 
-def quiver(spectrum: SpectralVolume, size: tuple[int, int], item: int = 0):
-    """Arrows of the displacement where it is largest in the mean, over its flow wheel, 3 h w."""
+def quiver(field: Float[Tensor, "2 h w"], size: tuple[int, int]) -> Float[Tensor, "3 h2 w2"]:
+    """Arrows of a displacement over its flow wheel; the longest is as long as they are apart."""
     from PIL import Image, ImageDraw
 
-    one = of_still(spectrum, item)
-    fields = one_period(one).at(0)
-    field = fields[fields.square().mean((1, 2, 3)).argmax()]
     height, width = size
     wheel = (0.45 * resized(flow_wheel(field), size) * 255).byte().movedim(0, -1)
-    picture = Image.fromarray(wheel.numpy())
+    picture = Image.fromarray(wheel.contiguous().numpy())
     draw = ImageDraw.Draw(picture)
     step = max(height, width) / ARROWS
     grid = max(1, round(height / step)), max(1, round(width / step))

@@ -1,7 +1,7 @@
 """Motion of a camera in front of a still with depth, as a spectral volume.
 
 Each pixel lies at the depth of its disparity. The camera moves periodically; where each point is
-seen at 64 or more times of a period gives, by a Fourier series, S of a few harmonics. For sway,
+seen at some times of a period gives, by a Fourier series, S of a few harmonics. For sway,
 S is disparity times one harmonic, exactly.
 
 Law: things in the plane in focus stand still under sway, and the middle of the picture under orbit;
@@ -29,7 +29,7 @@ MOVES = ("sway", "orbit", "push-in", "handheld")
 BORDERS = ("uncovered", "stretch")
 LONGEST_SIDE = 256  # grid points
 FARTHEST = 10.0  # times the distance of the nearest
-MOMENTS = 64  # least number of times of a period that are projected
+MOMENTS = 8  # least number of times of a period that are projected
 LEAST_RANGE = 1e-3  # of a depth, between its lowest and highest value
 HARMONICS = 3  # of orbit and push-in: sway has one, handheld as many as reach SHAKE_HZ
 SHAKE_HZ, SHAKE_CORNER_HZ = 2.0, 0.5  # highest frequency of a hand; from the corner on it falls

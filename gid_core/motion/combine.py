@@ -200,7 +200,8 @@ def _moving(base, top, mask, base_mask, way, size):
     for motion, degree in ((base, base_degree), (top, top_degree)):
         parts.append(own(motion) * (degree > 1e-3))
     union = torch.maximum(*parts)
-    return None if base.mask is None and (union == 1).all() else union
+    everywhere = (base.mask is None or top.mask is None) and bool((union == 1).all())
+    return None if everywhere else union
 
 
 def _on_grid(spectrum, grid):

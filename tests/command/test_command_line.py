@@ -391,7 +391,8 @@ def normalized_help(text):
 
 
 @pytest.mark.parametrize(
-    "command", ["animate", "extract", "render", "mask", "synth", "train", "evaluate", "page"]
+    "command",
+    ["animate", "extract", "render", "edit", "mask", "synth", "train", "evaluate", "page"],
 )
 def test_help_is_as_committed(capsys, monkeypatch, command):
     monkeypatch.setenv("COLUMNS", "100")

@@ -5,7 +5,8 @@ import torch
 
 from gid_core.evaluation import inspection
 from gid_core.motion.edit import Edit, edit
-from gid_core.motion.spectrum import SpectralVolume
+from gid_core.motion.loops import seam
+from gid_core.motion.spectrum import SpectralVolume, amplitude_pct, of_still, one_period
 
 GRID, SIZE = (20, 30), (80, 120)
 
@@ -17,11 +18,15 @@ def volume(rng, gain=0.3, **fields):
     return SpectralVolume(phases * shape, torch.arange(1, 5) / 4, SIZE, **fields)
 
 
+def of(picture, spectrum, item=0):
+    return picture(of_still(spectrum, item), inspection.course_of(spectrum, item))
+
+
 def test_a_smooth_motion_neither_folds_nor_leaks(rng):
     found = inspection.inspect(volume(rng))
     assert found.folded == 0 and found.leaked_pct == 0 and 0 < found.seam <= 1
     assert found.moving > 0.9 and "folds" not in str(found) and "Outside" not in str(found)
-    assert (inspection.leak_picture(volume(rng)) == 0).all()
+    assert (of(inspection.leak_picture, volume(rng)) == 0).all()
 
 
 def test_folds_are_where_the_jacobian_changes_its_sign(rng):
@@ -29,11 +34,11 @@ def test_folds_are_where_the_jacobian_changes_its_sign(rng):
     coeffs = strong.coeffs.clone()
     coeffs[:, 0, 0, :, 14] += 3  # one column is pushed past its neighbour and back
     folded = replace(strong, coeffs=coeffs)
-    map_ = inspection.fold_map(folded)
+    map_ = inspection.course_of(folded).least
     assert (map_ < 0).any(0).nonzero().flatten().tolist() in ([13, 14], [13], [14])
     found = inspection.inspect(folded)
     assert found.folded > 0 and "folds over" in str(found)
-    red = inspection.fold_picture(folded)
+    red = inspection.fold_picture(inspection.course_of(folded))
     assert red[0].max() == 1 and (red[0] - red[1]).max() > 0.5
 
 
@@ -45,8 +50,17 @@ def test_leaks_are_what_moves_outside_the_mask(rng):
     assert inspection.inspect(tight).leaked_pct == 0
     found = inspection.inspect(leaking, 1)
     assert found.leaked_pct > 0.5 and "Outside its mask it moves" in str(found)
-    picture = inspection.leak_picture(leaking, 1)
+    picture = of(inspection.leak_picture, leaking, 1)
     assert not picture[..., :15].any() and picture[..., 15:].any()
+
+
+def test_the_numbers_are_those_of_the_other_measures(rng):
+    spectrum = volume(rng)
+    motion = one_period(spectrum)
+    found = inspection.inspect(spectrum, 1)
+    assert found.amplitude_pct == pytest.approx(float(amplitude_pct(motion)[1]), rel=1e-5)
+    steps = seam(motion.at(1))
+    assert found.seam == pytest.approx(steps.wrap / steps.largest_inside, rel=1e-5)
 
 
 def test_amplitudes_are_in_percent_whatever_the_grid(rng):
@@ -66,7 +80,7 @@ def test_arrows_point_where_things_move(rng):
     right = volume(rng)
     coeffs = torch.zeros_like(right.coeffs)
     coeffs[:, 0, 0] = 1.0
-    picture = inspection.quiver(replace(right, coeffs=coeffs), SIZE)
+    picture = inspection.quiver(inspection.course_of(replace(right, coeffs=coeffs)).widest, SIZE)
     white = (picture == 1).all(0)
     assert white.any() and white.sum(1).max() > white.sum(0).max()  # shafts lie in rows
 

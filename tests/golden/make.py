@@ -14,7 +14,7 @@ import oracles  # noqa: E402
 
 from gid_core.__main__ import main  # noqa: E402
 
-COMMANDS = ("animate", "extract", "render", "mask", "synth", "train", "evaluate", "page")
+COMMANDS = ("animate", "extract", "render", "edit", "mask", "synth", "train", "evaluate", "page")
 
 
 def help_of(command: str) -> str:

@@ -5,7 +5,7 @@ number). What is not given has the default of the host. Columns go from left to 
 column from top to bottom.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 HUGGING_FACE = "https://huggingface.co/Comfy-Org"
 SD15 = "v1-5-pruned-emaonly-fp16.safetensors"
@@ -264,9 +264,17 @@ def by_wan_move(column, still, tracks, frames, size, fps):
     }
 
 
+def over_depth(column, spectrum, prefix):
+    """The nodes from a spectrum with a camera to a saved video: what is near is in front."""
+    nodes = to_frames(column, STILL, spectrum, prefix)
+    inputs = nodes["render"].inputs | {"depth": ("camera", 1)}
+    return nodes | {"render": replace(nodes["render"], inputs=inputs)}
+
+
 EXAMPLE = {"still": node("ExampleStill", 0, room=260)}
 STILL, MASK, ANCHOR, CLIP = (("still", i) for i in range(4))
 MODES = "modes to poke"
+ADD = "add (both move)"
 
 
 def sampled(column, **inputs):
@@ -399,6 +407,77 @@ TEMPLATES = [
         }
         | looked_at(2, ("put", 0), ("put", 1))
         | to_frames(3, STILL, ("put", 0), "clip_motion"),
+    ),
+    Template(
+        "Clip's motion, calmed band by band",
+        EXAMPLE
+        | {
+            "read": node("MotionSpectrumFromVideo", 1, clip=CLIP),
+            "edit": node(
+                "MotionEdit", 2, spectrum=("read", 0), bands="0.2:1, 1:0.5, 3:0", room=230
+            ),
+        }
+        | looked_at(2, ("edit", 0))
+        | to_frames(3, ("read", 1), ("edit", 0), "calmed"),
+    ),
+    Template(
+        "Camera and sway",
+        EXAMPLE
+        | sampled(1, mask=MASK)
+        | {
+            "camera": node("CameraMotion", 1, image=STILL, room=60),
+            "both": node(
+                "MotionCombine", 2, base=("sample", 0), top=("camera", 0), way=ADD, room=60
+            ),
+        }
+        | looked_at(2, ("both", 0))
+        | over_depth(3, ("both", 0), "camera_and_sway"),
+    ),
+    Template(
+        "Two kinds in one photo, camera over all",
+        EXAMPLE
+        | {
+            "flowers": node("ElasticMotionModel", 1, "Flowers", kind="flower"),
+            "grass": node("ElasticMotionModel", 1, "Grass", kind="grass"),
+            "first": node(
+                "MotionSpectrumSampler", 2, "Flowers", image=STILL, model=("flowers", 0), mask=MASK
+            ),
+            "second": node(
+                "MotionSpectrumSampler",
+                2,
+                "Grass",
+                image=STILL,
+                model=("grass", 0),
+                mask=ANCHOR,
+                amplitude=0.5,
+            ),
+            "regions": node(
+                "MotionCombine", 3, "Regions", base=("second", 0), top=("first", 0), room=60
+            ),
+            "camera": node("CameraMotion", 3, image=STILL, strength=1.0, room=60),
+            "both": node(
+                "MotionCombine", 4, base=("regions", 0), top=("camera", 0), way=ADD, room=60
+            ),
+        }
+        | looked_at(4, ("both", 0))
+        | over_depth(5, ("both", 0), "two_kinds"),
+    ),
+    Template(
+        "Loop on the beat",
+        EXAMPLE
+        | {"beat": node("MotionBeat", 1, bpm=100.0, room=60)}
+        | sampled(1, mask=MASK, duration=("beat", 0), amplitude=1.5)
+        | {
+            "play": node(
+                "SpectrumToDisplacement",
+                2,
+                spectrum=("sample", 0),
+                frames=("beat", 1),
+                fps=("beat", 2),
+            ),
+            "envelope": node("MotionEnvelope", 2, displacement=("play", 0), bpm=100.0, room=200),
+        }
+        | saved(3, STILL, ("envelope", 0), "on_the_beat"),
     ),
     Template(
         "Any clip to a loop",
