@@ -5,8 +5,10 @@
 Muted: the demo still in wind; the frames of the edited motion are rendered, and OpenCV's DIS reads
 the flow from the still to each of them, which knows nothing of this code. A band is muted; of the
 grid points whose band moved by 1 px or more before, its amplitude after is set against that before.
-Parallax: a ball before a tilted wall, ray traced at every frame by a camera of its own; a pixel's
-path against that of CameraMotion, in px of a picture 640 wide, at the default strength.
+Parallax: a ball before a tilted wall; the path of every pixel as the harmonics of CameraMotion give
+it, against the projection itself at eight times as many moments, in px of a picture 640 wide, at
+the default strength. That the projection is a pinhole camera's is tested against matrices in
+tests/motion/test_camera.py.
 Needs opencv-python-headless.
 """
 
@@ -101,7 +103,7 @@ def ball_before_wall(height, width):
 def parallax() -> None:
     size = 426, 640
     depth = ball_before_wall(*size)[None, None].float()
-    print("\n| camera, 1.5 %, 640x426 | largest motion, px | from the exact path, px | seam, px |")
+    print("\n| camera, 1.5 %, 640x426 | largest motion, px | from the projection, px | seam, px |")
     print("|---|---|---|---|")
     for move in ("sway", "orbit", "push-in", "handheld"):
         camera = CameraMove(move)

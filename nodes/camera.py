@@ -1,9 +1,9 @@
 """The node that moves a camera in front of a still."""
 
-from comfy_api.latest import io, ui
+from comfy_api.latest import io
 
 from ..gid_core.motion.camera import CameraMove
-from . import sockets
+from . import panel, sockets
 
 MOVES = {
     "sway (from side to side)": "sway",
@@ -30,7 +30,7 @@ class CameraMotion(io.ComfyNode):
             display_name="Camera Motion",
             description="Moves the camera: near things move against far ones, by a depth as Depth "
             "Anything or MoGe make it. It is a motion like others: combine it with the wind "
-            "(Motion Combine, add), play it, and give its depth to the renderer too.",
+            "(Motion Combine, add), and play it.",
             inputs=[
                 io.Image.Input("image", tooltip="The still."),
                 io.Combo.Input(
@@ -70,8 +70,8 @@ class CameraMotion(io.ComfyNode):
                     "borders",
                     options=list(BORDERS),
                     default=next(iter(BORDERS)),
-                    tooltip="What happens where the picture's border comes in: the renderer fills "
-                    "it, or the motion fades towards the borders so that none comes in.",
+                    tooltip="What happens where the picture's border comes in: what the renderer's "
+                    "border says, or the motion fades towards the borders so that none comes in.",
                 ),
                 io.Combo.Input(
                     "near",
@@ -87,12 +87,13 @@ class CameraMotion(io.ComfyNode):
                     tooltip="The depth of the still, as picture or mask. Empty: a tilted plane, "
                     "the lower the nearer.",
                 ),
+                panel.preview_input(),
             ],
             outputs=[
                 sockets.Spectrum.Output(display_name="spectrum", tooltip="The camera's motion."),
                 io.Mask.Output(
                     display_name="depth",
-                    tooltip="The depth as used, white near: for the renderer's depth.",
+                    tooltip="The depth as used, white near. The motion carries it to the renderer.",
                 ),
                 io.Float.Output(
                     display_name="overscan",
@@ -103,14 +104,17 @@ class CameraMotion(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, image, move, strength, focus, duration, seed, borders, near, depth=None):
+    def execute(
+        cls, image, move, strength, focus, duration, seed, borders, near, depth=None, preview=True
+    ):
         from ..gid_core.motion.camera import camera_motion
 
         camera = CameraMove(MOVES[move], strength, focus, duration, seed, BORDERS[borders])
-        size = tuple(sockets.from_image(image).shape[-2:])
+        stills = sockets.from_image(image)
+        size = tuple(stills.shape[-2:])
         depth = sockets.from_depth_picture(depth)
         spectrum, used, report = camera_motion(size, depth, camera, near == NEAR[0])
-        said = ui.PreviewText(str(report))
+        shown = panel.said(str(report)) | (panel.moving(stills, spectrum) if preview else {})
         return io.NodeOutput(
-            spectrum, sockets.to_mask(used), report.overscan_pct, str(report), ui=said
+            spectrum, sockets.to_mask(used), report.overscan_pct, str(report), ui=shown
         )

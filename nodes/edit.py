@@ -3,7 +3,7 @@
 from comfy_api.latest import io, ui
 
 from ..gid_core.motion.edit import PRESETS
-from . import curves, sockets
+from . import curves, panel, sockets
 
 WAYS = {"over (the top hides the base)": "over", "add (both move)": "add"}
 
@@ -67,7 +67,7 @@ class MotionCombine(io.ComfyNode):
 
         masks = sockets.degrees(mask), sockets.degrees(base_mask, "base_mask")
         combined, report = combine_motions(base, top, *masks, WAYS[way], duration)
-        return io.NodeOutput(combined, report, ui=ui.PreviewText(report))
+        return io.NodeOutput(combined, report, ui=panel.said(report))
 
 
 class MotionEdit(io.ComfyNode):
@@ -213,4 +213,9 @@ class MotionEdit(io.ComfyNode):
         )
         edited, report = edit(spectrum, change, sockets.degrees(mask))
         plot = sockets.to_image(edit_plot(spectrum, edited)[None])
-        return io.NodeOutput(edited, str(report), plot, ui=ui.PreviewImage(plot, cls=cls))
+        return io.NodeOutput(
+            edited,
+            str(report),
+            plot,
+            ui=panel.said(str(report)) | ui.PreviewImage(plot, cls=cls).as_dict(),
+        )

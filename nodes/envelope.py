@@ -2,7 +2,7 @@
 
 from comfy_api.latest import io, ui
 
-from . import curves, sockets
+from . import curves, panel, sockets
 
 
 class MotionEnvelope(io.ComfyNode):
@@ -122,7 +122,12 @@ class MotionEnvelope(io.ComfyNode):
             Pulse(attack, release, floor),
         )
         plot = sockets.to_image(course_plot(course, displacement.fps)[None])
-        return io.NodeOutput(changed, str(report), plot, ui=ui.PreviewImage(plot, cls=cls))
+        return io.NodeOutput(
+            changed,
+            str(report),
+            plot,
+            ui=panel.said(str(report)) | ui.PreviewImage(plot, cls=cls).as_dict(),
+        )
 
 
 class MotionBeat(io.ComfyNode):
@@ -177,5 +182,5 @@ class MotionBeat(io.ComfyNode):
         from ..gid_core.motion import beats
 
         found = beats.bars(bpm, bars, beats_per_bar, fps)
-        said = ui.PreviewText(str(found))
+        said = panel.said(str(found))
         return io.NodeOutput(found.duration_s, found.frames, found.fps, str(found), ui=said)

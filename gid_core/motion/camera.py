@@ -88,8 +88,8 @@ class CameraReport:
         text += "the depth." if self.from_depth else "a tilted plane: the lower, the nearer."
         if self.overscan_pct > 0.05:
             text += (
-                f" Borders come in by up to {self.overscan_pct:.1f} % of the width: the renderer "
-                "fills what lies beyond. Crop so much from every side, or let borders stretch."
+                f" Borders come in by up to {self.overscan_pct:.1f} % of the width: there the "
+                "renderer's border shows, mirrored, extended or cropped. Or let borders stretch."
             )
         return " ".join([text, *self.notes])
 
@@ -101,6 +101,8 @@ def camera_motion(
     near_is_white: bool = True,
 ) -> tuple[SpectralVolume, Float[Tensor, "b 1 h w"], CameraReport]:
     """The motion of a still under a moving camera, its disparity at the still's size, a report.
+
+    The motion carries the disparity as its depth: what is near is rendered in front.
 
     Args:
         size: (height, width) of the still.
@@ -128,7 +130,7 @@ def camera_motion(
     wave = torch.polar(torch.ones(1).double(), -2 * math.pi * harmonics[:, None] * period)
     coeffs = torch.einsum("kt,btchw->bkchw", 2 / len(period) * wave, moved.to(wave.dtype))
     spectrum = SpectralVolume(
-        coeffs.to(torch.complex64), (harmonics / camera.duration_s).float(), size
+        coeffs.to(torch.complex64), (harmonics / camera.duration_s).float(), size, depth=disparity
     )
     overscan = _overscan_pct(spectrum, period * camera.duration_s)
     return spectrum, disparity, CameraReport(camera.move, overscan, depth is not None, notes)

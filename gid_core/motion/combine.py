@@ -4,7 +4,7 @@ Law: S is linear, so the displacement of the combination is the sum of both, eac
 at all times. A motion combined with itself by a mask and its complement is that motion.
 
 Convention: the grid is that of the finer motion; bands of one frequency add, all others stay beside
-each other.
+each other. The depth is the top's, where it has one; what either protects is protected.
 """
 
 import math
@@ -121,6 +121,9 @@ def combine(
         combined,
         reference_size=size,
         mask=None if moving is None else moving.expand(count, -1, -1, -1),
+        depth=_picture(top.depth if top.depth is not None else base.depth, count, size),
+        protect=_protected(base, top, count, size),
+        behind=base.behind if base.behind is not None else top.behind,
         **trends,
     )
     counts = len(base.frequencies_hz), len(top.frequencies_hz)
@@ -143,6 +146,11 @@ def _check(base, top, way, duration_s):
     if not 0 <= duration_s <= LONGEST_PERIOD_S:
         raise ValueError(
             f"Expected a duration from 0 to {LONGEST_PERIOD_S:g} s, got {duration_s:g}."
+        )
+    if "flow" in (base.kind, top.kind):
+        raise ValueError(
+            "Expected motions that sway, got one that flows. Flow Motion puts what flows behind "
+            "what sways (in_front): combine first, and give it the result."
         )
     if base.kind != top.kind:
         raise ValueError(
@@ -202,6 +210,24 @@ def _moving(base, top, mask, base_mask, way, size):
     union = torch.maximum(*parts)
     everywhere = (base.mask is None or top.mask is None) and bool((union == 1).all())
     return None if everywhere else union
+
+
+def _picture(values, count, size):
+    """Depth at the still's size, one for each still; None stays None."""
+    if values is None:
+        return None
+    if values.shape[-2:] != size:
+        values = F.interpolate(values, size, mode="bilinear", antialias=True).clamp(0, 1)
+    return values.expand(count, -1, -1, -1)
+
+
+def _protected(base, top, count, size):
+    """What either of the two protects."""
+    given = [m.protect for m in (base, top) if m.protect is not None]
+    if not given:
+        return None
+    parts = [F.adaptive_max_pool2d(p, size) for p in given]
+    return torch.stack([p.expand(count, -1, -1, -1) for p in parts]).amax(0)
 
 
 def _on_grid(spectrum, grid):

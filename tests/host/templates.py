@@ -5,7 +5,7 @@ number). What is not given has the default of the host. Columns go from left to 
 column from top to bottom.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 HUGGING_FACE = "https://huggingface.co/Comfy-Org"
 SD15 = "v1-5-pruned-emaonly-fp16.safetensors"
@@ -264,13 +264,6 @@ def by_wan_move(column, still, tracks, frames, size, fps):
     }
 
 
-def over_depth(column, spectrum, prefix):
-    """The nodes from a spectrum with a camera to a saved video: what is near is in front."""
-    nodes = to_frames(column, STILL, spectrum, prefix)
-    inputs = nodes["render"].inputs | {"depth": ("camera", 1)}
-    return nodes | {"render": replace(nodes["render"], inputs=inputs)}
-
-
 EXAMPLE = {"still": node("ExampleStill", 0, room=260)}
 STILL, MASK, ANCHOR, CLIP = (("still", i) for i in range(4))
 MODES = "modes to poke"
@@ -431,7 +424,7 @@ TEMPLATES = [
             ),
         }
         | looked_at(2, ("both", 0))
-        | over_depth(3, ("both", 0), "camera_and_sway"),
+        | to_frames(3, STILL, ("both", 0), "camera_and_sway"),
     ),
     Template(
         "Two kinds in one photo, camera over all",
@@ -460,7 +453,7 @@ TEMPLATES = [
             ),
         }
         | looked_at(4, ("both", 0))
-        | over_depth(5, ("both", 0), "two_kinds"),
+        | to_frames(5, STILL, ("both", 0), "two_kinds"),
     ),
     Template(
         "Loop on the beat",

@@ -169,6 +169,23 @@ def test_other_stills_kinds_and_too_many_bands_are_refused(rng):
         combine(base, replace(volume(rng), reference_size=SIZE[::-1]))
     with pytest.raises(ValueError, match="got a motion and modes to poke"):
         combine(base, modes(rng))
+    flowing = volume(rng, kind="flow", velocity=torch.zeros(2, 2, 5, 7))
+    for pair in ((base, flowing), (flowing, flowing)):
+        with pytest.raises(ValueError, match="motions that sway, got one that flows.*in_front"):
+            combine(*pair)
+    behind, _ = combine(base, replace(volume(rng), behind=flowing), way="add")
+    assert behind.behind is flowing
     many = (volume(rng, 300, p, (2, 3), 1) for p in (1.0, 1.01))
     with pytest.raises(ValueError, match="at most 512 bands, got .*Set a duration"):
         combine(*many, way="add")
+
+
+def test_depth_is_the_tops_and_what_either_protects_is_protected(rng):
+    fields = {n: (torch.rand(2, 1, *SIZE, generator=rng) > 0.5).float() for n in ("a", "b", "c")}
+    base = volume(rng, depth=fields["a"], protect=fields["b"])
+    top = volume(rng, depth=fields["c"], protect=fields["a"])
+    found, _ = combine(base, top, way="add")
+    assert torch.equal(found.depth, fields["c"])
+    assert torch.equal(found.protect, torch.maximum(fields["a"], fields["b"]))
+    found, _ = combine(base, volume(rng), way="add")
+    assert torch.equal(found.depth, fields["a"]) and torch.equal(found.protect, fields["b"])

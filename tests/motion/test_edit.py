@@ -148,6 +148,11 @@ def test_modes_get_the_root_of_a_gain_since_a_push_meets_their_shape_twice(rng):
         edit(modes, Edit(delay_s=1.0))
 
 
+def test_what_flows_is_refused(rng):
+    with pytest.raises(ValueError, match="that sways, got one that flows"):
+        edit(volume(rng, kind="flow", velocity=torch.zeros(2, 2, 5, 7)), Edit())
+
+
 @pytest.mark.parametrize(
     "change, sentence",
     [
