@@ -4,6 +4,9 @@ from comfy_api.latest import io
 
 from . import aliases, curves, panel, sockets
 
+# What old graphs have in the place of `pace`: what their seed did after a run.
+SEED_CONTROLS = "fixed", "increment", "decrement", "randomize"
+
 
 class SpectrumToDisplacement(io.ComfyNode):
     """Play a spectrum: frame rate, speed, amplitude, and a loop that closes by construction."""
@@ -97,6 +100,7 @@ class SpectrumToDisplacement(io.ComfyNode):
         from ..gid_core import pipeline
         from ..gid_core.motion import playback
 
+        pace = "" if pace in SEED_CONTROLS else pace
         drawn = curves.drawn(pace_curve, 1.0, 2.0)
         paced = playback.pace_curve(pace, frames / fps, loop, drawn)
         motion, report = pipeline.play(spectrum, frames, fps, loop, speed, gain, pose, seed, paced)

@@ -15,6 +15,7 @@ import { everyNode, filled } from "./gid_tokens.js";
 const SAVES = ["SaveMotionSpectrum", "SaveInteractivePage"];
 const CATEGORY = "image dynamics";
 const SOCKETS = { GID_MODEL: "#d9a441", GID_SPECTRUM: "#5fc28f", GID_DISPLACEMENT: "#5aa7d6" };
+const LOOP_PX = 180; // height for the small loop that a node shows
 const COLOUR = "#2b4a3d", BACKGROUND = "#223630"; // of our nodes, where the user has chosen none
 const NODE = "PokeDynamics", FLOW = "FlowMotion", OUTPUT = "image_dynamics", HEIGHT = 260, WIDTH = 340;
 const SETTINGS = ["duration", "wind", "strength", "stiffness", "damping_ratio"]; // that are felt without a run
@@ -158,7 +159,7 @@ function follow(node, panel, widgets, show) {
 
 /** Show the text of a node's last run under its widgets, from the first run that has any. */
 function addSaid(node) {
-    let said = null, widget = null, newest = null;
+    let said = null, widget = null, newest = null, grown = false;
     function show(output) {
         if (!output || output === newest) return;
         newest = output;
@@ -176,8 +177,16 @@ function addSaid(node) {
         said.show(lines, page && (() => openPage(page)));
         said.element.style.minHeight = `${said.height(node.size[0])}px`; // Nodes 2.0 lays out by the element
         mount(node, said.element, "said");
-        node.setSize?.([node.size[0], Math.max(node.size[1], node.computeSize()[1])]);
-        node.graph?.setDirtyCanvas?.(true, true);
+        grow();
+        if (output.images?.length) setTimeout(grow, 400, LOOP_PX); // when the page has its pictures in the node
+    }
+    /** Make room for what the widgets need, and for the pictures where there are any. */
+    function grow(pictures = 0) {
+        const needed = node.computeSize()[1] + pictures;
+        if (!node.graph || (pictures && grown)) return;
+        grown ||= pictures > 0;
+        node.setSize?.([node.size[0], Math.max(node.size[1], needed)]);
+        node.graph.setDirtyCanvas?.(true, true);
     }
     function lookSoon() {
         setTimeout(() => node.graph && show(app.nodeOutputs?.[nameOf(node)]), 200);

@@ -56,7 +56,7 @@ def widgets_of(info: dict, given: dict) -> dict:
             default = options["options"][0] if options.get("options") else ""
         value = given.get(name, default)
         values[name] = default if isinstance(value, tuple) else value
-        if options.get("control_after_generate") or name in ("seed", "noise_seed"):
+        if options.get("control_after_generate", name in ("seed", "noise_seed")):
             values[f"control of {name}"] = "fixed"
     return values
 
