@@ -468,6 +468,6 @@ def _one_still(image, displacement, mask):
     from ..gid_core.still.inputs import accept_images, fit_mask
 
     stills = accept_images(sockets.from_image(image))
-    check_one(len(stills), len(displacement.coeffs))
+    check_one(len(stills), displacement)
     matte = fit_mask(sockets.from_mask(mask), 1, tuple(stills.shape[-2:]), "mask")
     return stills[0], None if matte is None else matte[0]

@@ -287,16 +287,23 @@ def video_frames(frames: int, rule: int) -> int:
     return frames if rule <= 1 else 1 + rule * -(-max(0, frames - 1) // rule)
 
 
-def check_one(stills: int, motions: int) -> None:
-    """Refuse batches: tracks and maps are of one still and one motion.
+def check_one(stills: int, motion: Displacement) -> None:
+    """Refuse what has no tracks and maps: batches, and motions that flow.
 
     Raises:
-        ValueError: Unless both are 1.
+        ValueError: In these cases.
     """
+    motions = len(motion.coeffs)
     if stills != 1 or motions != 1:
         raise ValueError(
             f"Expected one still and one motion, got {stills} and {motions}. Take one of the batch "
             "before."
+        )
+    if motion.further is not None:
+        raise ValueError(
+            "Expected a motion that sways, got one that flows: its pixels fade and begin anew, so "
+            "it has no tracks and maps. Render it instead, or take the motion before it was "
+            "combined with a flow."
         )
 
 

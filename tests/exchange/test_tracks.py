@@ -213,6 +213,18 @@ def test_where_nothing_moves_there_is_nothing_to_follow(rng):
 
 
 @pytest.mark.parametrize("stills, motions", [(2, 1), (1, 3)])
-def test_batches_are_refused(stills, motions):
+def test_batches_are_refused(rng, stills, motions):
+    motion, _ = band(rng)
+    many = replace(motion, coeffs=motion.coeffs.expand(motions, -1, -1, -1, -1), mask=None)
     with pytest.raises(ValueError, match="one still and one motion"):
-        check_one(stills, motions)
+        check_one(stills, many)
+
+
+def test_what_flows_is_refused(rng):
+    motion, _ = band(rng)
+    check_one(1, motion)
+    flowing = replace(
+        motion, further=motion.modal_coords[None], weights=torch.full((2, FRAMES), 0.5)
+    )
+    with pytest.raises(ValueError, match="one that flows"):
+        check_one(1, flowing)
