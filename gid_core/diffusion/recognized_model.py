@@ -26,7 +26,7 @@ from ..shapes import Float, Tensor
 from ..still.grid import grid_size
 from . import sampling
 from .blocks import ResBlock, SpatialAttention, norm, zeroed
-from .codes import REDUCTION, spread, weight
+from .codes import REDUCTION, pooled, spread, weight
 from .denoiser import Denoiser
 from .sight import channels, look
 from .told import Told
@@ -37,6 +37,8 @@ SMALLEST = 0.02  # amplitude, beside what is usual
 KIND = "recognized motion model"  # of weight files
 HEAD = 32  # channels of an attention head of the expectation
 MOST_BLOCKS, MOST_BANDS = 16, 128  # limits for the configuration in a file
+EVENED = 1.0  # share of a sample's deviation from what is expected that is taken away
+FAINT = 1e-3  # of the mean energy: added to both energies of a ratio
 TRAIN_MEAN = 0.5  # of ln sigma: things that move as one are seen through much noise
 LOGARITHM = 4.0  # bound of the logarithm that the expectation adds to what is usual
 
@@ -153,8 +155,8 @@ class RecognizedModel(nn.Module):
         frequencies_hz: Float[Tensor, " k"],
         evened: bool = True,
     ) -> Told:
-        """What it is told of a still. `evened` changes nothing: samples are as strong as they are
-        expected to be."""
+        """What it is told of a still. Where it is evened, a sample is brought near to the amplitude
+        that is expected (`even`)."""
         like = self.expectation.enter[1].weight
         grid = grid_size(*image.shape[-2:], self.config.longest_side)
         with torch.no_grad():
@@ -172,7 +174,31 @@ class RecognizedModel(nn.Module):
             moved = (code.float() * amplitudes).flatten(1, 2)
             return spread(moved, share)[..., : grid[0], : grid[1]].unflatten(1, code.shape[1:3])
 
-        return Told(features, LATENT, decode)
+        def finish(channels):
+            filled = F.pad(channels, (0, right, 0, below))
+            gain = even(pooled(filled.flatten(1, 2), share), amplitudes, weight(share))
+            gain = F.interpolate(gain, scale_factor=REDUCTION, mode="bilinear")
+            return channels * gain[..., : grid[0], : grid[1]][:, None]
+
+        return Told(features, LATENT, decode, finish) if evened else Told(features, LATENT, decode)
+
+
+def even(
+    moved: Float[Tensor, "b k4 h w"],
+    amplitudes: Float[Tensor, "b k 4 h w"],
+    counts: Float[Tensor, "b 1 h w"],
+) -> Float[Tensor, "b 1 h w"]:
+    """The gain that brings a sample near to the amplitude that is expected around every place.
+
+    Of two winds the energies over all bands are alike to .9, for the same things move; those of
+    samples of a short training are not. All bands of a place have one gain, so that phases,
+    directions and closed loops stay.
+    """
+    mean = lambda x: F.avg_pool2d(x * counts, 3, 1, 1)
+    found = mean(moved.square().sum(1, keepdim=True))
+    expected = mean(amplitudes.square().sum((1, 2))[:, None])
+    faint = FAINT * counts.mean((2, 3), keepdim=True) * amplitudes.square().sum((1, 2)).mean()
+    return ((expected + faint) / (found + faint)).pow(EVENED / 2)
 
 
 def between(
