@@ -238,6 +238,7 @@ function colourSockets() {
 app.registerExtension({
     name: "image-dynamics.poke",
     setup: colourSockets,
+    afterConfigureGraph: colourSockets, // the page takes back colours of types that its palette does not know
     beforeRegisterNodeDef(type, definition) {
         if (definition.category === CATEGORY) Object.assign(type, { color: COLOUR, bgcolor: BACKGROUND });
     },

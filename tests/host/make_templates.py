@@ -23,6 +23,7 @@ NOTES = Path(__file__).with_name("notes")
 CORE = "0.3.64"  # the oldest host whose nodes these are
 NOTE, COLUMN, GAP = (420, 560), 440, 50  # px
 WIDE = {"MotionSpectrumPreview": 760, "SaveVideo": 560, "CLIPTextEncode": 400, "PokeDynamics": 420}
+SHOWN = {"MotionSpectrumSampler": 350, "AnimateStill": 350}  # px: the text and loop of a run
 ROW, LINE, TEXT = 26, 34, 90  # px of a socket, of a widget, and of a text of more lines
 WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "COMFY_DYNAMICCOMBO_V3")
 ZOOM, CORNER = 0.8, [60, 110]  # of the canvas: small enough for a column or two, legible
@@ -139,7 +140,8 @@ class Graph:
         }
         several = sum(options.get("multiline", False) for _, _, options, _ in inputs_of(info))
         rows = max(len(sockets), len(made["outputs"]))
-        height = 40 + ROW * rows + LINE * len(values) + TEXT * several + node.room
+        height = 40 + ROW * rows + LINE * len(values) + TEXT * several
+        height += node.room + SHOWN.get(node.kind, 0)
         made["size"] = [WIDE.get(node.kind, 340), height]
         return made
 
