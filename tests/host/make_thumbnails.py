@@ -55,6 +55,14 @@ def main() -> None:
         "Motion of a clip on a photo": _onto(_film(flowers[0]), _picture(meadow)),
         "Any clip to a loop": _circle(_film(Image.blend(*flowers, 0.5))),
         "Four variations, pick one": _four([frames[i] for i, (frames, *_) in enumerate(winds)]),
+        "Clip's motion, calmed band by band": _bars(_film(flowers[0])),
+        "Camera and sway": _arrow(
+            _arrow(_picture(meadow), (256, 300), (96, 300)), (256, 300), (416, 300)
+        ),
+        "Two kinds in one photo, camera over all": _tinted(
+            _tinted(_picture(meadow), refined * (1 - held), WARM), held, GREEN
+        ),
+        "Loop on the beat": _said(_picture(meadow), "100 bpm", (256, 300), 40),
         "Keep a motion and use it again": _said(
             _tinted(_picture(lanterns), _array(strings), WARM), "motion.safetensors", (256, 300), 28
         ),
@@ -162,6 +170,15 @@ def _onto(clip, still):
     half = SIZE[0] // 2
     still.paste(clip.crop((half // 2, 0, half + half // 2, SIZE[1])), (0, 0))
     return _arrow(still, (half - 70, 170), (half + 80, 170))
+
+
+def _bars(picture):
+    """Bars of an equalizer that fall towards the right."""
+    draw = ImageDraw.Draw(picture)
+    for i, height in enumerate((150, 120, 80, 50, 30, 16)):
+        left = 140 + 40 * i
+        draw.rectangle([left, SIZE[1] - 60 - height, left + 26, SIZE[1] - 60], INK)
+    return picture
 
 
 def _circle(picture):
