@@ -1,4 +1,4 @@
-"""Image to motion to displacement to frames: the whole method in four calls.
+"""Image to motion to displacement to frames: the whole method, one call for each step.
 
 Law: item i of a batch equals the single run with seed + i.
 """
