@@ -18,15 +18,17 @@ def shown(host, graph, name="sampler"):
 
 def pictures(host, output):
     for item in output["images"]:
-        yield Image.open(host.folder(item["type"]) / item["subfolder"] / item["filename"])
+        with Image.open(host.folder(item["type"]) / item["subfolder"] / item["filename"]) as found:
+            yield found
 
 
 def test_the_sampler_shows_a_small_loop_and_the_mask(host, tmp_path):
     output = shown(host, Graph(tmp_path).animate(still((300, 480)), painted((300, 480))))
-    loop, mask = pictures(host, output)
-    assert output["animated"] == [True] and loop.is_animated and loop.n_frames == FRAMES
-    assert loop.size == mask.size == (SIDE_PX, 200)
-    overlay = np.array(mask.convert("RGB")).astype(int)
+    found = [(p.size, p.n_frames, np.array(p.convert("RGB"))) for p in pictures(host, output)]
+    (size, frames, _), (mask_size, _, overlay) = found
+    assert output["animated"] == [True] and frames == FRAMES
+    assert size == mask_size == (SIDE_PX, 200)
+    overlay = overlay.astype(int)
     assert np.ptp(overlay[:10], axis=2).max() < 12  # grey where nothing moves
     assert "painted" in " ".join(output["text"])
 
@@ -47,7 +49,7 @@ def test_what_is_odd_warns_on_the_node(host, tmp_path):
     assert any(
         line.startswith(WARNS) and "stretched" in line for line in shown(host, graph)["text"]
     )
-    (line,) = shown(host, graph, "motion")["text"]
+    line = shown(host, graph, "motion")["text"][0]
     assert line.startswith(WARNS) and "bands moved by up to" in line
     graph = Graph(tmp_path).animate(still(), painted())
     graph.nodes["sampler"]["inputs"]["anchor"] = ("all", 1)
@@ -59,7 +61,7 @@ def test_another_picture_than_the_motion_was_made_for_warns_on_the_renderer(host
     graph = Graph(tmp_path).animate(still(), painted())
     graph.given("other", still((90, 50)))
     graph.nodes["render"]["inputs"]["image"] = ("other", 0)
-    (line,) = shown(host, graph, "render")["text"]
+    line = shown(host, graph, "render")["text"][0]
     assert line.startswith(WARNS) and "was made for a picture of 96x64" in line
 
 
