@@ -265,7 +265,10 @@ def test_an_unknown_ending_is_refused_before_anything_is_read(folder, capsys):
             "got 'no'",
         ),
         (["render", "still.png", "--spectrum", "no", "-o", "a.mp4"], "found nothing at 'no'"),
-        (["animate", "still.png", "-o", "a.mp4", "--bands", "4"], "4.00 Hz; 8 frames per second"),
+        (
+            ["animate", "still.png", "-o", "a.mp4", "--bands", "1", "--duration", "0.2"],
+            "5.00 Hz; 8 frames per second",
+        ),
         (["animate", "still.png", "-o", "a.mp4", "--speed", "9", "--bands", "1"], r"frames|Hz"),
     ],
 )
