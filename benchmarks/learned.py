@@ -2,12 +2,15 @@
 
     python benchmarks/learned.py photographs WEIGHTS PHOTOS OUT [--seeds 2]
     python benchmarks/learned.py clips WEIGHTS CLIPS OUT [--seeds 2]
+    python benchmarks/learned.py samples WEIGHTS SAMPLES
     python benchmarks/learned.py speed WEIGHTS
 
 `photographs`: the validation photographs of `gid_core/training/outlines.py` in which something
 sways. Nobody paints: every prior moves what is recognized. "truth" is the elastic prior told by the
 outlines (`gid_core/training/outlined.py`), another wind for each seed: what training motions are.
 "expected" is what the learned model's own head says before anything is drawn.
+`samples`: validation samples that `gid_core/training/prepared.py` made: bands, and how far things
+move as one, against the winds that they hold.
 `clips`: area under the curve between the 20 % of pixels that move most in a clip and the 30 % that
 move least, from bands alone, nothing rendered. Intervals are 95 %, by bootstrap over pictures.
 OUT gets sheets to look at, and keeps the flow of clips.
@@ -23,11 +26,14 @@ import torch
 import torch.nn.functional as F
 from motion_model import measured_clips
 from recognition import interval
+from safetensors.torch import load_file
 
 from gid_core.config import SamplingConfig, SpectrumConfig
+from gid_core.diffusion.codes import weight
 from gid_core.diffusion.encoding import as_complex
 from gid_core.diffusion.motion_model import LearnedPrior, load_model
-from gid_core.diffusion.recognized_model import RecognizedModel
+from gid_core.diffusion.recognized_model import RecognizedModel, even
+from gid_core.diffusion.sampling import denoised, sample as sample_codes
 from gid_core.elastic.prior import ElasticPrior
 from gid_core.evaluation.motion_metrics import area_under_curve
 from gid_core.evaluation.viz import band_picture, heat, resized, tiles
@@ -39,12 +45,13 @@ from gid_core.training.outlines import labels, names, read_outlines
 CELL = (110, 150)  # px (height, width) of a sheet
 COLUMNS = 2  # photographs side by side
 SPECTRUM = SpectrumConfig()
+STEPS = 10  # of sampling codes of prepared samples
 CLIP_SIDE = 768  # px of a clip's first frame, at most
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("command", choices=("photographs", "clips", "speed"))
+    parser.add_argument("command", choices=("photographs", "clips", "samples", "speed"))
     parser.add_argument("weights", type=Path)
     parser.add_argument("pictures", type=Path, nargs="?")
     parser.add_argument("out", type=Path, nargs="?")
@@ -52,7 +59,8 @@ def main():
     parser.add_argument("--priors", nargs="+", default=["learned", "elastic"])
     parser.add_argument("--every", type=int, default=1, help="take so manieth photograph")
     args = parser.parse_args()
-    {"photographs": photographs, "clips": clips, "speed": speed}[args.command](args)
+    run = {"photographs": photographs, "clips": clips, "samples": samples, "speed": speed}
+    run[args.command](args)
 
 
 def energy(coeffs, size):
@@ -132,9 +140,11 @@ def photographs(args):
         for label, model in models.items():
             seeded = (torch.Generator().manual_seed(seed) for seed in range(args.seeds))
             motions[label] = [model.sample(still, matte, g, SPECTRUM).coeffs for g in seeded]
-        motions["expected"] = expected(models.get("learned"), still, matte)
+        if head := expected(models.get("learned"), still, matte):
+            motions["expected"] = head
         for label, several in motions.items():
-            fields = [energy(coeffs, size).numpy() for coeffs in several]
+            seen = truth.matte if label == "truth" else matte  # what is rendered moves inside
+            fields = [(energy(coeffs, size) * seen[0, 0]).numpy() for coeffs in several]
             row = measures.setdefault(label, {})
             for field, coeffs in zip(fields, several, strict=True):
                 flat = torch.from_numpy(field[certain])
@@ -147,7 +157,7 @@ def photographs(args):
             if len(several) > 1:
                 alike = correlation(fields[0][inside], fields[1][inside])
                 row.setdefault("alike", []).append(alike)
-        fields = [energy(c, size) for label in models for c in motions[label][:2]]
+        fields = [matte[0, 0] * energy(c, size) for label in models for c in motions[label][:2]]
         bands = [motions[args.priors[0]][0][0, k] for k in (1, 8)]
         cells += shown(still[0], known.sways * known.degree, fields, bands)
         print(name, {k: round(float(np.nanmean(v["auc"][-2:])), 3) for k, v in measures.items()})
@@ -187,7 +197,7 @@ def clips(args):
             for seed in range(args.seeds):
                 generator = torch.Generator().manual_seed(seed)
                 coeffs = model.sample(still, matte, generator, SPECTRUM).coeffs
-                field = energy(coeffs, shape)
+                field = energy(coeffs, shape) * F.interpolate(matte, shape, mode="area")[0, 0]
                 score = area_under_curve(field[counted], label) if field.any() else 0.5
                 group = groups.setdefault(
                     "authors'" if name.startswith("paper") else "recorded", {}
@@ -204,6 +214,51 @@ def clips(args):
         line = (interval(np.array(v).reshape(-1, args.seeds).mean(1)) for v in row.values())
         print(f"| {group} | " + " | ".join("{:.3f} ({:.3f} to {:.3f})".format(*c) for c in line))
     save_sheet(cells, COLUMNS * (4 + len(models) * args.seeds), args.out, "clips")
+
+
+def apart(channels, places):
+    """Likeness of motions so many places of codes apart, side by side (1: they move as one)."""
+    field = torch.view_as_complex(
+        channels.unflatten(1, (2, 2)).permute(0, 1, 3, 4, 2).contiguous()
+    ).flatten(0, 1)
+    one, other = field[:, :, places:], field[:, :, :-places]
+    sizes = (part.abs().square().sum(0).sqrt() for part in (one, other))
+    return float((one * other.conj()).sum(0).real.sum() / np.prod(list(sizes), 0).sum())
+
+
+@torch.no_grad()
+def samples(args):
+    model = load_model(args.weights)
+    hertz = torch.arange(1, SPECTRUM.bands + 1) / SPECTRUM.duration_s
+    sigmas = model.noise.steps(STEPS)
+    total, rows = {"truth": 0.0, "learned": 0.0}, {}
+    for number, path in enumerate(sorted(args.pictures.glob("*.safetensors"))[:: args.every]):
+        sample = load_file(path)
+        counts = weight(sample["matte"].float()[None])
+        features, amplitudes = model.expect(sample["features"].float()[None], counts)
+
+        def estimate(x, sigma, features=features):
+            network = lambda x, level: model.denoiser(x, level, features, hertz)
+            return denoised(network, x, sigma)
+
+        generator = torch.Generator().manual_seed(number)
+        noise = torch.randn(1, len(hertz), 4, *counts.shape[-2:], generator=generator)
+        moved = sample_codes(estimate, noise, sigmas) * amplitudes
+        moved = (moved * even(moved.flatten(1, 2), amplitudes, counts)[:, None])[0]
+        true = sample["motions"].float()
+        total["learned"] = total["learned"] + (moved.square().sum(1) * counts[0]).sum((1, 2))
+        energy_of = (true.square().sum(2) * counts[0]).sum((2, 3)).mean(0)
+        total["truth"] = total["truth"] + energy_of
+        for name, bands in (("0.2 to 0.8 Hz", slice(0, 4)), ("1.8 to 3.2 Hz", slice(8, 16))):
+            for places in (1, 4, 8):
+                pair = [apart(c[bands] * counts[0].sqrt(), places) for c in (true[0], moved)]
+                rows.setdefault(f"{name}, {places} apart", []).append(pair)
+    ratio = (total["learned"] / total["truth"]).sqrt()
+    print("bands, learned over truth:", " ".join(f"{r:.2f}" for r in ratio))
+    print(f"within a factor 1.5: {int((ratio.log().abs() < np.log(1.5)).sum())} of {len(ratio)}\n")
+    print("| likeness of places of codes (4 px of 128) | truth | learned |\n|---|---|---|")
+    for name, pairs in rows.items():
+        print(f"| {name} | " + " | ".join(f"{v:.2f}" for v in np.median(pairs, 0)) + " |")
 
 
 def save_sheet(cells, columns, out, name):

@@ -39,6 +39,7 @@ HEAD = 32  # channels of an attention head of the expectation
 MOST_BLOCKS, MOST_BANDS = 16, 128  # limits for the configuration in a file
 EVENED = 1.0  # share of a sample's deviation from what is expected that is taken away
 FAINT = 1e-3  # of the mean energy: added to both energies of a ratio
+LEAST = 1e-12  # added where nothing moves at all
 TRAIN_MEAN = 0.5  # of ln sigma: things that move as one are seen through much noise
 LOGARITHM = 4.0  # bound of the logarithm that the expectation adds to what is usual
 
@@ -197,7 +198,7 @@ def even(
     mean = lambda x: F.avg_pool2d(x * counts, 3, 1, 1)
     found = mean(moved.square().sum(1, keepdim=True))
     expected = mean(amplitudes.square().sum((1, 2))[:, None])
-    faint = FAINT * counts.mean((2, 3), keepdim=True) * amplitudes.square().sum((1, 2)).mean()
+    faint = FAINT * expected.mean((2, 3), keepdim=True) + LEAST
     return ((expected + faint) / (found + faint)).pow(EVENED / 2)
 
 

@@ -4,6 +4,7 @@ from dataclasses import asdict, replace
 
 import pytest
 import torch
+import torch.nn.functional as F
 from safetensors.torch import save_file
 
 from gid_core.config import DenoiserConfig, SamplingConfig, SpectrumConfig
@@ -13,6 +14,7 @@ from gid_core.diffusion.recognized_model import (
     RecognizedModel,
     RecognizedModelConfig,
     between,
+    even,
     fresh_recognized,
     load_recognized_model,
 )
@@ -129,6 +131,27 @@ def test_guidance_works_in_inference_mode(model):
         guided = sampled(model, still(), sampling=loop)
     free = sampled(model, still(), sampling=replace(loop, loop_strength=0.0))
     assert guided.coeffs.isfinite().all() and not torch.allclose(guided.coeffs, free.coeffs)
+
+
+def test_where_nothing_may_move_nothing_does(model):
+    assert not sampled(model, still(), torch.zeros(1, 1, 37, 58)).coeffs.any()
+
+
+def test_an_evened_sample_is_as_strong_as_expected_and_keeps_its_phases():
+    generator = torch.Generator().manual_seed(0)
+    amplitudes = torch.rand(1, 6, 4, 5, 7, generator=generator) + 0.1
+    blotches = torch.rand(1, 1, 5, 7, generator=generator) + 0.05
+    moved = (torch.randn(amplitudes.shape, generator=generator) * amplitudes).flatten(1, 2)
+    counts = torch.ones(1, 1, 5, 7)
+    gain = even(moved * blotches, amplitudes, counts)
+    assert gain.shape == (1, 1, 5, 7) and (gain > 0).all()
+    total = lambda x: F.avg_pool2d(x.square().sum(1, keepdim=True), 3, 1, 1).sqrt()
+    before, after = total(moved * blotches), total(moved * blotches * gain)
+    wanted = total(amplitudes.flatten(1, 2))
+    error = lambda found: float((found / wanted).log().abs().mean())
+    assert error(after) < 0.4 * error(before)
+    exact = even(amplitudes.flatten(1, 2), amplitudes, counts)
+    torch.testing.assert_close(exact, torch.ones_like(exact))
 
 
 def test_networks_can_compute_in_half_precision(model):
