@@ -49,7 +49,7 @@ def test_one_node_needs_nothing_but_a_picture(host, tmp_path):
     ran = graph.run(host)
     assert_ran(ran)
     assert graph.kept("frames").shape == (1, 64, 96, 3)
-    assert ran["outputs"]["one"]["text"][0] == str(graph.kept("said"))
+    assert ran["outputs"]["one"]["text"][0].removeprefix("⚠ ") == str(graph.kept("said"))
 
 
 @hosts.newest_only
