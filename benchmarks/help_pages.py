@@ -26,7 +26,7 @@ CHOICES = {
     ("ElasticMotionModel", "anchor"): ("auto", "ground", "hanging", "border", "none"),
     ("ElasticMotionModel", "kind"): ("custom", *KINDS),
     ("ElasticMotionModel", "weather"): ("custom", *WEATHER),
-    ("ExampleStill", "example"): ("meadow", "lanterns"),
+    ("ExampleStill", "example"): ("meadow", "lanterns", "clouds", "candle"),
     ("FeatureSplatRender", "draft"): DRAFTS,
     ("FeatureSplatRender", "output"): OUTPUTS,
     ("LoadMotionModel", "sampler"): ("dpmpp_2m", "ddim", "heun"),

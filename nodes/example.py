@@ -13,16 +13,20 @@ CLIP = "flowers.mp4"
 
 @dataclass(frozen=True)
 class Example:
-    """A still by the name of its files, and what of it is held: rows from `held_from` to the
-    bottom, as a share of the height."""
+    """A still by the name of its files, and what of it is held.
+
+    held_from: Rows from here to the bottom, as a share of the height; None: a file says it.
+    """
 
     name: str
-    held_from: float
+    held_from: float | None
 
 
 EXAMPLES = {
     "meadow": Example("meadow", 0.86),
     "lanterns": Example("lanterns", 1.0),
+    "clouds": Example("clouds", 0.9),
+    "candle": Example("candle", None),
 }
 
 
@@ -52,7 +56,8 @@ class ExampleStill(io.ComfyNode):
                 ),
                 io.Mask.Output(
                     display_name="anchor",
-                    tooltip="What holds still (white): the ground. Empty for the lanterns.",
+                    tooltip="What holds still (white): the ground, or what the candle does not "
+                    "light. Empty for the lanterns.",
                 ),
                 io.Video.Output(
                     display_name="clip",
@@ -68,8 +73,11 @@ class ExampleStill(io.ComfyNode):
         chosen = EXAMPLES[example]
         still = read_still(FOLDER / f"{chosen.name}.webp")
         mask = read_mask(FOLDER / f"{chosen.name}_mask.png")
-        anchor = mask.new_zeros(mask.shape)
-        anchor[:, round(chosen.held_from * anchor.shape[1]) :] = 1
+        if chosen.held_from is None:
+            anchor = read_mask(FOLDER / f"{chosen.name}_anchor.png")
+        else:
+            anchor = mask.new_zeros(mask.shape)
+            anchor[:, round(chosen.held_from * anchor.shape[1]) :] = 1
         image = sockets.to_image(still[None])
         masks = (sockets.to_mask(m[None]) for m in (mask, anchor))
         clip = InputImpl.VideoFromFile(str(FOLDER / CLIP))

@@ -2,14 +2,16 @@
 
     PYTHONPATH=. python docs/demo/make_examples.py
 
-Takes some minutes. The meadow is the demo still of paint.py; lanterns and flowers are scenes of
-gid_core/scenes. Motions are kept on small grids, so that their files are small.
+Takes some minutes. The meadow is the demo still of paint.py, clouds and candle are from
+paint_flows.py, lanterns and flowers are scenes of gid_core/scenes. Motions are kept on small
+grids, so that their files are small.
 """
 
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import paint_flows
 import torch
 from PIL import Image
 from scipy import ndimage
@@ -44,6 +46,12 @@ def main() -> None:
     mask = ndimage.binary_dilation(moved, iterations=PAINT_PX)
     _write("lanterns", lanterns.frame(0.0).image, mask)
 
+    still, plants = paint_flows.clouds()
+    _write("clouds", still, ndimage.binary_dilation(plants, iterations=PAINT_PX), quality=78)
+    still, flame, unlit = paint_flows.candle()
+    _write("candle", still, flame)
+    _write_mask("candle_anchor", unlit)
+
     flowers = make_scene(5, (288, 432), "flowers")
     frames = [flowers.frame(t / FPS).image for t in range(round(FPS * SECONDS))]
     video.save_clip(OUT / "flowers.mp4", frames, FPS, ".mp4", crf=23)
@@ -61,10 +69,14 @@ def _coarse(motion):
     return replace(motion, coeffs=torch.complex(real, imaginary), mean=mean, drift=drift)
 
 
-def _write(name, still, mask) -> None:
+def _write(name, still, mask, quality=92) -> None:
     picture = Image.fromarray(stills.to_bytes(still))
-    picture.save(OUT / f"{name}.webp", quality=92, method=6)
-    Image.fromarray(np.uint8(255 * np.float32(mask))).save(OUT / f"{name}_mask.png", optimize=True)
+    picture.save(OUT / f"{name}.webp", quality=quality, method=6)
+    _write_mask(f"{name}_mask", mask)
+
+
+def _write_mask(name, mask) -> None:
+    Image.fromarray(np.uint8(255 * np.float32(mask))).save(OUT / f"{name}.png", optimize=True)
 
 
 if __name__ == "__main__":

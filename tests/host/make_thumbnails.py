@@ -29,6 +29,7 @@ OAK = "a lone oak tree on a grassy hill, fine summer leaves, soft evening light"
 def main() -> None:
     meadow, mask = (_example(kind, "meadow") for kind in ("", "_mask"))
     lanterns, strings = (_example(kind, "lanterns") for kind in ("", "_mask"))
+    clouds, candle = (_example("", name) for name in ("clouds", "candle"))
     flowers = _clip_frames(EXAMPLES / "flowers.mp4", 2)
     winds = [_moved(meadow, mask, seed) for seed in range(4)]
     refined = winds[0][1]
@@ -62,6 +63,8 @@ def main() -> None:
         "Two kinds in one photo, camera over all": _tinted(
             _tinted(_picture(meadow), refined * (1 - held), WARM), held, GREEN
         ),
+        "Clouds over a meadow that sways": _arrow(_picture(clouds), (90, 80), (420, 80)),
+        "A candle, flame and light": _picture(candle),
         "Loop on the beat": _said(_picture(meadow), "100 bpm", (256, 300), 40),
         "Keep a motion and use it again": _said(
             _tinted(_picture(lanterns), _array(strings), WARM), "motion.safetensors", (256, 300), 28

@@ -456,6 +456,53 @@ TEMPLATES = [
         | to_frames(5, STILL, ("both", 0), "two_kinds"),
     ),
     Template(
+        "Clouds over a meadow that sways",
+        {"still": node("ExampleStill", 0, example="clouds", room=260)}
+        | {"sky": node("InvertMask", 0, "The sky: what does not sway", mask=MASK)}
+        | sampled(1, mask=MASK)
+        | {
+            "flow": node(
+                "FlowMotion",
+                2,
+                image=STILL,
+                kind="clouds",
+                speed=1.5,
+                mask=("sky", 0),
+                horizon=0.62,
+                in_front=("sample", 0),
+                room=300,
+            ),
+            "said": node("PreviewAny", 2, "What flows", source=("flow", 2), room=60),
+        }
+        | to_frames(3, STILL, ("flow", 0), "clouds"),
+    ),
+    Template(
+        "A candle, flame and light",
+        {"still": node("ExampleStill", 0, example="candle", room=260)}
+        | {
+            "lit": node("InvertMask", 0, "What its light reaches", mask=ANCHOR),
+            "model": node("ElasticMotionModel", 1, "The flame leans", kind="flame"),
+        }
+        | sampled(1, model=("model", 0), mask=MASK)
+        | {
+            "flow": node(
+                "FlowMotion",
+                2,
+                "Light that flickers",
+                image=STILL,
+                kind="flames",
+                speed=0.0,
+                turbulence=0.0,
+                mask=("lit", 0),
+                light=0.1,
+                refine_mask=False,
+                in_front=("sample", 0),
+                room=300,
+            ),
+        }
+        | to_frames(3, STILL, ("flow", 0), "candle"),
+    ),
+    Template(
         "Loop on the beat",
         EXAMPLE
         | {"beat": node("MotionBeat", 1, bpm=100.0, room=60)}

@@ -24,6 +24,7 @@ from templates import TEMPLATES, foreign_weights
 
 NAMES = sorted(path.stem for path in WORKFLOWS.glob("*.json"))
 STILLS = ["Photo to loop", "Photo to loop, with an anchor"]
+FLOWS = ["Clouds over a meadow that sways", "A candle, flame and light"]
 CLIPS = ["Clip to calm loop", "Motion of a clip on a photo"]
 WAN_MOVE = "Photo to Wan-Move"  # a part of it runs without weights
 FOREIGN = [t for t in TEMPLATES if foreign_weights(t) and t.name != WAN_MOVE]
@@ -93,6 +94,18 @@ def test_a_still_becomes_a_video(host, name):
     assert json.loads(tags["prompt"])
     for kind in ("MaskPreview", "MotionSpectrumPreview"):
         assert len(ran["outputs"][find(prompt, kind)]["images"]) == 1
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_what_flows_becomes_a_video(host, name):
+    prompt = workflow(name)
+    prompt[find(prompt, "SpectrumToDisplacement")]["inputs"]["frames"] = 12
+    prompt[find(prompt, "FeatureSplatRender")]["inputs"]["draft"] = "quarter"
+    ran = host.run(prompt)
+    assert_ran(ran)
+    frames, _, _ = decoded(saved(host, ran, find(prompt, "SaveVideo")))
+    assert len(frames) == 12
+    assert np.abs(frames[6].astype(int) - frames[0]).mean() > 0.2
 
 
 @hosts.newest_only
