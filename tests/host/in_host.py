@@ -172,6 +172,7 @@ class Host:
         progress = [data for event, data in self.server.sent if event == "progress"]
         return {
             "valid": True,
+            "node_errors": node_errors,  # of outputs that cannot run, beside others that can
             "success": self.executor.success,
             "error": events.get("execution_error"),
             "interrupted": "execution_interrupted" in events,

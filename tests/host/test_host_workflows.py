@@ -190,7 +190,6 @@ MODELS = {
 def test_wan_move_lacks_nothing_but_its_models(host):
     prompt = workflow(WAN_MOVE)
     ran = host.run(prompt)
-    assert not ran["valid"]
     assert {prompt[key]["class_type"] for key in ran["node_errors"]} == set(MODELS)
     for key, answer in ran["node_errors"].items():
         (error,) = answer["errors"]
