@@ -491,7 +491,9 @@ def render(
 
 def _like(still, frame):
     """A still with alpha if a frame of it has some."""
-    return still if len(still) == len(frame) else torch.cat([still, torch.ones_like(still[:1])])
+    if len(still) == len(frame):
+        return still
+    return torch.cat([still[:3].expand(3, -1, -1), torch.ones_like(still[:1])])
 
 
 def _protected(motion, size):

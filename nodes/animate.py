@@ -148,6 +148,7 @@ class AnimateStill(io.ComfyNode):
     ):
         from ..gid_core import pipeline
         from ..gid_core.elastic.prior import ElasticPrior
+        from ..gid_core.motion import playback
 
         stills, frames = sockets.from_image(image), max(1, round(seconds * fps))
         kind = kinds.CUSTOM if kind == ANY else kind
@@ -172,6 +173,7 @@ class AnimateStill(io.ComfyNode):
         )
         pictures, _ = clip.render(1 if output == render.VIDEO_ONLY else None)
         notes = sockets.mask_notes(image, mask=mask, anchor=anchor)
+        notes += filter(None, [playback.left_out(spectrum, fps)])
         shown = panel.sampled(report, notes)
         if preview:
             shown |= panel.moving(stills, spectrum)

@@ -107,7 +107,7 @@ class SpectrumToDisplacement(io.ComfyNode):
         fastest = speed if paced is None else speed * max(paced.y)
         played = str(report) or _played(spectrum)
         warnings = list(filter(None, [playback.left_out(spectrum, fps, fastest)]))
-        if not motion.coeffs.any():
+        if not motion.coeffs.any() and motion.behind is None:
             warnings.append("Nothing moves: the spectrum is empty, or gain is 0.")
         if report.warns:
             warnings, played = [played, *warnings], ""

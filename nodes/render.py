@@ -189,7 +189,7 @@ class FeatureSplatRender(io.ComfyNode):
         frames, disocclusion = clip.render(1 if output == VIDEO_ONLY else None)
         warnings = sockets.motion_notes(image, displacement)
         warnings += sockets.mask_notes(image, mask=mask, depth=depth)
-        if not displacement.coeffs.any():
+        if not displacement.coeffs.any() and displacement.behind is None:
             warnings.append("Nothing moves: the motion is empty, or its gain is 0.")
         said = panel.said(first_frame(displacement), warnings=warnings)
         filled = filled.movedim(1, -1)

@@ -107,6 +107,7 @@ class MotionVariations(io.ComfyNode):
             model or ElasticPrior(),
             SpectrumConfig(bands, duration, amplitude),
             callback=host.progress(COUNT),
+            widen=True,
         )
         notes = sockets.mask_notes(image, mask=mask, anchor=anchor)
         images, fps = _sheet(still, spectra, duration)

@@ -236,6 +236,15 @@ def split_clips(frames: Shaped[Tensor, "t ..."], clips: int) -> list[Shaped[Tens
 
 
 def blend_trajectories(motion: Displacement, overlap: int) -> Displacement:
-    """A crossfade of displacements instead of pixels, which leaves no double contours."""
+    """A crossfade of displacements instead of pixels, which leaves no double contours.
+
+    Raises:
+        ValueError: For a motion that flows: its phases are not faded.
+    """
+    if motion.weights is not None or motion.behind is not None:
+        raise ValueError(
+            "Expected a motion that sways, got one that flows. Make it a loop in Spectrum to "
+            "Displacement, or connect the flow itself to Loop Blend."
+        )
     faded = torch.stack(list(crossfade(motion.modal_coords.T, overlap)), 1)
     return replace(motion, modal_coords=faded, loop=True)
