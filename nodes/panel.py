@@ -12,7 +12,6 @@ from ..gid_core.files.kept import digest, kept
 from . import host
 
 WARNS = "\u26a0 "
-MOST_STILLS = 4  # of a batch that are shown
 
 
 def preview_input() -> io.Boolean.Input:
@@ -39,17 +38,13 @@ def sampled(report, notes: list[str]) -> dict:
 
 
 def moving(stills: torch.Tensor, spectrum) -> dict:
-    """The first motions of a batch as small loops, each followed by its mask on the still."""
-    from ..gid_core.render.preview import mask_overlay, motion_preview
+    """The first motions of a batch as small loops, each with its mask on the still.
 
-    shown = []
-    for i in range(min(MOST_STILLS, max(len(stills), len(spectrum.coeffs)))):
-        still = stills[min(i, len(stills) - 1)][None]
-        item = min(i, len(spectrum.coeffs) - 1)
-        shown.append(animation(*motion_preview(still, spectrum, item)))
-        if spectrum.mask is not None:
-            shown.append(animation(mask_overlay(still, spectrum.mask[item : item + 1]), 1.0))
-    return {"images": shown, "animated": (True,)}
+    One picture: the classic canvas shows only the first of several that move.
+    """
+    from ..gid_core.render.preview import preview_sheet
+
+    return {"images": [animation(*preview_sheet(stills, spectrum))], "animated": (True,)}
 
 
 def animation(frames: torch.Tensor, fps: float) -> ui.SavedResult:

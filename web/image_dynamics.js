@@ -15,7 +15,7 @@ import { everyNode, filled } from "./gid_tokens.js";
 const SAVES = ["SaveMotionSpectrum", "SaveInteractivePage"];
 const CATEGORY = "image dynamics";
 const SOCKETS = { GID_MODEL: "#d9a441", GID_SPECTRUM: "#5fc28f", GID_DISPLACEMENT: "#5aa7d6" };
-const LOOP_PX = 180; // height for the small loop that a node shows
+const LOOP_PX = 380; // height for the small loop that a node shows, and the mask below it
 const COLOUR = "#2b4a3d", BACKGROUND = "#223630"; // of our nodes, where the user has chosen none
 const NODE = "PokeDynamics", FLOW = "FlowMotion", OUTPUT = "image_dynamics", HEIGHT = 260, WIDTH = 340;
 const SETTINGS = ["duration", "wind", "strength", "stiffness", "damping_ratio"]; // that are felt without a run
@@ -196,6 +196,17 @@ function addSaid(node) {
     after(node, "onAdded", lookSoon);
 }
 
+/**
+ * Let a node show what it has made, and no longer the frames that it showed on the way: the page goes on showing those
+ * until the node runs again. Frames are ours on nodes of others, too: what saves a video renders it.
+ */
+function showResults(node) {
+    after(node, "onExecuted", output => {
+        const frames = app.nodePreviewImages?.[nameOf(node)];
+        if (output?.images?.length && Array.isArray(frames)) frames.length = 0;
+    });
+}
+
 /** Open a saved page in a tab. The host serves HTML as a download only, so its text is fetched. */
 async function openPage(file) {
     const tab = window.open("", "_blank");
@@ -243,6 +254,7 @@ app.registerExtension({
         if (definition.category === CATEGORY) Object.assign(type, { color: COLOUR, bgcolor: BACKGROUND });
     },
     nodeCreated(node) {
+        showResults(node);
         if (node.constructor.nodeData?.category === CATEGORY) addSaid(node);
         if (node.comfyClass === NODE) addPanel(node);
         if (node.comfyClass === FLOW) addStrokes(node);

@@ -24,6 +24,33 @@ LEAST_FPS, MOST_FPS = 8.0, 25.0
 PER_CYCLE = 2.25  # frames per cycle of the fastest band: more than two
 TINT = (0.15, 0.85, 0.55)  # of what moves
 TINTED, DIMMED = 0.4, 0.45  # share of the tint; brightness of what stays
+MOST_STILLS = 4  # of a batch that are shown
+
+
+def preview_sheet(
+    stills: Float[Tensor, "n c h w"], spectrum: SpectralVolume
+) -> tuple[Float[Tensor, "t c2 h2 w2"], float]:
+    """The first motions of a batch in one moving picture, and its frames per second.
+
+    Each loop stands before its mask on the still: above it, or left of it if the still is upright.
+    Stills follow one another across that.
+
+    Args:
+        stills: As many as motions, or one for all.
+    """
+    across = 3 if stills.shape[2] < stills.shape[3] else 2
+    pairs = []
+    for i in range(min(MOST_STILLS, max(len(stills), len(spectrum.coeffs)))):
+        still = stills[min(i, len(stills) - 1)][None]
+        item = min(i, len(spectrum.coeffs) - 1)
+        loop, fps = motion_preview(still, spectrum, item)
+        pair = [loop]
+        if spectrum.mask is not None:
+            overlay = torch.ones_like(loop[:1])
+            overlay[:, :3] = mask_overlay(still, spectrum.mask[item : item + 1])
+            pair.append(overlay.expand_as(loop))
+        pairs.append(torch.cat(pair, 5 - across))
+    return torch.cat(pairs, across), fps
 
 
 def motion_preview(

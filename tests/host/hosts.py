@@ -134,18 +134,21 @@ class Host:
         interrupt: dict | None = None,
         limit_s: float = 240,
         memory: dict | None = None,
+        quiet_s: float = 1.5,
     ) -> dict:
         """The result of an API graph.
 
         Args:
             interrupt: A node, and the seconds after its start at which the run is cancelled.
             memory: A node from whose start on the process may use only so many MB more.
+            quiet_s: How long a rendering runs before it says how long it will take.
         """
         assert self.hello["loaded"], self.hello["warnings"]
         request = {
             "prompt": for_host(prompt, self.install),
             "interrupt": interrupt,
             "memory": memory,
+            "quiet_s": quiet_s,
         }
         with suppress(OSError):  # a dead host does not answer, which `_answer` reports
             self._process.stdin.write(json.dumps(request) + "\n")

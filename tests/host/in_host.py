@@ -3,9 +3,10 @@
     python in_host.py HOST PACK WORK
 
 Every line on standard input is a JSON object, answered by one on standard output. A request
-{"prompt": API graph, "interrupt": {"node": id, "after": s}, "memory": {"node": id, "more_mb": m}}
-is answered by the result of its run. A memory limit with "network", the name of a class, begins
-with the next call of such a network instead of with the node. Logs and prints go to standard error.
+{"prompt": API graph, "interrupt": {"node": id, "after": s}, "memory": {"node": id, "more_mb": m},
+"quiet_s": s} is answered by the result of its run. A memory limit with "network", the name of a
+class, begins with the next call of such a network instead of with the node. Logs and prints go to
+standard error.
 
 Law: the pack is loaded by its path, as the host does it. Its root never is on `sys.path`.
 """
@@ -136,6 +137,8 @@ class Host:
         }
         from comfy_api.latest import io as schema_io
 
+        if loaded:
+            self.patience = sys.modules[pack.replace(".", "_x_") + ".nodes.host"]
         return {
             "version": self.version,
             "loaded": loaded,
@@ -146,8 +149,15 @@ class Host:
             "nodes": {name: node.GET_NODE_INFO_V1() for name, node in ours.items()},
         }
 
-    def run(self, prompt: dict, interrupt: dict | None = None, memory: dict | None = None) -> dict:
+    def run(
+        self,
+        prompt: dict,
+        interrupt: dict | None = None,
+        memory: dict | None = None,
+        quiet_s: float = 1.5,
+    ) -> dict:
         """Validate and execute one prompt with nothing cached; its result, in plain JSON."""
+        self.patience.QUIET_S = quiet_s
         self.server.sent.clear()
         self.server.started.clear()
         self.executor.reset()

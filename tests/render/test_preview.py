@@ -9,6 +9,7 @@ from gid_core.render.preview import (
     SIDE_PX,
     mask_overlay,
     motion_preview,
+    preview_sheet,
 )
 
 SIZE = 30, 44
@@ -84,3 +85,25 @@ def test_what_moves_is_tinted_and_what_stays_is_grey(still, rng):
     assert (outside < still[0, :, :5].amax(0)).all()
     inside = overlay[:, 5:25, 10:30].mean((1, 2)) - still[0, :, 5:25, 10:30].mean((1, 2))
     assert inside[1] > inside[0] and inside[1] > 0
+
+
+@pytest.mark.parametrize("size, sheet", [((30, 44), (60, 88)), ((44, 30), (88, 60))])
+def test_a_sheet_shows_each_loop_beside_its_mask_in_one_picture(rng, size, sheet):
+    stills = torch.rand(2, 4, *size, generator=rng)
+    coeffs = torch.randn(2, 2, 2, 8, 11, generator=rng, dtype=torch.complex64)
+    mask = torch.rand(2, 1, *size, generator=rng)
+    two = spectrum(rng, coeffs=coeffs, mask=mask)
+    frames, fps = preview_sheet(stills, two)
+    assert frames.shape == (FRAMES, 4, *sheet) and fps == LEAST_FPS
+    h, w = size
+    for i, still in enumerate(stills):
+        y, x = (0, i * w) if w > h else (i * h, 0)
+        assert torch.equal(
+            frames[..., y : y + h, x : x + w], motion_preview(still[None], two, i)[0]
+        )
+        y, x = (y + h, x) if w > h else (y, x + w)
+        overlay = frames[..., y : y + h, x : x + w]
+        assert torch.equal(overlay[3, :3], mask_overlay(still[None], mask[i : i + 1])[0])
+        assert (overlay[:, 3] == 1).all()
+    unmasked, _ = preview_sheet(stills, spectrum(rng, coeffs=coeffs, mask=None))
+    assert unmasked.shape[2] * unmasked.shape[3] == 2 * h * w
