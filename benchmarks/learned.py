@@ -29,8 +29,8 @@ from recognition import interval
 from safetensors.torch import load_file
 
 from gid_core.config import SamplingConfig, SpectrumConfig
-from gid_core.diffusion.codes import weight
 from gid_core.diffusion.encoding import as_complex
+from gid_core.diffusion.motion_latents import coverage
 from gid_core.diffusion.motion_model import LearnedPrior, load_model
 from gid_core.diffusion.recognized_model import RecognizedModel, even
 from gid_core.diffusion.sampling import denoised, sample as sample_codes
@@ -116,9 +116,9 @@ def expected(prior, still, matte):
     if not isinstance(model, RecognizedModel):
         return []
     hertz = torch.arange(1, SPECTRUM.bands + 1) / SPECTRUM.duration_s
-    told = model.told(still, matte, hertz)
-    ones = torch.ones(1, len(hertz), told.latent, *told.features.shape[-2:])
-    return [as_complex(told.decode(ones))]
+    given = model.condition(still, matte, hertz)
+    ones = torch.ones(1, len(hertz), given.latent, *given.features.shape[-2:])
+    return [as_complex(given.decode(ones))]
 
 
 def photographs(args):
@@ -234,7 +234,7 @@ def samples(args):
     total, rows = {"truth": 0.0, "learned": 0.0}, {}
     for number, path in enumerate(sorted(args.pictures.glob("*.safetensors"))[:: args.every]):
         sample = load_file(path)
-        counts = weight(sample["matte"].float()[None])
+        counts = coverage(sample["matte"].float()[None])
         features, amplitudes = model.expect(sample["features"].float()[None], counts)
 
         def estimate(x, sigma, features=features):

@@ -32,9 +32,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from texture_guess import flexibility
 
 from gid_core.config import PRESETS, ExtractionConfig, SamplingConfig
-from gid_core.diffusion.codes import pooled, spread
 from gid_core.diffusion.encoding import Encoding, as_channels, of_unit_size, unit_size
 from gid_core.diffusion.guidance import gaps, project
+from gid_core.diffusion.motion_latents import decode, encode
 from gid_core.diffusion.motion_model import LearnedPrior, fresh, load_model
 from gid_core.diffusion.recognized_model import RecognizedModel
 from gid_core.diffusion.sampling import SAMPLERS
@@ -248,9 +248,9 @@ def auc(args):
 def expectation(model, still):
     """Where the image encoder alone, or the expectation, expects motion."""
     if isinstance(model, RecognizedModel):
-        told = model.told(still[None], recognized(still), HERTZ)
-        ones = torch.ones(1, len(HERTZ), told.latent, *told.features.shape[-2:])
-        return told.decode(ones).square().sum((1, 2)).sqrt()[0]
+        given = model.condition(still[None], recognized(still), HERTZ)
+        ones = torch.ones(1, len(HERTZ), given.latent, *given.features.shape[-2:])
+        return given.decode(ones).square().sum((1, 2)).sqrt()[0]
     side, multiple = model.config.longest_side, model.multiple
     scale = side / max(still.shape[-2:])
     size = [round(n * scale) for n in still.shape[-2:]]
@@ -313,7 +313,7 @@ def reconstruction(model, coeffs, mask):
     """Share of a motion's energy that coding and decoding loses."""
     if isinstance(model, RecognizedModel):
         motion = as_channels(coeffs).flatten(1, 2)
-        back = spread(pooled(motion, mask), mask)
+        back = decode(encode(motion, mask), mask)
         return float((back - motion).square().sum() / motion.square().sum())
     encoded = model.encoding.encode(coeffs, HERTZ)
     back = model.encoding.decode(

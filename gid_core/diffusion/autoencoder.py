@@ -19,7 +19,7 @@ LOG_VARIANCE = (-20.0, 10.0)  # range of the posterior's log variance
 
 
 class MotionAutoencoder(nn.Module):
-    """Encoder and decoder, with the statistics that whiten the codes."""
+    """Encoder and decoder, with the statistics that whiten the latents."""
 
     def __init__(self, config: AutoencoderConfig):
         super().__init__()
@@ -50,7 +50,7 @@ class MotionAutoencoder(nn.Module):
     def posterior(
         self, encoded: Float[Tensor, "n 4 h w"]
     ) -> tuple[Float[Tensor, "n c hl wl"], Float[Tensor, "n c hl wl"]]:
-        """Mean and log variance of the codes. Sides are multiples of 4."""
+        """Mean and log variance of the latents. Sides are multiples of 4."""
         code = self.encoder(F.pixel_unshuffle(encoded, self.patch))
         mean, log_variance = code.chunk(2, 1)
         return mean, log_variance.clamp(*LOG_VARIANCE)

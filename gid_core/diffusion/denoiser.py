@@ -1,4 +1,4 @@
-"""The networks of the diffusion model: an image encoder, and a denoiser of the codes of bands.
+"""The networks of the diffusion model: an image encoder, and a denoiser of the latents of bands.
 
 Stage 1 treats bands as items of a batch, distinguished by an embedding of their frequency. Stage 2
 freezes it and adds attention across the bands of every pixel, which is the identity at the start.
@@ -63,7 +63,7 @@ class ImageEncoder(nn.Module):
 
 
 class Denoiser(nn.Module):
-    """A U-Net over the codes of bands, conditioned on image features, frequencies and noise level.
+    """A U-Net over the latents of bands, conditioned on image features, frequencies and noise.
 
     With the layout "volume" all bands are channels of one picture: an ablation of the paper.
     """
@@ -102,7 +102,7 @@ class Denoiser(nn.Module):
 
     @property
     def multiple(self) -> int:
-        """The sides of the codes must be multiples of this."""
+        """The sides of the latents must be multiples of this."""
         return 2 ** (len(self.config.widths) - 1)
 
     def forward(

@@ -77,7 +77,7 @@ def loop_guide(
     """Guidance of sampling towards small gaps, by the rule "fast".
 
     Args:
-        bands: Decodes codes to channels in px, b k 4 h w; must be differentiable.
+        bands: Decodes latents to channels in px, b k 4 h w; must be differentiable.
         strength: u. The clean estimate moves by -u / 1000 sigma^2 / (1 + sigma^2) times the
             gradient of the sum of all gaps. The sum, not the mean, makes the step of a pixel
             independent of the size of the picture.

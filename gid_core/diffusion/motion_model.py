@@ -25,11 +25,11 @@ from ..recognition.model import load_recognizer, recognize, shipped as shipped_r
 from ..shapes import Complex, Float, Int, Tensor
 from ..still.grid import grid_size
 from .autoencoder import REDUCTION, MotionAutoencoder
+from .conditioning import Conditioning
 from .denoiser import Denoiser, ImageEncoder
 from .encoding import NORMALIZATIONS, Encoding, as_complex
 from .guidance import LOOP_RULES, loop_guide, loop_guided
 from .recognized_model import RecognizedModel, load_recognized_model
-from .told import Told
 
 KIND = "motion model"  # of weight files
 FAINT = 0.02  # of unit amplitude: added to both amplitudes of a ratio, so that zero gives 1
@@ -77,13 +77,13 @@ class MotionModel(nn.Module):
         """The parts that may compute in another precision."""
         return self.autoencoder, self.encoder, self.denoiser
 
-    def told(
+    def condition(
         self,
         image: Float[Tensor, "1 3 hr wr"],
         matte: Float[Tensor, "1 1 hr wr"],
         frequencies_hz: Float[Tensor, " k"],
         evened: bool,
-    ) -> Told:
+    ) -> Conditioning:
         """What it is told of a still: features; and how far every place goes, if it is evened."""
         like = self.encoder.stem.weight
         grid = grid_size(*image.shape[-2:], self.config.longest_side)
@@ -107,7 +107,7 @@ class MotionModel(nn.Module):
         def even(channels):
             return channels if far is None else match_amplitude(channels, far)
 
-        return Told(features, self.config.autoencoder.latent, decode, even)
+        return Conditioning(features, self.config.autoencoder.latent, decode, even)
 
 
 def fresh(config: MotionModelConfig, encoding: Encoding, seed: int = 0) -> MotionModel:
@@ -185,10 +185,10 @@ class LearnedPrior:
         like = next(model.denoiser.parameters())
         hertz = frequencies_hz.to(like)
         matte = torch.ones_like(image[:, :1]) if matte is None else matte
-        told = model.told(image, matte, frequencies_hz, how.evened)
-        features = told.features
+        given = model.condition(image, matte, frequencies_hz, how.evened)
+        features = given.features
         height, width = features.shape[-2:]
-        noise = torch.randn(1, len(hertz), told.latent, height, width, generator=generator)
+        noise = torch.randn(1, len(hertz), given.latent, height, width, generator=generator)
         noise = noise.to(like.device)  # float32, whatever the networks compute in
 
         def denoise(condition):
@@ -200,12 +200,12 @@ class LearnedPrior:
         def step(done, clean):
             poll()
             if self.preview is not None:
-                self.preview(told.finish(told.decode(clean)))
+                self.preview(given.finish(given.decode(clean)))
 
         sigmas = model.noise.steps(how.steps)
         conditional, unconditional = denoise(features), denoise(torch.zeros_like(features))
         estimate = sampling.guided(conditional, unconditional, how.guidance)
-        guide, loop = None, (told.decode, frequencies_hz, how.loop_s, how.loop_strength)
+        guide, loop = None, (given.decode, frequencies_hz, how.loop_s, how.loop_strength)
         if how.loop_strength and how.loop_rule == "paper":
             estimate = loop_guided(estimate, *loop)
         elif how.loop_strength:
@@ -221,7 +221,7 @@ class LearnedPrior:
                 generator=generator,
                 callback=step,
             )
-            channels = told.finish(told.decode(code)).cpu()
+            channels = given.finish(given.decode(code)).cpu()
         return as_complex(channels)
 
 

@@ -2,17 +2,17 @@
 way.
 
 A frozen recognizer says what is where. From that an expectation gives every place its amplitude,
-band by band and axis by axis, and a denoiser draws what chance makes of it: codes of about unit
-size (`codes`). So a sample is as strong as it should be by itself, still where nothing sways, and
-differs from seed to seed only in what wind and chance decide.
+band by band and axis by axis, and a denoiser draws what chance makes of it: latents of about unit
+size (`motion_latents`). So a sample is as strong as it should be by itself, still where nothing
+sways, and differs from seed to seed only in what wind and chance decide.
 
-Law: motion = share that moves x amplitude x code; without a share there is no motion.
+Law: motion = share that moves x amplitude x latent; without a share there is no motion.
 
 Source: Li et al., "Generative Image Dynamics", CVPR 2024, Sec. 4.2 and 4.3. Theirs divides by one
 number a band; here the divisor also depends on the place, as the still tells.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -24,15 +24,15 @@ from ..files.weights import load_weights
 from ..recognition.model import Recognizer, RecognizerConfig, sensible
 from ..shapes import Float, Tensor
 from ..still.grid import grid_size
-from . import sampling
+from . import motion_latents, sampling
 from .blocks import ResBlock, SpatialAttention, norm, zeroed
-from .codes import REDUCTION, pooled, spread, weight
+from .conditioning import Conditioning
 from .denoiser import Denoiser
-from .sight import channels, look
-from .told import Told
+from .motion_latents import REDUCTION, coverage
+from .still_features import channels, still_features
 
 AXES = 2
-LATENT = 2 * AXES  # channels of a code: Re x, Im x, Re y, Im y
+LATENT = 2 * AXES  # channels of a latent: Re x, Im x, Re y, Im y
 SMALLEST = 0.02  # amplitude, beside what is usual
 KIND = "recognized motion model"  # of weight files
 HEAD = 32  # channels of an attention head of the expectation
@@ -48,7 +48,7 @@ LOGARITHM = 4.0  # bound of the logarithm that the expectation adds to what is u
 class ExpectationConfig:
     """The network that says how far things go."""
 
-    widths: tuple[int, ...] = (64, 96, 96)  # from a code's place on, each at half the size
+    widths: tuple[int, ...] = (64, 96, 96)  # from a latent's place on, each at half the size
     features: int = 24  # that the denoiser is told
 
 
@@ -131,8 +131,8 @@ class RecognizedModel(nn.Module):
         """Features for the denoiser, and the amplitude of every band and axis where it moves.
 
         Args:
-            seen: `sight.Sight.features`.
-            share: `codes.weight` of what moves.
+            seen: `StillFeatures.features`.
+            share: `motion_latents.coverage` of what moves.
         """
         trunk = self.expectation.trunk(torch.cat([seen, share], 1))
         return self.expectation.features(trunk), self.amplitudes(trunk)
@@ -149,39 +149,42 @@ class RecognizedModel(nn.Module):
         """The parts that may compute in another precision."""
         return self.recognizer, self.expectation, self.denoiser
 
-    def told(
+    def condition(
         self,
         image: Float[Tensor, "1 3 hr wr"],
         matte: Float[Tensor, "1 1 hr wr"],
         frequencies_hz: Float[Tensor, " k"],
         evened: bool = True,
-    ) -> Told:
+    ) -> Conditioning:
         """What it is told of a still. Where it is evened, a sample is brought near to the amplitude
         that is expected (`even`)."""
         like = self.expectation.enter[1].weight
         grid = grid_size(*image.shape[-2:], self.config.longest_side)
         with torch.no_grad():
             image, matte = (x.clone().to(like.device).float() for x in (image, matte))
-            seen = look(self.recognizer, image, grid, self.multiple)
+            seen = still_features(self.recognizer, image, grid, self.multiple)
             right, below = (-n % self.multiple for n in reversed(grid))
             share = F.pad(F.interpolate(matte, grid, mode="area"), (0, right, 0, below))
-            given = torch.cat([seen.features, weight(share)], 1).to(like)
+            given = torch.cat([seen.features, coverage(share)], 1).to(like)
             trunk = self.expectation.trunk(given)
             features = self.expectation.features(trunk)
             amplitudes = between(self.amplitudes(trunk), self.frequencies_hz, frequencies_hz)
             share = share.to(amplitudes)
 
-        def decode(code):
-            moved = (code.float() * amplitudes).flatten(1, 2)
-            return spread(moved, share)[..., : grid[0], : grid[1]].unflatten(1, code.shape[1:3])
+        def decode(latent):
+            moved = (latent.float() * amplitudes).flatten(1, 2)
+            motion = motion_latents.decode(moved, share)[..., : grid[0], : grid[1]]
+            return motion.unflatten(1, latent.shape[1:3])
 
         def finish(channels):
             filled = F.pad(channels, (0, right, 0, below))
-            gain = even(pooled(filled.flatten(1, 2), share), amplitudes, weight(share))
+            drawn = motion_latents.encode(filled.flatten(1, 2), share)
+            gain = even(drawn, amplitudes, coverage(share))
             gain = F.interpolate(gain, scale_factor=REDUCTION, mode="bilinear")
             return channels * gain[..., : grid[0], : grid[1]][:, None]
 
-        return Told(features, LATENT, decode, finish) if evened else Told(features, LATENT, decode)
+        given = Conditioning(features, LATENT, decode)
+        return replace(given, finish=finish) if evened else given
 
 
 def even(

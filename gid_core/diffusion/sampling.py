@@ -5,7 +5,7 @@ All formulas of noise levels are in this file.
 Law: D(x, sigma) = c_skip x + c_out F(c_in x, c_noise) is the clean estimate. Sampling solves
 dx/dsigma = (x - D) / sigma from the largest sigma to 0. Guidance changes D alone.
 
-Convention: codes have unit standard deviation (`sigma_data` = 1); sigmas decrease, the last is 0.
+Convention: latents have unit standard deviation (`sigma_data` = 1); sigmas decrease, the last is 0.
 
 Source: Karras et al. 2022 (EDM), Table 1 and Eq. 5, 8; Lu et al. 2022 (DPM-Solver++(2M)); Song et
 al. 2021 (DDIM, which is Euler's method in these variables); Ho & Salimans 2022 (classifier-free
@@ -88,7 +88,7 @@ def sample(
     generator: torch.Generator | None = None,
     callback: Callable[[int, Tensor], None] = lambda step, clean: None,
 ) -> Float[Tensor, "b ..."]:
-    """Clean codes from noise of unit standard deviation.
+    """Clean latents from noise of unit standard deviation.
 
     Args:
         guide: Changes the clean estimate at every step.

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from ..diffusion.codes import weight
+from ..diffusion.motion_latents import coverage
 from ..shapes import Float, Int, Tensor
 
 RECOGNIZED = 0.5  # share of items whose moving share is the recognizer's, not the outlines'
@@ -49,8 +49,8 @@ class Stack:
         motions = [sample["motions"] for sample in samples]
         parts = (
             torch.stack([sample["features"] for sample in samples]),
-            torch.cat([weight(share) for share in likely]),
-            torch.cat([weight(sample["matte"][None].float()) for sample in samples]),
+            torch.cat([coverage(share) for share in likely]),
+            torch.cat([coverage(sample["matte"][None].float()) for sample in samples]),
             torch.stack([m[torch.arange(most) % len(m)] for m in motions]),
             torch.tensor([len(m) for m in motions]),
         )

@@ -5,8 +5,8 @@
 PHOTOS is the folder of the photographs that `photographs/` has outlines of; those kept apart are
 opened with --validation alone, into a folder of their own. --clips takes recorded motion from
 shards (`extract`). Without either, synthetic scenes are made, whose motion is exact. A sample holds
-what the model sees of a view, and what moves in it in several winds, on the places of its codes
-(`diffusion/codes.py`).
+what the model sees of a view, and what moves in it in several winds, on the places of its latents
+(`diffusion/motion_latents.py`).
 
 Law: sample n is the same on every machine and in every run. Several processes can fill one folder:
 what is there is not made again.
@@ -25,9 +25,9 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 
 from ..config import SpectrumConfig
-from ..diffusion.codes import pooled
 from ..diffusion.encoding import as_channels, as_complex, of_unit_size
-from ..diffusion.sight import look
+from ..diffusion.motion_latents import encode
+from ..diffusion.still_features import still_features
 from ..files.stills import read_still
 from ..files.whole import written_whole
 from ..recognition.kinds import SWAYS
@@ -78,16 +78,16 @@ def sample_of(
     grid: tuple[int, int],
     recognizer: Recognizer,
 ) -> dict[str, Tensor]:
-    """A sample for the folder: what is seen of a view, and motions on the places of codes."""
-    seen = look(recognizer, view, grid)
+    """A sample for the folder: what is seen of a view, and motions on the places of latents."""
+    seen = still_features(recognizer, view, grid)
     share = F.interpolate(matte, grid, mode="area")
     motions = F.interpolate(as_channels(coeffs).flatten(1, 2), grid, mode="bilinear")
-    codes = pooled(motions * share, share)
+    latents = encode(motions * share, share)
     return {
         "features": seen.features[0].half(),
         "sways": seen.sways[0].half(),
         "matte": share[0].half(),
-        "motions": codes.unflatten(1, (coeffs.shape[1], 4)).half(),
+        "motions": latents.unflatten(1, (coeffs.shape[1], 4)).half(),
     }
 
 

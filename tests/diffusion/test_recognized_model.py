@@ -92,10 +92,10 @@ def test_the_motion_has_the_requested_amplitude(model, amplitude):
 
 
 def test_a_code_of_ones_is_the_expected_amplitude(model):
-    told = model.told(still(), torch.ones(1, 1, 37, 58), HERTZ)
-    ones = torch.ones(1, 6, 4, *told.features.shape[-2:])
+    given = model.condition(still(), torch.ones(1, 1, 37, 58), HERTZ)
+    ones = torch.ones(1, 6, 4, *given.features.shape[-2:])
     _, amplitudes = model.expect(*seen_by(model))
-    found = told.decode(ones)
+    found = given.decode(ones)
     assert found.shape == (1, 6, 4, 31, 48)
     # Amplitudes are read between the places of codes, so the mean is nearly theirs.
     ratio = found.mean((3, 4)) / amplitudes[..., :8, :12].mean((3, 4))
@@ -103,13 +103,13 @@ def test_a_code_of_ones_is_the_expected_amplitude(model):
 
 
 def seen_by(model):
-    from gid_core.diffusion.codes import weight
-    from gid_core.diffusion.sight import look
+    from gid_core.diffusion.motion_latents import coverage
+    from gid_core.diffusion.still_features import still_features
 
-    seen = look(model.recognizer, still(), (31, 48), model.multiple)
+    seen = still_features(model.recognizer, still(), (31, 48), model.multiple)
     share = torch.zeros_like(seen.sways)
     share[..., :31, :48] = 1
-    return seen.features, weight(share)
+    return seen.features, coverage(share)
 
 
 def test_amplitudes_between_two_bands_follow_a_power_law():

@@ -52,8 +52,10 @@ def test_the_shipped_weights_stand_on_recognition_and_are_small(model):
 
 
 def test_heads_are_expected_to_go_farther_than_feet(model, demo):
-    told = model.told(*demo, HERTZ)
-    size = told.decode(torch.ones(1, 16, 4, *told.features.shape[-2:])).square().sum((1, 2)).sqrt()
+    given = model.condition(*demo, HERTZ)
+    size = (
+        given.decode(torch.ones(1, 16, 4, *given.features.shape[-2:])).square().sum((1, 2)).sqrt()
+    )
     inside = F.interpolate(demo[1], size.shape[-2:], mode="area")[0, 0] > 0.9
     mean = lambda rows: float(size[0, rows][inside[rows]].mean())
     heads, feet = mean(slice(0, 43)), mean(slice(76, 85))

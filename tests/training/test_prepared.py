@@ -7,8 +7,8 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from gid_core.diffusion.codes import REDUCTION
-from gid_core.diffusion.sight import channels
+from gid_core.diffusion.motion_latents import REDUCTION
+from gid_core.diffusion.still_features import channels
 from gid_core.files.spectra import save_spectrum
 from gid_core.motion.spectrum import SpectralVolume
 from gid_core.recognition.model import Recognizer, RecognizerConfig

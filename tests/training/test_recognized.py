@@ -12,7 +12,7 @@ from gid_core.diffusion.recognized_model import (
     RecognizedModelConfig,
     fresh_recognized,
 )
-from gid_core.diffusion.sight import channels
+from gid_core.diffusion.still_features import channels
 from gid_core.recognition.model import Recognizer, RecognizerConfig
 from gid_core.training.batches import Prepared
 from gid_core.training.recognized import (

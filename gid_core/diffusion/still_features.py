@@ -1,6 +1,6 @@
-"""What the motion model sees of a still: a frozen recognizer's features, on the places of codes.
+"""What the motion model sees of a still: a frozen recognizer's features, on the places of latents.
 
-In: a still of any size. Out: per place of the codes what the recognizer knows of it, and colours;
+In: a still of any size. Out: per place of the latents what the recognizer knows of it, and colours;
 per place of the grid whether it sways. Sides that are no multiples are filled up by repeating.
 """
 
@@ -12,17 +12,17 @@ import torch.nn.functional as F
 from ..recognition.head import DEGREE, OUTPUTS, SWAYS
 from ..recognition.model import Recognizer, seen_size
 from ..shapes import Float, Tensor
-from .codes import REDUCTION
+from .motion_latents import REDUCTION
 
 COLOURS = 3 * REDUCTION**2  # channels: every pixel of a place
 MOST_LOGIT = 8.0
 
 
 @dataclass(frozen=True)
-class Sight:
+class StillFeatures:
     """What is seen of one still.
 
-    features: The recognizer's joined features and its words, and the still's pixels.
+    features: The recognizer's joined features and its logits, and the still's pixels.
     sways: Share of every place of the grid that sways.
     degree: How far it goes, against what goes farthest.
     """
@@ -38,18 +38,18 @@ def channels(recognizer: Recognizer) -> int:
 
 
 @torch.no_grad()
-def look(
+def still_features(
     recognizer: Recognizer,
     image: Float[Tensor, "1 3 hr wr"],
     grid: tuple[int, int],
     multiple: int = REDUCTION,
-) -> Sight:
+) -> StillFeatures:
     """Look at a still in [0, 1] on a grid, filled up to multiples of `multiple`."""
     like = recognizer.head.say.weight
     size = seen_size(tuple(image.shape[-2:]), recognizer.config.longest_side)
     seen = F.interpolate(image.float(), size, mode="bilinear", antialias=True).clamp(0, 1)
     joined = recognizer.head.joined(recognizer.backbone(seen.to(like)))
-    words = recognizer.head.say(F.silu(joined)).float().clamp(-MOST_LOGIT, MOST_LOGIT)
+    logits = recognizer.head.say(F.silu(joined)).float().clamp(-MOST_LOGIT, MOST_LOGIT)
     right, below = (-n % multiple for n in reversed(grid))
     around = lambda x: F.pad(x, (0, right, 0, below), mode="replicate")
 
@@ -58,8 +58,8 @@ def look(
 
     small = F.interpolate(image.float(), grid, mode="bilinear", antialias=True).clamp(0, 1)
     colours = F.pixel_unshuffle(2 * around(small) - 1, REDUCTION)
-    known = torch.cat([F.silu(joined).float(), words], 1)
-    # Of the recognizer's places, which are finer than the codes', those that a code covers.
+    known = torch.cat([F.silu(joined).float(), logits], 1)
+    # Of the recognizer's places, which are finer than the latents', those that a latent covers.
     known = F.avg_pool2d(at(known), REDUCTION)
     features = torch.cat([known, colours], 1)
-    return Sight(features, at(words[:, SWAYS]).sigmoid(), at(words[:, DEGREE]).sigmoid())
+    return StillFeatures(features, at(logits[:, SWAYS]).sigmoid(), at(logits[:, DEGREE]).sigmoid())

@@ -27,8 +27,8 @@ def recognizing():
 def test_every_kind_of_model_tells_its_features_and_a_differentiable_way_back(made):
     model = made()
     image = torch.rand(1, 3, 30, 50, generator=torch.Generator().manual_seed(0))
-    told = model.told(image, torch.ones(1, 1, 30, 50), HERTZ, evened=True)
-    code = torch.randn(1, 16, told.latent, *told.features.shape[-2:], requires_grad=True)
-    channels = told.decode(code)
+    given = model.condition(image, torch.ones(1, 1, 30, 50), HERTZ, evened=True)
+    code = torch.randn(1, 16, given.latent, *given.features.shape[-2:], requires_grad=True)
+    channels = given.decode(code)
     (gradient,) = torch.autograd.grad(channels.square().sum(), code)
     assert channels.shape == (1, 16, 4, 30, 50) and gradient.abs().sum() > 0

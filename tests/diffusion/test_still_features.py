@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from gid_core.diffusion.codes import REDUCTION
-from gid_core.diffusion.sight import COLOURS, channels, look
+from gid_core.diffusion.motion_latents import REDUCTION
+from gid_core.diffusion.still_features import COLOURS, channels, still_features
 from gid_core.recognition.model import Recognizer, RecognizerConfig
 
 SEES = RecognizerConfig(stages=3, finest=2, width=8, longest_side=64)
@@ -20,7 +20,7 @@ def still(h=37, w=58):
 
 @pytest.mark.parametrize("grid, multiple", [((24, 40), 4), ((23, 41), 8), ((40, 17), 16)])
 def test_a_still_is_seen_on_the_places_of_codes(recognizer, grid, multiple):
-    seen = look(recognizer, still(*grid), grid, multiple)
+    seen = still_features(recognizer, still(*grid), grid, multiple)
     filled = [-(-n // multiple) * multiple for n in grid]
     assert seen.sways.shape == seen.degree.shape == (1, 1, *filled)
     assert seen.features.shape[1] == channels(recognizer)
@@ -30,11 +30,11 @@ def test_a_still_is_seen_on_the_places_of_codes(recognizer, grid, multiple):
 
 def test_the_last_channels_are_the_pixels_of_a_place(recognizer):
     image = still(24, 40)
-    seen = look(recognizer, image, (24, 40))
+    seen = still_features(recognizer, image, (24, 40))
     pixels = torch.nn.functional.pixel_shuffle(seen.features[:, -COLOURS:], REDUCTION)
     torch.testing.assert_close((pixels + 1) / 2, image)
 
 
 def test_what_is_filled_up_repeats_the_border(recognizer):
-    seen = look(recognizer, still(24, 38), (24, 38), 4)
+    seen = still_features(recognizer, still(24, 38), (24, 38), 4)
     torch.testing.assert_close(seen.sways[..., 37], seen.sways[..., 39])

@@ -1,4 +1,4 @@
-"""What a learned model is told of a still, and what it makes of chance.
+"""What conditions a learned model on one still, and what turns latents into a motion.
 
 Law: `decode` is differentiable, so that guidance can look through it.
 """
@@ -10,12 +10,12 @@ from ..shapes import Float, Tensor
 
 
 @dataclass(frozen=True)
-class Told:
+class Conditioning:
     """One still, before any noise is drawn.
 
-    features: For the denoiser, on the places of the codes.
-    latent: Channels of a band's code.
-    decode: From codes to a motion's channels on its grid, of about unit size.
+    features: For the denoiser, on the places of the latents.
+    latent: Channels of a band's latent.
+    decode: From latents to a motion's channels on its grid, of about unit size.
     finish: What is done to the motion at the end; what guides sampling does not see it.
     """
 
