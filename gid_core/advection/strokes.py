@@ -11,19 +11,17 @@ around which things flow.
 Law: a text means the same anywhere; the order of its strokes does not matter.
 """
 
-import json
 import math
 from dataclasses import dataclass
 
 import torch
 
+from ..motion.drawn import check_fields, number as value_of, read_list
 from ..shapes import Bool, Float, Tensor
 
-FORMAT_VERSION = 1
 MOST_STROKES = 1000
 MOST_POINTS = 20_000  # of all strokes together
 MOST_SPEED = 100.0
-MAX_DIGITS = 300  # of a number
 FIELDS = "path", "speed", "obstacle"
 SPACING = 0.5  # grid points between two samples of a stroke
 EXAMPLE = '[{"path": [[0.2, 0.5], [0.8, 0.5]]}]'
@@ -58,28 +56,7 @@ def read_strokes(text: str) -> tuple[Stroke, ...]:
     Raises:
         ValueError: For an invalid text; the message names the stroke and what is wrong with it.
     """
-    if not text.strip():
-        return ()
-    try:
-        parsed = json.loads(text, parse_constant=_refuse_constant, parse_int=_whole)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise ValueError(
-            f"The strokes are not readable as JSON: {error}. Expected a list such as {EXAMPLE}."
-        ) from error
-    if isinstance(parsed, dict):
-        version = parsed.get("version")
-        if version != FORMAT_VERSION:
-            raise ValueError(
-                f"The strokes have format version {version!r}, this release reads version "
-                f"{FORMAT_VERSION}. Update Image Dynamics, or draw them again."
-            )
-        parsed = parsed.get("strokes")
-    if not isinstance(parsed, list):
-        raise ValueError(
-            f"Expected a list of strokes, got {type(parsed).__name__}. Write [] for none."
-        )
-    if len(parsed) > MOST_STROKES:
-        raise ValueError(f"Expected at most {MOST_STROKES} strokes, got {len(parsed)}.")
+    parsed = read_list(text, "strokes", EXAMPLE, "draw them again", MOST_STROKES, "Draw fewer.")
     strokes = tuple(_stroke(i + 1, given) for i, given in enumerate(parsed))
     points = sum(len(stroke.path) for stroke in strokes)
     if points > MOST_POINTS:
@@ -128,14 +105,7 @@ def _samples(path):
 
 def _stroke(number, given) -> Stroke:
     """A checked stroke; `number` names it in error messages."""
-    if not isinstance(given, dict):
-        raise ValueError(f"Stroke {number} is no object with a path, but {given!r:.60}.")
-    unknown = [key for key in given if key not in FIELDS]
-    if unknown:
-        raise ValueError(
-            f"Stroke {number} has {unknown[0]!r}, which this release does not know; it knows "
-            f"{', '.join(FIELDS)}. It may come from a newer one: update Image Dynamics."
-        )
+    check_fields(f"Stroke {number}", given, FIELDS, "a path")
     path = given.get("path")
     if not isinstance(path, list) or not path:
         raise ValueError(f"Stroke {number} has no path: give it points [x, y], 0 to 1.")
@@ -145,7 +115,7 @@ def _stroke(number, given) -> Stroke:
         raise ValueError(
             f"Stroke {number}: expected obstacle to be true or false, got {obstacle!r:.60}."
         )
-    speed = _number(number, "speed", given.get("speed", 1.0))
+    speed = value_of(f"Stroke {number}", "speed", given.get("speed", 1.0))
     if not 0 <= speed <= MOST_SPEED:
         raise ValueError(
             f"Stroke {number}: expected a speed from 0 to {MOST_SPEED:g}, a factor of the speed "
@@ -162,26 +132,10 @@ def _stroke(number, given) -> Stroke:
 def _point(number, point):
     if not isinstance(point, list) or len(point) != 2:
         raise ValueError(f"Stroke {number}: expected points [x, y], got {point!r:.60}.")
-    x, y = (_number(number, "path", value) for value in point)
+    x, y = (value_of(f"Stroke {number}", "path", value) for value in point)
     if not 0 <= x <= 1 or not 0 <= y <= 1:
         raise ValueError(
             f"Stroke {number} leaves the picture at ({x:.2f}, {y:.2f}). Points are fractions of "
             "width and height, 0 to 1."
         )
     return x, y
-
-
-def _number(number, name, value) -> float:
-    if type(value) not in (int, float) or not math.isfinite(value):
-        raise ValueError(f"Stroke {number}: expected {name} to be a number, got {value!r:.60}.")
-    return float(value)
-
-
-def _whole(digits):
-    """A whole number; infinity, which is refused, where no number of the machine is as large."""
-    return int(digits) if len(digits) < MAX_DIGITS else math.inf
-
-
-def _refuse_constant(name):
-    """NaN and infinities, which Python's json would accept."""
-    raise ValueError(f"The strokes hold {name}, which is no number. Write numbers only.")

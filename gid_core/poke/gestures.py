@@ -11,18 +11,18 @@ Law: a text means the same anywhere, and the order of its gestures does not matt
 `web/gid_gestures.js` reads it in the same way.
 """
 
-import json
-import math
 from dataclasses import dataclass
 
-FORMAT_VERSION = 1
+from ..motion.drawn import check_fields, number as value_of, read_list
+
 RISE_S = 0.2  # a pull without a path reaches its end in this time, or in half its hold if shorter
 MAX_GESTURES = 1000
 MAX_PATH_POINTS = 1000
 MAX_TIME_S = 3600.0
-MAX_DIGITS = 300  # of a number
 REQUIRED = "t", "x", "y", "dx", "dy"
 FIELDS = *REQUIRED, "hold", "path", "push"
+EXAMPLE = '[{"t": 0.5, "x": 0.4, "y": 0.3, "dx": 0.05, "dy": 0, "hold": 0.6}]'
+TOO_MANY = "Delete some, or render the clip in parts."
 
 
 @dataclass(frozen=True)
@@ -63,50 +63,18 @@ def read_gestures(text: str) -> tuple[Gesture, ...]:
     Raises:
         ValueError: For an invalid text; the message names the gesture and what is wrong with it.
     """
-    if not text.strip():
-        return ()
-    try:
-        parsed = json.loads(text, parse_constant=_refuse_constant, parse_int=_whole)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise ValueError(
-            f"The gestures are not readable as JSON: {error}. Expected a list such as "
-            '[{"t": 0.5, "x": 0.4, "y": 0.3, "dx": 0.05, "dy": 0, "hold": 0.6}].'
-        ) from error
-    if isinstance(parsed, dict):
-        version = parsed.get("version")
-        if version != FORMAT_VERSION:
-            raise ValueError(
-                f"The gestures have format version {version!r}, this release reads version "
-                f"{FORMAT_VERSION}. Update Image Dynamics, or record them again."
-            )
-        parsed = parsed.get("gestures")
-    if not isinstance(parsed, list):
-        raise ValueError(
-            f"Expected a list of gestures, got {type(parsed).__name__}. Write [] for none."
-        )
-    if len(parsed) > MAX_GESTURES:
-        raise ValueError(
-            f"Expected at most {MAX_GESTURES} gestures, got {len(parsed)}. Delete some, or render "
-            "the clip in parts."
-        )
+    parsed = read_list(text, "gestures", EXAMPLE, "record them again", MAX_GESTURES, TOO_MANY)
     return tuple(_gesture(i + 1, g) for i, g in enumerate(parsed))
 
 
 def _gesture(number, given) -> Gesture:
     """A checked gesture; `number` names it in error messages."""
-    if not isinstance(given, dict):
-        raise ValueError(f"Gesture {number} is no object with t, x, y, dx, dy, but {given!r:.60}.")
-    unknown = [key for key in given if key not in FIELDS]
-    if unknown:
-        raise ValueError(
-            f"Gesture {number} has {unknown[0]!r}, which this release does not know; it knows "
-            f"{', '.join(FIELDS)}. It may come from a newer one: update Image Dynamics."
-        )
+    check_fields(f"Gesture {number}", given, FIELDS, "t, x, y, dx, dy")
     missing = [key for key in REQUIRED if key not in given]
     if missing:
         raise ValueError(f"Gesture {number} lacks {', '.join(missing)}.")
-    t, x, y, dx, dy = (_number(number, key, given[key]) for key in REQUIRED)
-    hold = _number(number, "hold", given.get("hold", 0))
+    t, x, y, dx, dy = (value_of(f"Gesture {number}", key, given[key]) for key in REQUIRED)
+    hold = value_of(f"Gesture {number}", "hold", given.get("hold", 0))
     if not 0 <= x <= 1 or not 0 <= y <= 1:
         raise ValueError(
             f"Gesture {number} is outside the picture: ({x:.2f}, {y:.2f}). Coordinates are "
@@ -149,7 +117,7 @@ def _path(number, given, hold):
             raise ValueError(
                 f"Gesture {number}: expected places [s, dx, dy] on its path, got {point!r:.60}."
             )
-        s, *offset = (_number(number, "path", value) for value in point)
+        s, *offset = (value_of(f"Gesture {number}", "path", value) for value in point)
         if not last < s < hold:
             raise ValueError(
                 f"Gesture {number}: the times on its path must rise from above 0 to below its hold "
@@ -158,19 +126,3 @@ def _path(number, given, hold):
         points.append((s, *offset))
         last = s
     return tuple(points)
-
-
-def _number(number, name, value) -> float:
-    if type(value) not in (int, float) or not math.isfinite(value):
-        raise ValueError(f"Gesture {number}: expected {name} to be a number, got {value!r:.60}.")
-    return float(value)
-
-
-def _whole(digits):
-    """A whole number; infinity, which is refused, where no number of the machine is as large."""
-    return int(digits) if len(digits) < MAX_DIGITS else math.inf
-
-
-def _refuse_constant(name):
-    """NaN and infinities, which Python's json would accept."""
-    raise ValueError(f"The gestures hold {name}, which is no number. Write numbers only.")
