@@ -45,7 +45,7 @@ from .evaluation import feature_distances, looks, report, sets
 from .files import paths, spectra, stills, video, whole
 from .footage import clips, extraction, flow
 from .motion import camera, combine, edit as editing, playback
-from .options import parser
+from .options import MIRRORED, TEXTURED, parser
 from .poke.page import save_page
 from .recognition import model as recognizer
 from .render import renderer
@@ -96,12 +96,17 @@ def animate(args) -> None:
         "recognizer": recognizer.shipped() if args.mask is None else None,
     }
     _check_files(
-        _inputs(args, "still", "depth", "protect", "flow_mask", "strokes") | _masks(args) | weights,
-        {"clip": args.out, "spectrum": args.save_spectrum, "modes": args.save_modes},
+        _inputs(args, "still", "depth", "protect", "flow_mask", "strokes")
+        | {"fill": _filled_path(args)}
+        | _masks(args)
+        | weights,
+        {"spectrum": args.save_spectrum, "modes": args.save_modes} | _shown(args),
     )
     _renderer(args)  # refused before anything is computed
     still, mask, anchor, depth, protect = _read(args)
     flowing = _flow(args, still, mask, depth)
+    if flowing is not None and args.alone:
+        raise ValueError("Expected --alone without --flow: what flows is shown with the still.")
     if flowing is not None and args.camera is not None:
         raise ValueError("Expected --camera without --flow: what flows cannot be combined yet.")
     if flowing is not None and args.flow_mask is None:
@@ -257,10 +262,49 @@ def _renderer_path(args):
     return renderer.shipped_renderer() if args.renderer == "learned" else Path(args.renderer)
 
 
+def _filled_path(args):
+    """The picture that --fill names, or None where it names a way to fill."""
+    if args.fill in (MIRRORED, TEXTURED):
+        return None
+    if not Path(args.fill).is_file():
+        raise ValueError(
+            f"Expected --fill {MIRRORED}, {TEXTURED} or a picture, found no file at {args.fill!r}."
+        )
+    return Path(args.fill)
+
+
+def _shown(args):
+    """The files that a clip and its background are written to, by what they are."""
+    if args.save_background is not None:
+        paths.check_ending(args.save_background, WRITTEN)
+    return {"clip": args.out, "background": args.save_background}
+
+
+def _background(args, still, motion, mask):
+    """What is seen behind what moves, at the still's size; None where the renderer fills it."""
+    path = _filled_path(args)
+    if path is not None:
+        given = stills.read_still(path)
+        if given.shape[-2:] != still.shape[-2:]:
+            _say(f"note: {_misfit('background', given.shape[-2:], still.shape[-2:])}")
+        filled = inputs.fit_pictures(given[None], 1, tuple(still.shape[-2:]), "background")
+    elif args.save_background is None and args.fill == MIRRORED:
+        return None
+    else:
+        filled = pipeline.fill_backgrounds(still[None], motion, mask, args.fill == TEXTURED)
+    if args.save_background is not None:
+        opaque = args.save_background.suffix.lower() in (".jpg", ".jpeg")
+        picture = video.over(filled[0], args.background) if opaque else filled[0]
+        stills.write_picture(args.save_background, picture)
+        _say(f"wrote {args.save_background}")
+    return filled
+
+
 def render(args) -> None:
     video.check_clip_path(args.out)
     inputs = _inputs(args, "still", "spectrum", "mask", "depth")
-    _check_files(inputs | {"renderer": _renderer_path(args)}, {"clip": args.out})
+    inputs |= {"renderer": _renderer_path(args), "fill": _filled_path(args)}
+    _check_files(inputs, _shown(args))
     _renderer(args)
     still, mask, _, depth, _ = _read(args)
     spectrum = spectra.load_spectrum(args.spectrum)
@@ -568,6 +612,7 @@ def _proportions(size, other):
 
 def _write(args, still, spectrum, mask=None, depth=None):
     suffix, transparent = args.out.suffix.lower(), len(still) == 4 and bool((still[3] < 1).any())
+    transparent = transparent or args.alone or args.border == "transparent"
     for note in video.format_notes(suffix, args.fps, transparent):
         _say(f"note: {note}")
     recorded = spectrum.mean is not None or spectrum.drift is not None
@@ -595,6 +640,9 @@ def _write(args, still, spectrum, mask=None, depth=None):
             model=_renderer(args),
             depth=depth,
             shutter=args.shutter,
+            background=_background(args, still, motion, mask),
+            border=args.border,
+            alone=args.alone,
         )
     )
     frames = _expected(frames, args.frames, still.shape[-1] * still.shape[-2] / 1e6)

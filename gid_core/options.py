@@ -30,9 +30,12 @@ from .elastic.kinds import CUSTOM, KINDS, WEATHER
 from .evaluation import feature_distances
 from .footage import flow
 from .motion import camera, edit, playback
+from .render.layers import BORDERS
 from .scenes import synthetic
 from .training.objectives import RENDERER, STAGES
 from .training.train import RATES, TrainConfig
+
+MIRRORED, TEXTURED = "mirrored", "textured"  # ways to fill the background
 
 
 def parser(run: dict[str, Callable]) -> argparse.ArgumentParser:
@@ -438,9 +441,27 @@ def _clip_options(command):
         "close a loop, or play as sampled or recorded (default: a loop, unless read from a clip)",
     )
     add(
+        "--fill F",
+        text(MIRRORED),
+        "what is seen behind what moves away: mirrored from around it, at once; textured, which "
+        "continues lines and texture in some seconds; or a picture, used as it comes",
+    )
+    add(
+        "--save-background P",
+        PATH,
+        "also write that as a picture, to be painted over and given as --fill",
+    )
+    add(
+        "--border",
+        one_of(BORDERS, BORDERS[0]),
+        "what comes in past the border: its mirror image, its outermost pixels, nothing since "
+        "frames are cropped, or nothing, transparent (default: %(default)s)",
+    )
+    add("--alone", SWITCH, "what moves alone, with transparency")
+    add(
         "--background COLOUR",
         {"type": colour, "default": "white"},
-        "behind a still that is transparent, in .mp4 and .gif: a name or #rrggbb",
+        "behind what is transparent, in .mp4 and .gif: a name or #rrggbb",
     )
     add("--quiet", SWITCH, "no progress bar")
 

@@ -148,7 +148,7 @@ def format_notes(suffix: str, fps: float, transparent: bool) -> list[str]:
         )
     if transparent and suffix in OPAQUE:
         found.append(
-            f"{suffix} has no transparency: the still is shown over a background colour "
+            f"{suffix} has no transparency: frames are shown over a background colour "
             "(--background); .webm and .webp stay transparent"
         )
     return found

@@ -433,6 +433,59 @@ def test_a_shutter_and_depth_are_taken(folder):
     assert animate(*plain, "--depth", "none.png") == 1
 
 
+def pixels(name):
+    """All frames of a webp, n h w 4."""
+    with Image.open(name) as picture:
+        shown = []
+        for number in range(picture.n_frames):
+            picture.seek(number)
+            shown.append(np.asarray(picture.convert("RGBA")))
+    return np.stack(shown)
+
+
+def test_what_is_behind_is_filled_in_two_ways_or_comes_from_a_picture(folder, capsys):
+    plain = ("-o", "a.webp", "--renderer", "splat", "--amplitude", "12", "--exact-mask")
+    seen = {}
+    for fill in ("mirrored", "textured"):
+        assert animate(*plain, "--fill", fill, "--save-background", f"{fill}.png") == 0
+        seen[fill] = Path("a.webp").read_bytes()
+        kept, still = (np.asarray(Image.open(f"{name}.png")) for name in (fill, "still"))
+        moves = np.asarray(Image.open("mask.png").convert("L")) > 0
+        assert (kept[~moves] == still[~moves]).all() and (kept[moves] != still[moves]).any()
+    assert animate(*plain) == 0 and Path("a.webp").read_bytes() == seen["mirrored"]
+    Image.new("RGB", (24, 16), "#ff0000").save("red.png")
+    assert animate(*plain, "--fill", "red.png", "--save-background", "b.jpg") == 0
+    red = (pixels("a.webp")[..., :3] > (200, -1, -1)).all(-1) & (pixels("a.webp")[..., 1] < 60)
+    assert red.any() and not red[0].all()
+    capsys.readouterr()
+    leaves = files()
+    assert animate(*plain, "--fill", "torn") == 1
+    fails(capsys, 1, "Expected --fill mirrored, textured or a picture, .* 'torn'", leaves)
+    assert animate(*plain, "--fill", "red.png", "--save-background", "red.png") == 1
+    fails(capsys, 1, "red.png", leaves)
+
+
+def test_borders_and_what_moves_alone_are_chosen(folder, capsys):
+    plain = ("-o", "a.webp", "--renderer", "splat", "--amplitude", "12", "--exact-mask")
+    seen = {}
+    for border in ("mirror", "extend", "crop", "transparent"):
+        assert animate(*plain, "--border", border) == 0
+        seen[border] = pixels("a.webp")
+    assert animate(*plain) == 0 and (pixels("a.webp") == seen["mirror"]).all()
+    assert seen["crop"][0].size < seen["extend"][0].size
+    assert (seen["mirror"][..., 3] == 255).all() and (seen["transparent"][..., 3] < 255).any()
+    assert animate(*plain, "--alone", "--pose", "first frame") == 0
+    moves = np.asarray(Image.open("mask.png").convert("L")) > 0
+    assert ((pixels("a.webp")[0, ..., 3] > 0) == moves).mean() > 0.98
+    capsys.readouterr()
+    assert animate("-o", "a.gif", "--alone", "--background", "#0000ff") == 0
+    assert ".gif has no transparency" in capsys.readouterr().out
+    blue = frames_of("a.gif")[0][0, 0]
+    assert blue[2] > 240 and max(blue[:2]) < 16
+    assert animate("-o", "b.webp", "--alone", "--flow", "water") == 1
+    assert "Expected --alone without --flow" in capsys.readouterr().out
+
+
 def test_training_ends_in_weights_that_animate(folder, capsys):
     pytest.importorskip("accelerate", reason="training needs accelerate: image-dynamics[train]")
     scenes = ["--scenes", "3", "--cache", "scenes", "--batch", "2", "--steps", "2", "--quiet"]
