@@ -348,9 +348,15 @@ def combine_motions(
         )
     if flows:
         sways = base if top.kind == "flow" else top
-        said = "What flows goes on behind what sways"
-        ignored = " Degrees by masks do not count for flows." if mask is not None else ""
-        return behind(sways, flows[0]), f"{said}.{ignored}"
+        said = "What flows goes on behind what sways."
+        given = {
+            "degrees by masks": mask is not None or base_mask is not None,
+            "the duration": duration_s > 0,
+        }
+        ignored = " and ".join(name for name, is_given in given.items() if is_given)
+        if ignored:
+            said += f" Not used: {ignored}, which are for two motions that sway."
+        return behind(sways, flows[0]), said
     if base.behind is not None and top.behind is not None:
         raise ValueError("Expected at most one motion with a flow behind it, got two.")
     combined, report = combine(base, top, mask, base_mask, way, duration_s)

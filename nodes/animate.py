@@ -6,6 +6,7 @@ from ..gid_core.config import SpectrumConfig, WindConfig
 from ..gid_core.elastic import kinds
 from . import aliases, host, networks, panel, render, sockets
 
+FEWEST = 3  # frames of a loop: its slowest band is below half the frame rate
 ANY = "anything"  # a kind of no particular material
 
 
@@ -150,7 +151,13 @@ class AnimateStill(io.ComfyNode):
         from ..gid_core.elastic.prior import ElasticPrior
         from ..gid_core.motion import playback
 
-        stills, frames = sockets.from_image(image), max(1, round(seconds * fps))
+        stills, frames = sockets.from_image(image), round(seconds * fps)
+        if frames < FEWEST:
+            raise ValueError(
+                f"Expected a loop of {FEWEST} frames or more, got {max(1, frames)}: fewer cannot "
+                f"show a swing. At {fps:g} frames per second use {FEWEST / fps:.3g} s or more, or "
+                f"for {seconds:g} s more than {(FEWEST - 0.5) / seconds:.3g} frames per second."
+            )
         kind = kinds.CUSTOM if kind == ANY else kind
         spectrum, report = host.responsive(
             pipeline.sample_motion,

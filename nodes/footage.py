@@ -67,12 +67,24 @@ class Parts:
 
     def video(self, images: torch.Tensor, audio: dict | None) -> Input.Video:
         """Other frames and sound, at this clip's frame rate, as a VIDEO."""
-        colour = images[..., :3] if images.shape[-1] == 4 else images
-        alpha = {"alpha": images[..., 3:]} if images.shape[-1] == 4 and _KEEPS_ALPHA else {}
-        rate = Fraction(self.fps).limit_denominator(60_060)
-        return InputImpl.VideoFromComponents(
-            Types.VideoComponents(images=colour, audio=audio, frame_rate=rate, **alpha)
-        )
+        return as_video(images, Fraction(self.fps).limit_denominator(60_060), audio)
+
+
+def as_video(images: torch.Tensor, rate: Fraction, audio: dict | None = None) -> Input.Video:
+    """IMAGE of 1, 3 or 4 channels as a VIDEO that the host can save.
+
+    The host's encoders want three channels and even sides: grey is repeated, and an odd size grows
+    by a repeated row or column.
+    """
+    height, width, channels = images.shape[1:]
+    for axis, length in ((1, height), (2, width)):
+        if length % 2:
+            images = torch.cat([images, images.narrow(axis, length - 1, 1)], axis)
+    colour = images[..., :3] if channels > 1 else images.expand(-1, -1, -1, 3)
+    alpha = {"alpha": images[..., 3:]} if channels == 4 and _KEEPS_ALPHA else {}
+    return InputImpl.VideoFromComponents(
+        Types.VideoComponents(images=colour, audio=audio, frame_rate=rate, **alpha)
+    )
 
 
 def parts(value: torch.Tensor | Input.Video, fps: float) -> Parts:

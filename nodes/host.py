@@ -165,10 +165,10 @@ def temp_folder() -> Path:
     return folder
 
 
-def own_temp_folder() -> Path:
-    """Our folder inside of it, for files that are used again."""
-    folder = temp_folder() / "image_dynamics"
-    folder.mkdir(exist_ok=True)
+def own_temp_folder(part: str = "") -> Path:
+    """Our folder inside of it, or a part of that, for files that are used again."""
+    folder = temp_folder() / "image_dynamics" / part
+    folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 

@@ -12,6 +12,7 @@ from ..gid_core.files.kept import digest, kept
 from . import host
 
 WARNS = "\u26a0 "
+PREVIEWS = 2**28  # bytes of animated pictures that are kept
 
 
 def preview_input() -> io.Boolean.Input:
@@ -50,5 +51,7 @@ def moving(stills: torch.Tensor, spectrum) -> dict:
 def animation(frames: torch.Tensor, fps: float) -> ui.SavedResult:
     """Frames (t c h w) as an animated picture in the temp folder."""
     write = lambda path: video.save_clip(path, iter(frames.cpu()), fps, ".webp")
-    path = kept(host.own_temp_folder(), digest(frames, fps), ".webp", write)
-    return ui.SavedResult(path.name, path.parent.name, io.FolderType.temp)
+    folder = host.own_temp_folder("previews")  # apart, so that no clip is forgotten for them
+    path = kept(folder, digest(frames, fps), ".webp", write, PREVIEWS)
+    subfolder = folder.relative_to(host.temp_folder()).as_posix()
+    return ui.SavedResult(path.name, subfolder, io.FolderType.temp)

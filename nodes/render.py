@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 
 import torch
-from comfy_api.latest import Input, InputImpl, Types, io
+from comfy_api.latest import Input, Types, io
 
 from ..gid_core import pipeline
 from ..gid_core.files import video
@@ -18,7 +18,7 @@ from ..gid_core.files.whole import written_whole
 from ..gid_core.motion.playback import first_frame
 from ..gid_core.render.layers import BORDERS
 from ..gid_core.still.grid import reduced
-from . import aliases, host, networks, panel, sockets
+from . import aliases, footage, host, networks, panel, sockets
 
 log = logging.getLogger("gid")
 
@@ -245,6 +245,7 @@ class RenderedVideo(Input.Video):
         if not wanted:
             return
         # Moved to the device here, so that a video in the host's cache holds no memory there.
+        # Masks and the background are moved by the renderer, for one still at a time.
         stills, model = self._stills.to(self._device), None
         if self._model is not None:
             model = networks.on_device(self._model, self._device)
@@ -335,7 +336,7 @@ class RenderedVideo(Input.Video):
         video.copy_clip(clip, path, ending, tags)
 
     def _encoded_by_host(self, file, ending, format, codec, options):
-        whole = InputImpl.VideoFromComponents(self.get_components())
+        whole = footage.as_video(self.get_components().images, self.get_frame_rate())
         with written_whole(file, ending) as temporary:
             whole.save_to(str(temporary), format, codec, None, **options)
 

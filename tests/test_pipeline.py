@@ -16,7 +16,7 @@ from gid_core.motion.retarget import retarget
 from gid_core.motion.spectrum import (
     SpectralVolume,
 )
-from gid_core.pipeline import batch_of, render, retarget_motion, sample_motion
+from gid_core.pipeline import batch_of, combine_motions, render, retarget_motion, sample_motion
 from gid_core.recognition.moving_area import what_sways
 from gid_core.render.renderer import load_renderer, render_frames, shipped_renderer
 from gid_core.still.matte import refine_mask
@@ -380,6 +380,38 @@ def test_what_is_protected_is_the_still_in_every_frame(shutter, network):
     small = torch.nn.functional.interpolate(image, (24, 36), mode="area").clamp(0, 1)
     for frame, _ in render(small, motion):
         assert torch.equal(frame[:, 6:12, 10:26], small[0, :, 6:12, 10:26])
+
+
+def test_a_grey_still_keeps_what_is_protected_where_frames_get_colour_and_alpha(stalk):
+    image, mask = stalk
+    protect = torch.zeros(1, 1, 32, 48)
+    protect[..., 8:20, 10:30] = 1
+    volume = sample(image, mask, protect=protect)
+    motion, _ = play(replace(volume, coeffs=6 * volume.coeffs), 4, 5.0)
+    stays, grey = protect[0, 0] > 0, image[:, :1]
+    for frame, _ in render(grey, motion, border="transparent"):
+        assert len(frame) == 4 and (frame[3][stays] == 1).all()
+        assert torch.equal(frame[:3, stays], grey[0].expand(3, -1, -1)[:, stays])
+
+
+def test_combining_with_a_flow_says_what_is_not_used(rng):
+    sways = volume(rng)
+    flows = volume(rng, kind="flow", velocity=torch.zeros(2, 2, 5, 7))
+    mask = torch.ones(1, 1, *sways.reference_size)
+    together = "What flows goes on behind what sways."
+    unused = "which are for two motions that sway."
+    for given, said in (
+        ({}, together),
+        ({"mask": mask}, f"{together} Not used: degrees by masks, {unused}"),
+        ({"base_mask": mask}, f"{together} Not used: degrees by masks, {unused}"),
+        ({"duration_s": 3.0}, f"{together} Not used: the duration, {unused}"),
+        (
+            {"mask": mask, "duration_s": 3.0},
+            f"{together} Not used: degrees by masks and the duration, {unused}",
+        ),
+    ):
+        found, report = combine_motions(sways, flows, **given)
+        assert report == said and found.behind is flows
 
 
 def test_protecting_everything_moves_nothing(stalk):

@@ -118,7 +118,7 @@ class Window:
 def window(still: tuple[int, int], video: tuple[int, int] | None, fit: str = "crop") -> Window:
     """How a still of (height, width) lies in a video of (height, width).
 
-    Whole pixels are cut from both sides, as the nodes of the host do it.
+    Whole pixels are cut from both sides, as the nodes of the host do it; one is left at least.
 
     Raises:
         ValueError: For a size below 1, or another fit.
@@ -131,9 +131,9 @@ def window(still: tuple[int, int], video: tuple[int, int] | None, fit: str = "cr
     left = top = 0
     if fit == "crop":
         if width * rows > height * columns:
-            left = round((width - height * columns / rows) / 2)
+            left = min(round((width - height * columns / rows) / 2), (width - 1) // 2)
         else:
-            top = round((height - width * rows / columns) / 2)
+            top = min(round((height - width * rows / columns) / 2), (height - 1) // 2)
     seen = width - 2 * left, height - 2 * top
     scale = torch.tensor([columns / seen[0], rows / seen[1]], dtype=torch.float64)
     return Window(torch.tensor([left, top], dtype=torch.float64), scale, (rows, columns))

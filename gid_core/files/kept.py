@@ -2,11 +2,15 @@
 
 Law: the key of a file is a digest of everything that its content depends on, so equal keys mean
 equal files. A folder holds at most `LIMIT` bytes beside the newest file; what was used longest ago
-goes first.
+goes first. Any file may vanish at any time: other threads and programs clean up, too.
+
+Convention: a name that begins with a dot is a file that is still being written. It is not counted,
+and stays.
 """
 
 import hashlib
 import os
+import stat
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
@@ -28,24 +32,44 @@ def kept(
         limit: Bytes that the other files in the folder may have together.
     """
     path = folder / (key + suffix)
-    if path.is_file():
-        os.utime(path)
-        return path
-    write(path)
-    _forget(folder, path, limit)
+    if not _used(path):
+        write(path)
+        _forget(folder, path, limit)
     return path
+
+
+def _used(path: Path) -> bool:
+    """Whether there is a file; it is then the one that was used last."""
+    try:
+        os.utime(path)
+    except FileNotFoundError:
+        return False
+    except OSError:  # a file system that keeps no times
+        pass
+    return path.is_file()
 
 
 def _forget(folder: Path, newest: Path, limit: int) -> None:
     """Remove files, those used longest ago first, until the others fit into the limit."""
-    states = {path: path.stat() for path in folder.iterdir() if path.is_file() and path != newest}
+    states = _finished(folder)
+    states.pop(newest, None)
     size = sum(state.st_size for state in states.values())
     for path in sorted(states, key=lambda path: states[path].st_mtime_ns):
         if size <= limit:
             return
         with suppress(OSError):  # another program may read it just now
-            path.unlink()
-        size -= states[path].st_size
+            path.unlink(missing_ok=True)
+            size -= states[path].st_size
+
+
+def _finished(folder: Path) -> dict[Path, os.stat_result]:
+    """The states of the files in a folder that are written and still there."""
+    states = {}
+    for path in [] if not folder.is_dir() else list(folder.iterdir()):
+        with suppress(FileNotFoundError):
+            states[path] = path.stat()
+    written = lambda path: stat.S_ISREG(states[path].st_mode) and not path.name.startswith(".")
+    return {path: state for path, state in states.items() if written(path)}
 
 
 def digest(*values) -> str:

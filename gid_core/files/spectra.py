@@ -31,7 +31,7 @@ MAX_HEADER = 2**16  # bytes; ours has a few hundred
 MAX_GB = 4  # in memory, where a mask takes four bytes per pixel
 MAX_SIDE = 2**16  # of a still, px
 MAX_DISPLACEMENT = 1e6  # px
-MAX_CYCLES = 2**14  # of the highest band in one period of all bands together
+MAX_CYCLES = 2**20  # of the highest band in one period of all bands together
 
 
 def save_spectrum(spectrum: SpectralVolume, path: str | Path) -> None:

@@ -1,7 +1,8 @@
 """Two motions of one still as one: by masks, one over the other or added.
 
 Law: S is linear, so the displacement of the combination is the sum of both, each times its degree,
-at all times. A motion combined with itself by a mask and its complement is that motion.
+at all times. A motion combined with itself by a mask and its complement is that motion. Periods
+that differ by less than `SAME_PERIOD` become one first: the top is played so much faster or slower.
 
 Convention: the grid is that of the finer motion; bands of one frequency add, all others stay beside
 each other. The depth is the top's, where it has one; what either protects is protected.
@@ -20,7 +21,8 @@ from .loops import close_loop
 from .spectrum import SpectralVolume
 
 MOST_BANDS = 512  # of a combination
-SAME_FREQUENCY = 1e-6  # relative: bands that are one
+SAME_FREQUENCY = 1e-6  # of the highest: bands that are one; they would beat for days
+SAME_PERIOD = 0.005  # relative: nobody sees it, and the loop of both is minutes or hours else
 LONGEST_PERIOD_S = 3600.0  # within which two motions are said to fit one loop
 OTHER_SHAPE = 0.03  # difference of two aspect ratios, as a logarithm, beyond rounding
 NOTABLE = 0.005  # share of the picture that the report mentions
@@ -36,6 +38,7 @@ class CombineReport:
     periods_s: the same of each motion.
     overlap, holes: share of the picture that both motions move, or that neither of the two masks
         covers.
+    paced: factor of the top's speed that gave both one period; 1 for none.
     """
 
     bands: int
@@ -45,6 +48,7 @@ class CombineReport:
     overlap: float
     holes: float
     kind: str
+    paced: float = 1.0
 
     def __str__(self) -> str:
         noun = "modes" if self.kind == "modes" else "bands"
@@ -58,12 +62,21 @@ class CombineReport:
         return text
 
     def _loop(self):
-        if self.period_s is None:
-            return (
-                " No loop within an hour holds both without moving bands. Set a duration to fit "
-                "both to one loop."
-            )
         first, second = self.periods_s
+        if self.period_s is None:
+            named = [f"{period:.6g} s" for period in self.periods_s if period is not None]
+            such_as = f", such as {' or '.join(named)}," if named else ""
+            return (
+                f" No loop within an hour holds both without moving bands. Set a duration{such_as} "
+                "to fit both to one loop."
+            )
+        if self.paced != 1:
+            return (
+                f" They close after {first:.6g} s and {second:.6g} s, which is nearly the same: "
+                f"the second is played {100 * abs(self.paced - 1):.2g} % "
+                f"{'faster' if self.paced > 1 else 'slower'}, so that a loop of {first:.6g} s, or "
+                "a multiple, holds both."
+            )
         if first is not None and second is not None and abs(first - second) > 1e-3 * first:
             return (
                 f" They close after {first:.4g} s and {second:.4g} s: a loop of "
@@ -97,20 +110,17 @@ def combine(
     _check(base, top, way, duration_s)
     if duration_s > 0 and base.kind == "response":
         base, top = (close_loop(motion, duration_s)[0] for motion in (base, top))
+    periods = tuple(None if m.kind == "modes" else _period(m) for m in (base, top))
+    paced = _nearly_one(*periods)
+    top = _faster(top, paced) if paced != 1 else top
     count = _batch_size(len(base.coeffs), len(top.coeffs), mask, base_mask)
     grid = max((base, top), key=lambda motion: math.prod(motion.grid)).grid
     size = base.reference_size
     above, below = _degrees(base, top, mask, base_mask, way, grid)
     first, second = (_on_grid(m, grid) for m in (base, top))
-    trends = {
-        name: _sum(_times(getattr(first, name), below), _times(getattr(second, name), above))
-        for name in ("mean", "drift")
-    }
-    joined = _modes if base.kind == "modes" else _bands
-    combined = joined(
-        replace(first, coeffs=_times(first.coeffs, below[:, None])),
-        replace(second, coeffs=_times(second.coeffs, above[:, None])),
-    )
+    first, second = _by_degree(first, below, count), _by_degree(second, above, count)
+    trends = {n: _sum(getattr(first, n), getattr(second, n)) for n in ("mean", "drift")}
+    combined = (_modes if base.kind == "modes" else _bands)(first, second)
     if len(combined.frequencies_hz) > MOST_BANDS:
         raise ValueError(
             f"Expected a motion of at most {MOST_BANDS} bands, got {len(combined.frequencies_hz)}. "
@@ -127,12 +137,11 @@ def combine(
         **trends,
     )
     counts = len(base.frequencies_hz), len(top.frequencies_hz)
-    periods = tuple(None if m.kind == "modes" else _period(m) for m in (base, top))
     both = float((above + below > 1 + 1e-3).float().mean()) if _masked(mask, base_mask) else 0.0
     none = float((above + below < 1e-3).float().mean()) if _masked(mask, base_mask) else 0.0
     period = None if base.kind == "modes" else _period(combined)
     bands = len(combined.frequencies_hz)
-    report = CombineReport(bands, counts, period, periods, both, none, base.kind)
+    report = CombineReport(bands, counts, period, periods, both, none, base.kind, paced)
     return combined, report
 
 
@@ -248,8 +257,30 @@ def _parts(field):
     return field.real.contiguous(), field.imag.contiguous()
 
 
-def _times(field, degree):
-    return None if field is None else field * degree
+def _by_degree(spectrum, degree, count):
+    """The motion times its degree, once for each of so many stills."""
+    fields = {"coeffs": spectrum.coeffs * degree[:, None]}
+    for name in ("mean", "drift"):
+        if getattr(spectrum, name) is not None:
+            fields[name] = getattr(spectrum, name) * degree
+    each = {name: f.expand(count, *f.shape[1:]) for name, f in fields.items()}
+    return replace(spectrum, **each)
+
+
+def _nearly_one(first, second) -> float:
+    """The factor of the second's speed that gives two periods one length; 1 where they differ."""
+    if first is None or second is None or first == second:
+        return 1.0
+    return second / first if abs(first - second) < SAME_PERIOD * first else 1.0
+
+
+def _faster(spectrum, factor):
+    """A motion at another speed."""
+    return replace(
+        spectrum,
+        frequencies_hz=spectrum.frequencies_hz * factor,
+        drift=None if spectrum.drift is None else spectrum.drift * factor,
+    )
 
 
 def _sum(first, second):
@@ -260,16 +291,14 @@ def _sum(first, second):
 
 def _bands(base, top) -> SpectralVolume:
     """Bands of both, in order of frequency; those of one frequency are added."""
-    count = max(len(base.coeffs), len(top.coeffs))
-    expand = lambda m: m.coeffs.expand(count, -1, -1, -1, -1)
     listed = [
         (float(f), band)
         for motion in (base, top)
-        for f, band in zip(motion.frequencies_hz.double(), expand(motion).unbind(1))
+        for f, band in zip(motion.frequencies_hz.double(), motion.coeffs.unbind(1))
     ]
-    frequencies, coeffs = [], []
+    frequencies, coeffs, highest = [], [], max(f for f, _ in listed)
     for f, band in sorted(listed, key=lambda pair: pair[0]):
-        if frequencies and f - frequencies[-1] <= SAME_FREQUENCY * f:
+        if frequencies and f - frequencies[-1] <= SAME_FREQUENCY * highest:
             coeffs[-1] = coeffs[-1] + band
         else:
             frequencies.append(f)
@@ -315,6 +344,9 @@ def _period(spectrum) -> float | None:
 
     Frequencies are float32: they are read as the simplest fractions within that precision.
     """
+    fundamental = _fundamental(spectrum.frequencies_hz.double())
+    if fundamental is not None:
+        return float(_simplest(1 / fundamental)) if fundamental * LONGEST_PERIOD_S >= 1 else None
     period = Fraction(0)
     for f in spectrum.frequencies_hz.double().tolist():
         cycle = _simplest(1 / f)
@@ -322,6 +354,17 @@ def _period(spectrum) -> float | None:
         if period > LONGEST_PERIOD_S:
             return None
     return float(period)
+
+
+def _fundamental(frequencies) -> float | None:
+    """The frequency that all are harmonics of, if it is the lowest or the smallest step between."""
+    steps = frequencies.diff()
+    for lowest in (frequencies[0], *([steps.min()] if len(steps) else [])):
+        harmonics = (frequencies / lowest).round()
+        fundamental = frequencies[-1] / harmonics[-1]  # of the best precision
+        if ((harmonics * fundamental - frequencies).abs() <= 3e-7 * frequencies).all():
+            return float(fundamental)
+    return None
 
 
 def _simplest(value) -> Fraction:

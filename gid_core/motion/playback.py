@@ -15,7 +15,8 @@ from .loops import LoopReport, close_loop
 from .spectrum import SpectralVolume, amplitude_pct, moving_points, one_period, with_trend
 
 POSES = ("rest pose", "first frame")
-SAME_PX = 0.05  # farthest that anything may be from its place in the still, if a frame is the still
+# What a frame may differ from the still by and still be called the still.
+SAME_PX, SAME_LIGHT = 0.05, 0.005  # farthest that anything is from its place; of the brightness
 
 
 def play(
@@ -151,13 +152,30 @@ def _paced(curve, times, duration_s):
 
 
 def first_frame(motion: Displacement) -> str:
-    """Whether frame 0 is the still, in a sentence."""
-    scale, far = motion.scaled_to(motion.reference_size), 0.0
+    """Whether frame 0 is the still, in a sentence: what sways, what flows behind it, and light."""
+    far, brighter = _from_still(motion)
+    said = []
+    if far >= SAME_PX:
+        said.append(f"things are up to {far:.1f} px from their places there")
+    if brighter >= SAME_LIGHT:
+        said.append(f"its light differs by up to {100 * brighter:.0f} % there")
+    return f"Frame 0 is not the still: {', and '.join(said)}." if said else "Frame 0 is the still."
+
+
+def _from_still(motion):
+    """How far frame 0 is from the still: px of the still, and a share of its brightness."""
+    scale, far, brighter = motion.scaled_to(motion.reference_size), 0.0, 0.0
     for item in range(len(motion.coeffs)):
-        far = max(far, float((motion.at(item, [0])[0] * scale).norm(dim=0).max()))
-    if far < SAME_PX:
-        return "Frame 0 is the still."
-    return f"Frame 0 is not the still: things are up to {far:.1f} px from their places there."
+        for i, phase in enumerate(motion.phases):
+            if motion.weights is None or motion.weights[i, 0] > 0:
+                far = max(far, float((phase.at(item, [0])[0] * scale).norm(dim=0).max()))
+    if motion.light is not None:
+        for item in range(len(motion.light.coeffs)):
+            brighter = max(brighter, float((motion.light.at(item, [0]) - 1).abs().max()))
+    if motion.behind is not None:
+        further = _from_still(motion.behind)
+        far, brighter = max(far, further[0]), max(brighter, further[1])
+    return far, brighter
 
 
 def check_times(frames: int, fps: float, speed: float, pose: str) -> None:
@@ -183,8 +201,8 @@ def _check_playback(spectrum, frames, fps, speed, pose):
             "their own until something pushes them."
         )
     check_times(frames, fps, speed, pose)
-    lowest = float(spectrum.frequencies_hz.min()) * speed
-    if lowest >= fps / 2:
+    if too_fast(spectrum, fps, speed).all():
+        lowest = float(spectrum.frequencies_hz.min()) * speed
         raise ValueError(
             f"The motion has no frequency below {lowest:.2f} Hz; {fps:g} frames per second show "
             f"less than {fps / 2:.2f} Hz. Use more than {2 * lowest:.2f} frames per second, or a "

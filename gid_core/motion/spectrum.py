@@ -22,6 +22,9 @@ KINDS = ("response", "modes", "flow")
 FORMAT_VERSION = 2
 AMPLITUDE_PERCENTILE = 0.95
 MEASURE_FRAMES = 100  # least number of frames of one period over which an amplitude is measured
+# The most: a prime, so that even spacing meets a band at all of its phases, whatever its frequency.
+MOST_FRAMES = 6007
+CLOSEST = 1e-6  # of the highest frequency: bands that are closer count as so far apart
 
 
 @dataclass(frozen=True)
@@ -152,9 +155,11 @@ def amplitude_pct(
 
 def of_still(spectrum: SpectralVolume, i: int) -> SpectralVolume:
     """The motion of one still of a batch."""
-    per_still = ("coeffs", "mask", "mean", "drift", "depth", "protect")
+    per_still = ("coeffs", "mask", "mean", "drift", "depth", "protect", "velocity", "light")
     fields = {name: getattr(spectrum, name) for name in per_still}
     of_one = {k: v[i : i + 1] for k, v in fields.items() if v is not None}
+    if spectrum.behind is not None:  # one for all stills, or one for each
+        of_one["behind"] = of_still(spectrum.behind, min(i, len(spectrum.behind.coeffs) - 1))
     return replace(spectrum, **of_one)
 
 
@@ -169,14 +174,17 @@ def one_period(spectrum: SpectralVolume) -> Displacement:
     """The motion over one period, in as many frames as a measurement of the amplitude needs.
 
     Modes have no common period. With `ambient` they are driven by the bands of wind, whose period
-    is used.
+    is used. Bands of two motions that hardly differ have a period of hours: its frames then are
+    `MOST_FRAMES` moments, evenly spread over it.
     """
     driven = spectrum.ambient is not None
     frequencies = spectrum.ambient_hz if driven else spectrum.frequencies_hz
     base = float(frequencies.diff().min() if len(frequencies) > 1 else frequencies[0])
+    base = max(base, CLOSEST * float(frequencies.max()))
     # With 8 frames per cycle of the highest band its peak is missed by 7 % at most; the peak of the
     # sum of all bands is missed by less.
     count = max(MEASURE_FRAMES, 8 * round(float(frequencies.max()) / base))
+    count = min(count, MOST_FRAMES)
     fps = count * base
     coords = harmonic_coords(frequencies, torch.arange(count, dtype=torch.float64) / fps)
     coords = coords.to(spectrum.coeffs.dtype)

@@ -16,6 +16,7 @@ from ..motion.playback import play
 from ..motion.spectrum import SpectralVolume, of_still
 from ..shapes import Float, Tensor
 from ..still.grid import fitted
+from ..still.inputs import accept_images
 from .renderer import render_frames
 
 FRAMES = 16
@@ -37,7 +38,11 @@ def preview_sheet(
 
     Args:
         stills: As many as motions, or one for all.
+
+    Raises:
+        ValueError: If `check_images` refuses them.
     """
+    stills = accept_images(stills)
     across = 3 if stills.shape[2] < stills.shape[3] else 2
     pairs = []
     for i in range(min(MOST_STILLS, max(len(stills), len(spectrum.coeffs)))):

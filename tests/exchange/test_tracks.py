@@ -228,3 +228,11 @@ def test_what_flows_is_refused(rng):
     )
     with pytest.raises(ValueError, match="one that flows"):
         check_one(1, flowing)
+
+
+@pytest.mark.parametrize("size", [(16384, 205), (7, 9000)])
+def test_a_video_of_any_shape_shows_a_pixel_of_the_still_at_least(size):
+    view = window((40, 56), size)
+    corner = view.to_still(view.to_video(torch.zeros(2).double()))
+    torch.testing.assert_close(corner, torch.zeros(2).double())
+    assert view.scale.isfinite().all() and (view.scale > 0).all()

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -75,3 +76,54 @@ def test_what_was_used_longest_ago_goes_first(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "c", "d"]
     kept(tmp_path, "e", "", write, limit=0)  # the newest stays, however large
     assert [path.name for path in tmp_path.iterdir()] == ["e"]
+
+
+def test_a_file_that_vanishes_when_it_is_asked_for_is_made_again(tmp_path, monkeypatch):
+    write = lambda path: path.write_bytes(b"clip")
+    path = kept(tmp_path, "a", "", write)
+    seen = Path.is_file
+    vanished = lambda self: seen(self) and (self.unlink() or True)  # someone else removes it
+    monkeypatch.setattr(Path, "is_file", vanished)
+    assert kept(tmp_path, "a", "", write) == path  # it was there, and that is all that can be said
+    assert kept(tmp_path, "a", "", write) == path and path.read_bytes() == b"clip"
+
+
+def test_files_that_vanish_while_a_folder_is_cleaned_do_not_matter(tmp_path, monkeypatch):
+    write = lambda path: path.write_bytes(b"12345")
+    for age, key in enumerate("abc"):
+        os.utime(kept(tmp_path, key, "", write), ns=(age, age))
+    state = Path.stat
+
+    def vanishing(self, **options):
+        if self.name == "b":
+            self.unlink(missing_ok=True)
+        return state(self, **options)
+
+    monkeypatch.setattr(Path, "stat", vanishing)
+    kept(tmp_path, "d", "", write, limit=5)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c", "d"]
+
+
+def test_what_is_still_being_written_is_not_counted_and_stays(tmp_path):
+    (tmp_path / ".half-1f.mp4").write_bytes(bytes(100))
+    (tmp_path / "folder").mkdir()
+    write = lambda path: path.write_bytes(b"12345")
+    for key in "ab":
+        kept(tmp_path, key, "", write, limit=5)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".half-1f.mp4", "a", "b", "folder"]
+
+
+def test_what_cannot_be_removed_still_counts(tmp_path, monkeypatch):
+    write = lambda path: path.write_bytes(b"12345")
+    for age, key in enumerate("abc"):
+        os.utime(kept(tmp_path, key, "", write), ns=(age, age))
+    unlink = Path.unlink
+
+    def open_elsewhere(self, **options):
+        if self.name == "a":
+            raise PermissionError("It is used by another process.")
+        unlink(self, **options)
+
+    monkeypatch.setattr(Path, "unlink", open_elsewhere)
+    kept(tmp_path, "d", "", write, limit=5)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "d"]

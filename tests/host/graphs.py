@@ -212,8 +212,9 @@ class Graph:
         """SaveVideo of the rendered video."""
         self.nodes["save"] = node(
             "SaveVideo",
-            **{"video": ("render", 2), "filename_prefix": "clip"},
-            **{"format": "mp4", "format.codec": "h264", "format.codec.encoding": "auto"} | inputs,
+            **{"video": ("render", 2), "filename_prefix": "clip"}
+            | {"format": "mp4", "format.codec": "h264", "format.codec.encoding": "auto"}
+            | inputs,
         )
         return self
 

@@ -91,8 +91,45 @@ def test_a_variation_is_what_the_sampler_makes_of_its_seed(host, tmp_path):
     assert all((part.std(0) > 0.02).any() for part in parts)
     assert all((parts[0] != part).any() for part in parts[1:])
     (shown,) = ran["outputs"]["four"]["images"]
+    assert shown["subfolder"] == "image_dynamics/previews"  # apart from clips
     assert ran["outputs"]["four"]["animated"] == [True]
     assert (host.folder(shown["type"]) / shown["subfolder"] / shown["filename"]).is_file()
+
+
+@hosts.newest_only
+def test_a_variation_of_what_is_fast_has_the_samplers_bands(host, tmp_path):
+    graph = Graph(tmp_path)
+    graph.given("still", still())
+    graph.given("mask", painted())
+    numbers = {"sway_hz": 1.0, "damping_ratio": 0.1, "wind_direction": 20.0, "wind_speed": 0.5}
+    numbers |= {"gust_length": 0.5, "gustiness": 0.5, "anchor": "auto"}
+    graph.nodes["flame"] = node("ElasticMotionModel", **numbers, kind="flame", weather="wind")
+    settings = {"amplitude": 3.0, "duration": 1.0, "bands": 3, "model": ("flame", 0)}
+    links = {"image": ("still", 0), "mask": ("mask", 1)}
+    graph.nodes["four"] = node("MotionVariations", seed=SEED, pick=2, **settings, **links)
+    graph.nodes["sampler"] = node(
+        "MotionSpectrumSampler", seed=SEED + 1, refine_mask=True, **settings, **links
+    )
+    assert_ran(graph.keep(picked=("four", 0), sampled=("sampler", 0)).run(host))
+    assert graph.kept("picked", "coeffs").shape[1] == 8  # up to 8 Hz
+    for field in ("coeffs", "frequencies_hz", "mask"):
+        np.testing.assert_array_equal(graph.kept("picked", field), graph.kept("sampled", field))
+
+
+@hosts.newest_only
+def test_bands_that_the_frame_rate_cannot_show_are_said(host, tmp_path):
+    graph = one_node(tmp_path, kind="flame", output="video only")
+    ran = graph.run(host)
+    assert_ran(ran)
+    assert "4 of 8 bands are left out" in str(graph.kept("said"))
+    assert any("4 of 8 bands are left out" in line for line in ran["outputs"]["one"]["text"])
+
+
+@hosts.newest_only
+def test_a_loop_of_two_frames_is_refused_with_lengths_and_rates_that_work(host, tmp_path):
+    sentence = refusal(one_node(tmp_path, seconds=0.2, fps=10.0).run(host))
+    assert "3 frames or more, got 2" in sentence
+    assert "use 0.3 s or more, or for 0.2 s more than 12.5 frames per second." in sentence
 
 
 def test_there_is_no_fifth_variation(host, tmp_path):

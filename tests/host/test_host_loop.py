@@ -131,3 +131,18 @@ def test_frames_become_a_video_at_the_rate_that_is_said(host, tmp_path):
     assert_ran(ran)
     frames, rate, _ = decoded(saved(host, ran))
     assert len(frames) == 20 and rate == 24
+
+
+@hosts.newest_only
+@pytest.mark.parametrize("size, channels", [((29, 1), 1), ((33, 47), 3)])
+def test_closed_clips_of_any_size_can_be_saved(host, tmp_path, size, channels):
+    graph = Graph(tmp_path)
+    graph.given("clip", np.repeat(still(size)[..., :channels], 12, 0))
+    graph.nodes["blend"] = node("LoopBlend", frames=("clip", 0), overlap=4, clips=1, fps=12.0)
+    graph.save(video=("blend", 4))
+    ran = graph.run(host)
+    assert_ran(ran)
+    frames, rate, _ = decoded(saved(host, ran))
+    assert frames.shape == (8, size[0] + size[0] % 2, size[1] + size[1] % 2, 3) and rate == 12
+    if channels == 1:
+        assert np.ptp(frames, axis=3).max() < 8

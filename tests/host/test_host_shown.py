@@ -68,6 +68,24 @@ def test_another_picture_than_the_motion_was_made_for_warns_on_the_renderer(host
 
 
 @hosts.newest_only
+def test_a_flow_behind_what_stands_still_is_no_warning(host, tmp_path):
+    graph = Graph(tmp_path).animate(still(), painted(), {"amplitude": 0.0}, {"frames": 4})
+    graph.nodes["flow"] = node(
+        "FlowMotion",
+        **{"image": ("still", 0), "mask": ("mask", 1), "in_front": ("sampler", 0)},
+        **{"kind": "clouds", "direction": 0.0, "speed": 2.0, "turbulence": 0.3, "seed": 0},
+        **{"strokes": "[]", "horizon": -1.0, "light": 0.0, "duration": 1.0},
+    )
+    for spectrum, warned in ((("flow", 0), False), (("sampler", 0), True)):
+        graph.nodes["motion"]["inputs"]["spectrum"] = spectrum
+        ran = graph.keep(kept=("render", 0)).run(host)
+        assert_ran(ran)
+        for name in ("motion", "render"):
+            said = " ".join(ran["outputs"][name]["text"])
+            assert ("Nothing moves" in said) == warned
+
+
+@hosts.newest_only
 def test_a_long_rendering_says_how_many_frames_and_how_long(host, tmp_path):
     graph = (
         Graph(tmp_path)

@@ -3,9 +3,16 @@ from dataclasses import replace
 import pytest
 import torch
 
+from gid_core.files.spectra import load_spectrum, save_spectrum
 from gid_core.motion.combine import combine
 from gid_core.motion.playback import play
-from gid_core.motion.spectrum import SpectralVolume, displacement_at
+from gid_core.motion.spectrum import (
+    MOST_FRAMES,
+    SpectralVolume,
+    amplitude_pct,
+    displacement_at,
+    one_period,
+)
 
 SIZE = (20, 28)
 
@@ -79,6 +86,56 @@ def test_a_duration_puts_both_onto_one_loop(rng):
 def test_periods_without_a_common_multiple_are_said(rng):
     _, report = combine(volume(rng), volume(rng, 4, 1.7000123), way="add")
     assert "No loop within an hour holds both" in str(report)
+
+
+def test_periods_that_are_nearly_one_become_one_and_can_be_saved(rng, tmp_path):
+    trend = torch.randn(2, 2, 5, 7, generator=rng)
+    first, second = volume(rng, 16, 5.0), volume(rng, 16, 5.004, drift=trend)
+    found, report = combine(first, second, way="add")
+    torch.testing.assert_close(found.frequencies_hz, first.frequencies_hz)
+    torch.testing.assert_close(found.coeffs, first.coeffs + second.coeffs)
+    torch.testing.assert_close(found.drift, trend * (5.004 / 5))
+    assert "the second is played 0.08 % faster, so that a loop of 5 s" in str(report)
+    assert not play(found, 50, 10.0)[1].changed
+    save_spectrum(found, tmp_path / "both.safetensors")
+    # Half a percent apart they stay what they are.
+    found, report = combine(first, volume(rng, 16, 5.03), way="add")
+    assert len(found.frequencies_hz) == 32 and "played" not in str(report)
+
+
+def test_bands_that_nearly_meet_are_measured_in_bounded_time_and_can_be_saved(rng, tmp_path):
+    found, report = combine(volume(rng, 10, 5.0), volume(rng, 14, 7.0001), way="add")
+    assert "Set a duration, such as 5 s or 7.0001 s, to fit both" in str(report)
+    save_spectrum(found, tmp_path / "both.safetensors")
+    assert load_spectrum(tmp_path / "both.safetensors").grid == found.grid
+    period = one_period(found)
+    assert period.frames == MOST_FRAMES
+    # Moments met at random, one after the other for an hour, show no larger motion.
+    times = 3600 * torch.rand(4000, generator=rng, dtype=torch.float64)
+    peak = displacement_at(found, times).norm(dim=2).amax(1)
+    often = torch.quantile(peak.flatten(1), 0.95, 1) * 100 / 7
+    torch.testing.assert_close(amplitude_pct(period), often, rtol=0.1, atol=0)
+
+
+def test_masks_for_every_still_of_one_motion_give_each_its_own(rng):
+    masks = torch.rand(3, 1, *SIZE, generator=rng)
+    trend = torch.randn(1, 2, 5, 7, generator=rng)
+    base, top = volume(rng, stills=1, mean=trend), volume(rng, 4, 1.7, stills=1, drift=trend)
+    for given, way in (((masks, None), "over"), ((None, masks), "add"), ((masks, masks), "add")):
+        found, _ = combine(base, top, *given, way)
+        for name in ("coeffs", "mean", "drift"):
+            assert len(getattr(found, name)) == 3, name
+        one, _ = combine(base, top, *(None if m is None else m[1:2] for m in given), way)
+        times = torch.linspace(0, 3, 5, dtype=torch.float64)
+        moved = displacement_at(found, times)
+        torch.testing.assert_close(moved[1:2], displacement_at(one, times), rtol=0, atol=1e-5)
+
+
+def test_modes_of_one_still_serve_the_masks_of_all(rng):
+    one = volume(rng, 3, stills=1, kind="modes", damping_ratio=torch.rand(3, generator=rng))
+    masks = torch.rand(2, 1, *SIZE, generator=rng)
+    found, _ = combine(one, one, masks, way="add")
+    assert found.coeffs.shape[:2] == (2, 6)
 
 
 def test_over_hides_the_base_where_the_tops_own_mask_is(rng):

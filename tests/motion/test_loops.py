@@ -251,6 +251,16 @@ def test_blended_trajectories_are_a_loop(rng):
         torch.testing.assert_close(blended.at(item), expected)
 
 
+def test_what_flows_is_not_faded(rng):
+    coeffs = torch.randn(1, 3, 2, 5, 7, generator=rng, dtype=torch.complex64)
+    coords = torch.randn(3, 9, generator=rng, dtype=torch.complex64)
+    motion = Displacement(coeffs, coords, 8.0, (20, 28))
+    flowing = replace(motion, further=coords[None], weights=torch.full((2, 9), 0.5))
+    for flows in (flowing, replace(motion, behind=flowing)):
+        with pytest.raises(ValueError, match="got one that flows.*connect the flow itself"):
+            blend_trajectories(flows, 4)
+
+
 def test_frames_are_split_into_consecutive_clips(rng):
     frames = torch.randn(6, 2, 3, generator=rng)
     for clips in (1, 2, 3, 6):

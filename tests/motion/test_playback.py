@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from gid_core.motion.curves import Curve
+from gid_core.motion.displacement import Light
 from gid_core.motion.playback import first_frame, left_out, pace_curve, play
 from gid_core.motion.spectrum import (
     SpectralVolume,
@@ -145,6 +146,33 @@ def test_reports_say_whether_frame_0_is_the_still(rng):
         far = max(far, float(part.norm(dim=0).max()))
     assert first_frame(rest).startswith(f"Frame 0 is not the still: things are up to {far:.1f} px")
     assert first_frame(replace(rest, coeffs=0 * rest.coeffs)) == "Frame 0 is the still."
+
+
+def test_light_phases_and_what_flows_behind_count_in_frame_0(rng):
+    rest, _ = play(volume(rng), 12, 8.0)
+    calm = replace(rest, coeffs=0 * rest.coeffs)
+    bright = torch.full((1, 1, 1, 2, 3), 0.08, dtype=torch.complex64)
+    lit = replace(calm, light=Light(bright, torch.ones(1, 12, dtype=torch.complex64)))
+    assert first_frame(lit) == "Frame 0 is not the still: its light differs by up to 8 % there."
+    assert first_frame(replace(calm, behind=rest)) == first_frame(rest)
+    both = first_frame(replace(rest, behind=lit))
+    assert both.startswith("Frame 0 is not the still: things are up to")
+    assert "there, and its light differs" in both
+    # A second phase is elsewhere, and does not count while its weight is 0.
+    still = torch.zeros_like(rest.modal_coords)
+    weights = torch.zeros(2, 12)
+    weights[0] = 1
+    phases = replace(rest, modal_coords=still, further=rest.modal_coords[None], weights=weights)
+    assert first_frame(phases) == "Frame 0 is the still."
+    assert first_frame(replace(phases, weights=weights.flip(0))) == first_frame(rest)
+
+
+@pytest.mark.parametrize("fps", [2.112294005376123, 10.0])
+def test_a_loop_of_two_frames_is_refused_whatever_the_rate(rng, fps):
+    spectrum = volume(rng, 1)
+    spectrum = replace(spectrum, frequencies_hz=torch.tensor([fps / 2]))
+    with pytest.raises(ValueError, match="no frequency below"):
+        play(spectrum, 2, fps)
 
 
 def test_the_pose_first_frame_keeps_the_motion_up_to_a_factor(rng):

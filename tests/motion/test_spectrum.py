@@ -266,3 +266,20 @@ def test_an_item_of_a_batch_is_its_motion_alone(rng):
     one = of_still(both, 1)
     assert torch.equal(one.coeffs, both.coeffs[1:]) and torch.equal(one.mask, masks[1:])
     assert torch.equal(one.mean, mean[1:]) and one.drift is None
+
+
+def test_of_still_takes_all_that_belongs_to_one(rng):
+    fields = {"velocity": 2, "light": (3, 1), "mean": 2, "drift": 2}
+    made = {
+        name: torch.randn(2, *((size,) if name != "light" else size), 5, 7, generator=rng)
+        for name, size in fields.items()
+    }
+    made["light"] = made["light"].to(torch.complex64)
+    coeffs = torch.randn(2, 3, 2, 5, 7, generator=rng, dtype=torch.complex64)
+    both = SpectralVolume(coeffs, torch.arange(1.0, 4), (20, 28), **made)
+    found = of_still(replace(both, behind=both), 1)
+    for part in (found, found.behind):
+        for name in ("coeffs", *fields):
+            assert torch.equal(getattr(part, name), getattr(both, name)[1:]), name
+    alone = of_still(replace(both, behind=found), 1)  # one behind for all
+    assert torch.equal(alone.behind.coeffs, coeffs[1:])

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from gid_core.motion.coords import harmonic_coords
 from gid_core.motion.displacement import Displacement
-from gid_core.render.layers import MARGIN, separate_layers, splat_frame
+from gid_core.render.layers import MARGIN, Behind, separate_layers, splat_frame
 from gid_core.render.renderer import render_frames
 
 H, W = 24, 36
@@ -343,3 +343,11 @@ def test_a_frame_is_the_same_in_any_part_of_a_clip(rng, thing):
     for part in (range(3, 9), range(30, 70, 13), [69], [40, 2]):
         for t, (frame, _) in zip(part, render_frames(still, played, matte=matte, frames=part)):
             assert torch.equal(frame, whole[t])
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_a_background_goes_to_the_stills_device_and_type(channels):
+    still = torch.zeros(3, H, W, dtype=torch.float16, device="meta")
+    behind = Behind(torch.rand(channels, H, W))
+    found = behind.of(still, torch.ones(1, H, W, device="meta"), (slice(None),) * 3)
+    assert (found.device, found.dtype, found.shape) == (still.device, still.dtype, still.shape)

@@ -107,3 +107,8 @@ def test_a_sheet_shows_each_loop_beside_its_mask_in_one_picture(rng, size, sheet
         assert (overlay[:, 3] == 1).all()
     unmasked, _ = preview_sheet(stills, spectrum(rng, coeffs=coeffs, mask=None))
     assert unmasked.shape[2] * unmasked.shape[3] == 2 * h * w
+
+
+def test_a_still_of_nan_is_refused_with_a_sentence(rng):
+    with pytest.raises(ValueError, match="Expected finite pixel values"):
+        preview_sheet(torch.full((1, 3, *SIZE), torch.nan), spectrum(rng))
