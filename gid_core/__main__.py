@@ -1,6 +1,8 @@
 """The command line: animate stills, read motion from clips, render spectra, make scenes, measure.
 
 Law: memory does not grow with the number of frames; a failure is one sentence with its reason.
+
+Convention: what only one command needs is imported by it, so that each starts at once.
 """
 
 import json
@@ -41,17 +43,12 @@ from .config import (
 from .diffusion import motion_model
 from .elastic import kinds
 from .elastic.prior import ElasticPrior
-from .evaluation import feature_distances, looks, report, sets
 from .files import paths, spectra, stills, video, whole
-from .footage import clips, extraction, flow
 from .motion import camera, combine, edit as editing, playback
 from .options import MIRRORED, TEXTURED, parser
-from .poke.page import save_page
 from .recognition import model as recognizer
 from .render import renderer
-from .scenes import synthetic
 from .still import inputs
-from .training import setup, shards, train as training
 
 NO_ANCHOR = "none"  # in place of an anchor's picture: the rule holds this object
 MAX_HZ = 3.2  # highest of the paper's 16 bands over 5 s
@@ -67,7 +64,9 @@ FIRST_FRAME_S = 0.8  # per megapixel, from the still to the first frame, on two 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit status: 0 done, 1 refused, 130 interrupted."""
-    args = parser(COMMANDS).parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    only = next((name for name in arguments[:1] if name in COMMANDS), None)
+    args = parser(COMMANDS, only).parse_args(arguments)
     try:
         _unwind_on_sigterm()
         args.run(args)
@@ -360,6 +359,8 @@ def mask(args) -> None:
 
 
 def extract(args) -> None:
+    from .footage import clips, extraction, flow
+
     if args.clip.is_dir() or args.clip.suffix.lower() == ".txt":
         return _extract_all(args)
     spectrum_files = [(path, [SPECTRUM]) for path in (args.out, args.save_flow)]
@@ -391,6 +392,8 @@ def extract(args) -> None:
 
 
 def _extract_all(args) -> None:
+    from .training import shards
+
     alone = [
         name for name in ("still", "report", "save_flow", "start", "fps") if getattr(args, name)
     ]
@@ -409,6 +412,8 @@ def _extract_all(args) -> None:
 
 
 def synth(args) -> None:
+    from .scenes import synthetic
+
     photographs = None if args.photographs is None else _photographs(args.photographs)
     try:
         args.out.mkdir(parents=True, exist_ok=True)
@@ -445,6 +450,9 @@ def _photographs(folder):
 
 
 def train(args) -> None:
+    from .evaluation import report
+    from .training import setup, train as training
+
     run = ("model.safetensors", "state.safetensors", "log.csv", "log.png")
     inputs = _files_in("photograph", args.photographs) | _files_in("clip", args.clips)
     inputs |= {"weights": args.begin, "perceptual distance": args.perceptual}
@@ -487,6 +495,8 @@ def train(args) -> None:
 
 
 def evaluate(args) -> None:
+    from .evaluation import feature_distances, looks, report, sets
+
     if args.device != "cpu" and not torch.cuda.is_available():
         raise ValueError(f"There is no {args.device} device here. Use --device cpu.")
     if args.out is not None:
@@ -510,6 +520,8 @@ def evaluate(args) -> None:
 
 
 def page(args) -> None:
+    from .poke.page import save_page
+
     if args.out.suffix.lower() != ".htm":
         paths.check_ending(args.out, [".html"])
     _check_files(_inputs(args, "still", "spectrum"), {"page": args.out})

@@ -27,19 +27,20 @@ from .diffusion.encoding import NORMALIZATIONS
 from .diffusion.guidance import LOOP_RULES
 from .diffusion.sampling import SAMPLERS
 from .elastic.kinds import CUSTOM, KINDS, WEATHER
-from .evaluation import feature_distances
-from .footage import flow
 from .motion import camera, edit, playback
 from .render.layers import BORDERS
-from .scenes import synthetic
-from .training.objectives import RENDERER, STAGES
-from .training.train import RATES, TrainConfig
 
 MIRRORED, TEXTURED = "mirrored", "textured"  # ways to fill the background
 
 
-def parser(run: dict[str, Callable]) -> argparse.ArgumentParser:
-    """The command line. `run` maps the name of each command to the function that runs it."""
+def parser(run: dict[str, Callable], only: str | None = None) -> argparse.ArgumentParser:
+    """The command line.
+
+    Args:
+        run: The function that runs each command, by its name.
+        only: Describe the options of this command alone; those of others take a tenth of a second,
+            since they come from modules that this one does not need.
+    """
     command_line = argparse.ArgumentParser(
         prog="python -m gid_core", description="Make a still photograph move as wind would move it."
     )
@@ -47,7 +48,8 @@ def parser(run: dict[str, Callable]) -> argparse.ArgumentParser:
     for name, (describe, summary) in COMMANDS.items():
         command = commands.add_parser(name, help=summary)
         command.set_defaults(run=run[name])
-        describe(command)
+        if only in (name, None):
+            describe(command)
     return command_line
 
 
@@ -240,6 +242,8 @@ def _mask(command):
 
 
 def _extract(command):
+    from .footage import flow
+
     reading = ExtractionConfig()
     add = _adder(command)
     add(
@@ -287,6 +291,8 @@ def _extract(command):
 
 
 def _synth(command):
+    from .scenes import synthetic
+
     add = _adder(command)
     add("-o --out DIR", REQUIRED_PATH, "folder for clips, stills, masks and spectra")
     add("--count N", integer(1, 1_000_000, 1), "scenes to make")
@@ -306,6 +312,9 @@ def _synth(command):
 
 
 def _train(command):
+    from .training.objectives import RENDERER, STAGES
+    from .training.train import RATES, TrainConfig
+
     command.set_defaults(
         interrupted="interrupted: the same command goes on from what was saved last"
     )
@@ -366,6 +375,9 @@ def _train(command):
 
 
 def _evaluate(command):
+    from .evaluation import feature_distances
+    from .footage import flow
+
     add = _adder(command)
     add("refs REFS", PATH, "folder of clips and spectra, or one of them")
     add("cands CANDS", PATH, "the same, of the same names, to be measured")

@@ -385,6 +385,8 @@ def shown(
         premultiplied_frame: What to show instead of the splatted frame.
     """
     made = splatted.frame if premultiplied_frame is None else premultiplied_frame
+    if len(made) != 4:  # without alpha it is that already
+        return made
     frame = splatted.layers.still.flatten(1).clone()
     frame[:, splatted.touched] = straight(made.flatten(1)[:, splatted.touched])
     return frame.view_as(made)

@@ -18,7 +18,12 @@ from gid_core.files.video import write_clip
 from gid_core.recognition import model as recognizer
 from gid_core.render import renderer
 
-READERS = ("stills.read_still", "stills.read_mask", "spectra.load_spectrum", "clips.read_clip")
+READERS = (
+    "files.stills.read_still",
+    "files.stills.read_mask",
+    "files.spectra.load_spectrum",
+    "footage.clips.read_clip",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +71,7 @@ def contents():
 def refused(capsys, monkeypatch, command, sentence):
     """A command is refused before anything is read, and leaves all files as they were."""
     for reader in READERS:
-        monkeypatch.setattr(f"gid_core.__main__.{reader}", None)
+        monkeypatch.setattr(f"gid_core.{reader}", None)
     before = contents()
     assert main(command.split()) == 1
     said = capsys.readouterr().out

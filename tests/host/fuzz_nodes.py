@@ -19,7 +19,8 @@ import hosts
 import numpy as np
 from graphs import node, painted, still
 
-LONGEST_S = 20
+LONGEST_S = 20  # of processor time
+HANGS_S = 300  # of the clock: other programs may be busy
 MOST_MB = 2048
 # Largest values of inputs that multiply the work, as a user with a small machine would choose.
 COSTLY = {
@@ -221,7 +222,7 @@ def run(numbers: range, start_host, seed: int = 0, report=lambda line: None) -> 
             host = host or start_host()
             tried, prompt = graph(n, seed, host.hello["nodes"], Path(folder))
             try:
-                ran = host.run(prompt, limit_s=3 * LONGEST_S)
+                ran = host.run(prompt, limit_s=HANGS_S)
             except RuntimeError as died:
                 found, host = f"The host died: {str(died)[-800:]}", None
             else:
