@@ -1,8 +1,9 @@
 """The background behind what moves: the still with the moving thing filled in from its
 surroundings.
 
-Law: where the matte is zero the background is the picture itself; no colour comes from what moves,
-unless everything does.
+Law: where the matte is zero the background is the picture itself, and it goes on from there without
+a step that the picture does not have. Farther in no colour comes from what moves, unless everything
+does.
 
 Mirroring is fast and continues thin holes; `texture` continues lines and texture in large ones.
 
@@ -14,11 +15,12 @@ import math
 import torch
 import torch.nn.functional as F
 
-from ..shapes import Float, Tensor
+from ..shapes import Bool, Float, Tensor
 from .filters import box_mean, dilated
 from .texture import continue_texture
 
 MOST_SEARCHED = 2**21  # pixels that are searched one by one; larger pictures by blocks of pixels
+REACHES = 12  # px: how far the colours at the end of the matte go on at most
 AWAY = 2  # px around the matte whose colours are not used either: its soft edge has mixed colours
 
 
@@ -28,16 +30,32 @@ def fill_background(
     """The background: what moves is filled from what lies around it.
 
     With `texture` by `continue_texture`, some seconds a picture; else, and where no patch of the
-    surroundings is whole, mirrored inwards.
-
-    A pixel takes its colour from as far on the other side of its nearest still pixel, so that
-    texture continues; where that pixel moves too, from a nearer one. No colour is taken from what
-    moves, unless everything moves.
+    surroundings is whole, by `mirrored`. Either begins where the matte ends with the colours that
+    stay there (`continued`).
     """
     moving = matte[0] > 0
     unsafe = dilated(moving[None].float(), AWAY)[0] > 0
     if not moving.any() or unsafe.all():
         return image
+    background = mirrored(image, moving, unsafe)
+    if texture:
+        patches = continue_texture(image.cpu(), unsafe.cpu(), background.cpu())
+        if patches is not None:
+            background[:, moving] = patches[:, moving[unsafe].cpu()].to(background)
+    rows, columns = (_around(moving.any(axis), REACHES + AWAY) for axis in (1, 0))
+    part = (slice(None), rows, columns)
+    background[part] = continued(image[part], background[part], moving[rows, columns])
+    return background
+
+
+def mirrored(
+    image: Float[Tensor, "c h w"], moving: Bool[Tensor, "h w"], unsafe: Bool[Tensor, "h w"]
+) -> Float[Tensor, "c h w"]:
+    """The picture with what moves mirrored inwards, softened.
+
+    A pixel takes its colour from as far on the other side of its nearest safe pixel, so that
+    texture continues; where that pixel is not safe, from a nearer one.
+    """
     height, width = moving.shape
     # Large pictures are searched by blocks: a block takes its pixels from a block of still ones.
     block = math.ceil(math.sqrt(height * width / MOST_SEARCHED))
@@ -59,11 +77,42 @@ def fill_background(
     part = background[:, rows, columns]
     smooth = box_mean(box_mean(part[None], 1), 1)[0]
     background[:, rows, columns] = torch.where(moving[rows, columns], smooth, part)
-    if texture:
-        patches = continue_texture(image.cpu(), unsafe.cpu(), background.cpu())
-        if patches is not None:
-            background[:, moving] = patches[:, moving[unsafe].cpu()].to(background)
     return background
+
+
+def continued(
+    image: Float[Tensor, "c h w"], filled: Float[Tensor, "c h w"], moving: Bool[Tensor, "h w"]
+) -> Float[Tensor, "c h w"]:
+    """A filled picture without a step where what moves ends.
+
+    An edge that is out of focus, or a thing that the matte cuts through, goes on outside. What was
+    filled in begins with the colours that stay there, and goes over into its own within as many
+    pixels as the picture's slope there would take: one at a sharp edge, `REACHES` at most.
+    """
+    from scipy.ndimage import distance_transform_edt
+
+    far, nearest = distance_transform_edt(moving.cpu().numpy(), return_indices=True)
+    far = torch.from_numpy(far).to(image)
+    y, x = ((far > 0) & (far < REACHES)).nonzero().unbind(1)
+    ny, nx = torch.from_numpy(nearest).to(image.device).long()[:, y, x]
+    far = far[y, x]
+    height, width = moving.shape
+    inwards = [((here - there) / far).round().long() for here, there in ((y, ny), (x, nx))]
+
+    def at(picture, steps):
+        """Colours so many pixels inside of the nearest pixel that stays."""
+        row, column = (n + steps * way for n, way in zip((ny, nx), inwards))
+        return picture[:, row.clamp(0, height - 1), column.clamp(0, width - 1)]
+
+    edge = at(image, 0)
+    step = edge - at(filled, 1)
+    slope = (edge - at(image, -AWAY)).norm(dim=0) / AWAY
+    wide = (step.norm(dim=0) / slope.clamp(min=1e-6)).clamp(1, REACHES)
+    added = torch.zeros_like(filled)
+    added[:, y, x] = step * (1.5 - far / wide).clamp(0, 1)
+    inside = moving[None].to(image)
+    added = box_mean(added[None], 1)[0] / box_mean(inside[None], 1)[0].clamp(min=1e-6)
+    return torch.where(moving, filled + added, filled).clamp(0, 1)
 
 
 def _around(present, margin):

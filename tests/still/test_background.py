@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from gid_core.still import background
-from gid_core.still.background import fill_background
+from gid_core.still.background import AWAY, REACHES, continued, fill_background, mirrored
 from gid_core.still.filters import pull_push
 
 
@@ -45,7 +45,7 @@ def test_what_a_soft_edge_leaves_outside_the_matte_stays_there(rng, two_things):
     moving = (two_things > 0).float()[None]
     image[0] = grown(moving, 2)[0, 0]
     background = fill_background(image, two_things)
-    deep = 1 - grown(1 - moving, 2)[0, 0]  # farther in than the softening of the background reaches
+    deep = 1 - grown(1 - moving, 4)[0, 0]  # farther in than so sharp an edge goes on
     assert (background[0] * deep).max() == 0 < deep.max()
 
 
@@ -64,9 +64,12 @@ def test_behind_a_thin_thing_stripes_go_on():
     matte = torch.zeros(1, 48, 64)
     matte[:, 20:24] = 1  # across all stripes
     image = torch.where(matte > 0, 0.5, stripes)
-    background = fill_background(image, matte)
-    expected = oracles.box(oracles.box(stripes, 1), 1)  # what is filled is softened
-    torch.testing.assert_close(background[:, 20:24], expected[:, 20:24], rtol=0, atol=1e-5)
+    softened = oracles.box(oracles.box(stripes, 1), 1)
+    moving = matte[0] > 0
+    filled = mirrored(image, moving, grown(moving[None].float(), AWAY)[0] > 0)
+    torch.testing.assert_close(filled[:, 20:24], softened[:, 20:24], rtol=0, atol=1e-5)
+    error = (fill_background(image, matte) - stripes)[:, moving].abs()
+    assert error.mean() < 0.7 * (softened - stripes)[:, moving].abs().mean()
 
 
 @pytest.mark.parametrize("besides", [False, True])
@@ -79,9 +82,50 @@ def test_the_background_is_mirrored_inwards(rng, besides):
     if besides:  # rows 4 to 14 are not safe either: half as far
         matte[:, 6:13] = 1
         sources[20:22] = 15
-    background = fill_background(rows.view(1, 48, 1).expand(3, 48, 30), matte)
+    moving = matte[0] > 0
+    unsafe = grown(moving[None].float(), AWAY)[0] > 0
+    background = mirrored(rows.view(1, 48, 1).expand(3, 48, 30), moving, unsafe)
     expected = oracles.box(oracles.box(rows[sources].view(1, 48, 1).expand(1, 48, 5), 1), 1)
     torch.testing.assert_close(background[:1, 20:24, :5], expected[:, 20:24])
+
+
+def ramp(blur, cut, width=80):
+    """Dark on the left, bright on the right, blurred by so many px; what moves ends at `cut`."""
+    x = torch.arange(width).float()
+    image = ((x - 40) / blur).sigmoid().expand(3, 30, width).clone()
+    matte = torch.zeros(1, 30, width)
+    matte[..., :cut] = 1
+    return image, matte
+
+
+@pytest.mark.parametrize("blur", [2.0, 3.0])
+def test_an_edge_that_is_out_of_focus_goes_on_behind_what_moves(blur):
+    image, matte = ramp(blur, 40)
+    background = fill_background(image, matte)
+    filled = mirrored(image, matte[0] > 0, grown(matte[None], AWAY)[0, 0] > 0)
+    slope = (image[0, 9, 41:43] - image[0, 9, 40:42]).max()
+    step = (image[0, 9, 40] - background[0, 9, 39]).abs()
+    assert step < slope < 0.7 * (filled[0, 9, 39] - image[0, 9, 40])
+    far = 40 - REACHES - 1
+    torch.testing.assert_close(background[..., :far], filled[..., :far])
+    assert (background[0, 9, 20:40].diff() <= 1e-6).all()  # bright inside, and dark to the edge
+
+
+def test_a_sharp_edge_goes_on_for_no_more_than_three_pixels():
+    image, matte = ramp(0.05, 41)  # what moves is dark; the pixel beside it is bright already
+    torch.testing.assert_close(fill_background(image, matte), torch.ones_like(image))
+    image, matte = ramp(0.05, 39)  # one dark pixel stays
+    background = fill_background(image, matte)
+    torch.testing.assert_close(background[..., :35], torch.ones_like(image[..., :35]))
+
+
+def test_what_is_filled_without_a_step_is_left_alone(rng):
+    image = torch.full((3, 20, 30), 0.4)
+    moving = torch.zeros(20, 30, dtype=torch.bool)
+    moving[5:15, 8:22] = True
+    assert torch.equal(continued(image, image, moving), image)
+    given = torch.rand(3, 20, 30, generator=rng)
+    assert torch.equal(continued(image, given, moving)[:, ~moving], given[:, ~moving])
 
 
 @pytest.mark.parametrize("height, width", [(1, 1), (3, 3), (1, 20)])
