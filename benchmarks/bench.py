@@ -157,6 +157,7 @@ def part_frame() -> None:
                 still, motion.mask[0] if matte is None else matte, motion.grid, (20, 20)
             )
             importance = field.square().sum(1).sqrt().mean(0, keepdim=True)
+            importance = layers.upsample(parts, importance)
             ramp = splat.pixel_grid(height, width, still) + 3.5
             grid = splat.normalized(ramp[None].flatten(2), (height, width)).view(
                 1, height, width, 2
@@ -168,8 +169,8 @@ def part_frame() -> None:
             places = torch.stack([columns, rows_of])[None].float()
             base, whole, follow, put, encode = median_ms(
                 lambda: torch.nn.functional.grid_sample(image, grid, align_corners=False),
-                lambda: layers.move(parts, field[5], importance),
-                lambda: layers.upsample(parts, torch.cat([field[5], importance])),
+                lambda: layers.splat_frame(parts, field[5], importance),
+                lambda: layers.upsample(parts, field[5]),
                 lambda: splat.splat_points(values, places, canvas),
                 lambda: video.as_picture(still, "yuv420p"),
                 repeats=5,
