@@ -3,14 +3,16 @@
 A nearest-neighbour field says, for every place of the hole, which patch of the known picture looks
 like what is there so far; the places then take the mean of what these patches show. That repeats
 from a size at which the hole is a few pixels wide up to the working size, and at full size the
-patches are copied.
+patches are copied. Where they are brighter or darker than the known picture around the hole, they
+are shifted by that difference, which is spread smoothly from the hole's border inwards.
 
-Law: every colour is one of the known picture, or between some of them; what is known stays as it
-is. The same picture gives the same fill.
+Law: every colour lies between the least and the most of the known picture, channel by channel; what
+is known stays as it is. The same picture gives the same fill.
 
 Source: Wexler, Shechtman & Irani, "Space-Time Completion of Video", PAMI 2007; the search is
 PatchMatch, Barnes et al. 2009, for all places at once. Patches are compared by the first terms of
-their cosine transform.
+their cosine transform. Shifts spread from a border: Perez et al., "Poisson Image Editing", SIGGRAPH
+2003, by pull-push in place of an equation.
 """
 
 import math
@@ -19,7 +21,7 @@ import torch
 import torch.nn.functional as F
 
 from ..shapes import Bool, Float, Tensor
-from .filters import pull_push
+from .filters import box_mean, dilated, pull_push
 
 MOST_WORKED = 2**17  # pixels of the working size, of the hole and its surroundings
 RADIUS = 4  # of a patch, px of the working size
@@ -30,6 +32,9 @@ SMALLEST = 4 * RADIUS + 2  # shorter side of the coarsest size
 ROUNDS = (8, 5)  # of search and vote, at the coarsest size and at the finer ones
 TRUST = 1.15  # a patch a pixel deeper in the hole counts less by this
 SHARP = 0.02  # root mean square difference of patches at which a vote falls to exp(-1/2)
+EVEN = 4  # px of the working size over which the means on both sides of a border are taken
+ALONG = 16  # px of the working size over which their difference is averaged along the border
+SHADE = 0.05  # difference of the means at which it counts by exp(-1/2)
 AT_ONCE = 2**18  # pixels that are copied at once
 
 
@@ -72,7 +77,31 @@ def continue_texture(
             _vote(picture, known_here, field, cost)
     if field is None or tuple(field.shape[1:]) != size:
         return None
-    return _copied(image, hole, first, field)
+    shift = F.interpolate(_shift(picture, clean)[None], hole.shape, mode="bilinear")[0]
+    result = _copied(image, hole, first, field) + shift[:, hole]
+    known = image[:, ~hole]
+    result = result.clamp(*(end[:, None] for end in (known.amin(1), known.amax(1))))
+    if len(result) == 4:  # premultiplied
+        result[:3] = result[:3].minimum(result[3:])
+    return result
+
+
+def _shift(picture, known):
+    """What to add to a fill, so that it is as bright as what is known on the other side of the
+    hole's border: the difference of means on both sides, spread inwards."""
+    known = known.to(picture)[None]
+    border = (1 - known) * dilated(known, 1)
+    inside, outside = (
+        box_mean((picture * part)[None], EVEN) / box_mean(part[None], EVEN).clamp(min=1e-6)
+        for part in (1 - known, known)
+    )
+    apart = outside - inside
+    # What differs much is another thing, and no shade of the same.
+    alike = torch.exp(-apart.square().mean(1, keepdim=True) / (2 * SHADE**2))
+    weight = border[None] * alike
+    # Averaged along the border too: single lines of a texture differ, and cancel out.
+    apart = box_mean(apart * weight, ALONG) / box_mean(weight, ALONG).clamp(min=1e-6)
+    return pull_push(apart, weight)[0]
 
 
 def _surroundings(hole):

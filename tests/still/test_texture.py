@@ -1,7 +1,9 @@
 import pytest
 import torch
 
+from gid_core.still import texture as texture_fill
 from gid_core.still.background import fill_background
+from gid_core.still.filters import dilated
 from gid_core.still.texture import continue_texture
 
 H, W = 60, 84
@@ -32,6 +34,19 @@ def test_texture_keeps_its_contrast(rng):
     hole = disc()
     made = filled(texture, hole)
     assert made[:, hole].std() > 0.7 * texture[:, ~hole].std()
+
+
+def test_a_fill_is_as_bright_as_what_is_around_it(rng, monkeypatch):
+    y, x = torch.meshgrid(torch.arange(H), torch.arange(W), indexing="ij")
+    glow = 0.6 * torch.exp(-((x - 40).square() + (y - 28).square()) / 400)
+    picture = (glow + 0.1 + 0.02 * torch.rand(3, H, W, generator=rng)).clamp(0, 1)
+    hole = disc()
+    outer = dilated(hole[None].float(), 4)[0].bool() & ~dilated(hole[None].float(), 2)[0].bool()
+    inner = hole & dilated((~hole)[None].float(), 2)[0].bool()
+    step = lambda made: (made[:, inner].mean() - made[:, outer].mean()).abs()
+    shifted = step(filled(picture, hole))
+    monkeypatch.setattr(texture_fill, "_shift", lambda picture, known: torch.zeros_like(picture))
+    assert shifted < 0.5 * step(filled(picture, hole))
 
 
 def test_what_is_known_stays_and_what_moves_gives_no_colour(rng):
