@@ -24,7 +24,7 @@ from ..motion.displacement import FRAMES_AT_A_TIME, Displacement
 from ..shapes import Float, Int, Tensor
 from ..still.alpha import premultiplied, straight
 from ..still.background import fill_background
-from ..still.filters import dilated
+from ..still.filters import dilated, largest_within
 from ..still.grid import sample_points
 from .importance import importance_of, importance_of_features
 from .splat import CHUNK, SoftmaxSums
@@ -486,7 +486,7 @@ def _colour_span(canvas):
         for sign, end in zip((-1.0, 1.0), ends):
             values = torch.where(matte > 0, sign * colour, -torch.inf)
             wide = F.pad(values[None], (1, 2, 1, 2), value=-torch.inf)
-            wide = sign * F.max_pool2d(F.max_pool2d(wide, (4, 1), 1), (1, 4), 1)[0]
+            wide = sign * largest_within(wide, 4)[0]
             end[i] = torch.where(wide.isfinite(), wide, 0.0)
     return ends
 

@@ -1,4 +1,4 @@
-"""Local averages: the mean over a window, the guided filter built of such means, and pull-push.
+"""Means and largest values over windows, the guided filter built of such means, and pull-push.
 
 Law: a mean is that of the part of the window inside the picture; a constant stays what it is.
 
@@ -20,9 +20,22 @@ AT_ONCE = 2**20  # pixels at which the fitted functions are applied at once
 
 def dilated(values: Float[Tensor, "c h w"], radius: int) -> Float[Tensor, "c h w"]:
     """The largest value within a square of 2 radius + 1 pixels to a side."""
-    k = 2 * radius + 1
-    rows = F.max_pool2d(values[None], (k, 1), 1, (radius, 0))
-    return F.max_pool2d(rows, (1, k), 1, (0, radius))[0]
+    return largest_within(F.pad(values, (radius,) * 4, value=-torch.inf), 2 * radius + 1)
+
+
+def largest_within(values: Float[Tensor, "c h w"], window: int) -> Float[Tensor, "c h1 w1"]:
+    """The largest value of every square of `window` pixels to a side that lies in the picture.
+
+    Squares of twice the side are the largest of two: some twenty times as fast as max pooling.
+    """
+    for axis in (-2, -1):
+        side = 1
+        while side < window:
+            step = min(side, window - side)
+            left = values.shape[axis] - step
+            values = torch.maximum(values.narrow(axis, 0, left), values.narrow(axis, step, left))
+            side += step
+    return values
 
 
 def guided_filter(
@@ -90,10 +103,23 @@ def _linear_fit(guide, values, radius, eps) -> Float[Tensor, "1 4 h w"]:
 
 
 def box_mean(x, radius):
-    """Mean over a window, of the part of the window inside the picture."""
-    k = 2 * radius + 1
-    rows = F.avg_pool2d(x, (k, 1), 1, (radius, 0), count_include_pad=False)
-    return F.avg_pool2d(rows, (1, k), 1, (0, radius), count_include_pad=False)
+    """Mean over a window, of the part of the window inside the picture.
+
+    Whole rows are added, some four times as fast as average pooling, and in its order: the result
+    has the same bits.
+    """
+    return _mean_along(_mean_along(x, radius, -2), radius, -1)
+
+
+def _mean_along(x, radius, axis):
+    n, total = x.shape[axis], torch.zeros_like(x)
+    for step in range(-min(radius, n - 1), min(radius, n - 1) + 1):
+        left = n - abs(step)
+        seen = x.narrow(axis, max(0, step), left)
+        total.narrow(axis, max(0, -step), left).add_(seen)
+    place = torch.arange(n, device=x.device)
+    count = (place + radius).clamp(max=n - 1) - (place - radius).clamp(min=0) + 1
+    return total.div_(count.to(x).view(-1, *[1] * (-1 - axis)))
 
 
 def pull_push(

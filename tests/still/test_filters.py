@@ -1,8 +1,10 @@
 import oracles
+import pytest
 import torch
+import torch.nn.functional as F
 
 from gid_core.still import filters
-from gid_core.still.filters import dilated, guided_filter
+from gid_core.still.filters import dilated, guided_filter, largest_within
 
 
 def test_the_guided_filter_equals_the_fit_in_every_window(rng):
@@ -61,3 +63,21 @@ def test_rows_of_an_enlarged_picture_are_those_of_the_whole(rng):
     for rows in (slice(0, 5), slice(5, 30), slice(30, 31)):
         found = filters._rows_enlarged(x, rows, (31, 40))
         torch.testing.assert_close(found, whole[:, :, rows], atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize("window", [1, 2, 3, 4, 5, 9])
+def test_the_largest_of_every_window_is_that_of_max_pooling(rng, window):
+    values = torch.randn(2, 11, 13, generator=rng)
+    values[0, 3, 4], values[1, 5, 6] = -torch.inf, torch.nan
+    pooled = F.max_pool2d(values[None], window, 1)[0]
+    assert torch.equal(largest_within(values, window).nan_to_num(99), pooled.nan_to_num(99))
+    spread = F.max_pool2d(values[None], 2 * window + 1, 1, window)[0]
+    assert torch.equal(dilated(values, window).nan_to_num(99), spread.nan_to_num(99))
+
+
+@pytest.mark.parametrize("radius", [0, 1, 3, 8, 20])
+def test_a_mean_has_the_bits_of_average_pooling(rng, radius):
+    x, k = torch.randn(2, 3, 9, 14, generator=rng), 2 * radius + 1
+    pooled = F.avg_pool2d(x, (k, 1), 1, (radius, 0), count_include_pad=False)
+    pooled = F.avg_pool2d(pooled, (1, k), 1, (0, radius), count_include_pad=False)
+    assert torch.equal(filters.box_mean(x, radius), pooled)
