@@ -1,8 +1,9 @@
 """Loops of a flow: the same paths entered at two times, mixed with weights that change.
 
 A cycle lasts P. At time s of it the first phase has gone s along the paths, forward from the still;
-the second is s - P before the still, on its way to it. Their weights are cos^2 and sin^2 of
-pi s / 2 P. At the end of a cycle the second phase has arrived where the first begins.
+the second is s - P before the still, on its way to it. Their weights are as cos^6 and sin^6 of
+pi s / 2 P, brought to the sum 1. At the end of a cycle the second phase has arrived where the first
+begins.
 
 Law: frame T is frame 0 in position, in speed, in weight and in the slope of the weights; in frame 0
 the first phase is the still, and the second does not count. The velocity of both is the flow's.
@@ -32,7 +33,12 @@ REACH = 0.15  # of the longer side: what goes farther in a cycle makes cycles sh
 REACHING = 0.9  # share of what flows that goes no farther than that
 PATCH = 0.05  # size of patches that pass from one phase to the other together, of the longer side
 MOST_KNOTS = 32  # of paths in each direction
-CONTRAST = 4.0  # deviation of their logits: how much earlier or later a patch passes
+# How fast a patch passes: the power of cos^2 and sin^2. With 1 it would take most of a cycle.
+STEEP = 3
+# Deviation of the patches' logits. A patch passes when the difference of its phases' logits is
+# that of the weights', 2 STEEP log tan(pi s / 2 P). Over a cycle that one has the deviation STEEP
+# pi: so as many patches pass in every part of a cycle.
+CONTRAST = STEEP * math.pi / math.sqrt(2)
 
 
 @dataclass(frozen=True)
@@ -108,7 +114,8 @@ def flow_loop(
     since = torch.where(cycle_s - since < 1e-9 * cycle_s, 0.0, since)
     first, second = (paths[0].coords(s) for s in (since, since - cycle_s))
     angle = math.pi / 2 * since / cycle_s
-    weights = torch.stack([angle.cos() ** 2, angle.sin() ** 2]).float()
+    shares = torch.stack([angle.cos(), angle.sin()]) ** (2 * STEEP)
+    weights = (shares / shares.sum(0)).float()
     fields = torch.stack([each.fields for each in paths])
     patches = _patches(spectrum.grid, len(velocity), seed)
     motion = Displacement(

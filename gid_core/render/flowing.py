@@ -28,7 +28,7 @@ from .splat import MIN_COVERAGE, normalize_splat, splat_points
 SHOWN = 0.02  # matte from which a pixel is seen to flow
 EDGE = 2  # px along the outline whose colours are mixed with what stands in front
 GAP = 0.02  # weight of what lands beside a pixel, against what lands in it
-LEAST = 20.0  # of the logits below the largest: nothing may vanish
+LEAST = 60.0  # of the logits below the largest: nothing may vanish
 LOOKED_AT = 24  # frames of a phase from which its reach is taken
 MARGIN = 3  # px around what the paths reach
 

@@ -138,3 +138,15 @@ def test_light_closes_over_the_whole_clip():
     expected = 1 + (0.1 * turn.cos() - 0.05 * turn.sin()).sum(0)
     torch.testing.assert_close(gain.at(0, slice(None))[:, 0, 3, 4], expected, rtol=0, atol=1e-4)
     assert again.at(0, slice(None)).shape[0] == 72
+
+
+def test_as_many_patches_pass_in_every_part_of_a_cycle_and_few_at_once():
+    motion, _ = flow_loop(volume(0.3), 64, 8.0, seed=3)
+    logits = torch.cat([flow_loop(volume(), 8, 8.0, seed=i)[0].importance for i in range(20)])
+    # Where two phases meet, their points come from places that know nothing of each other.
+    between = (logits[1:] - logits[:-1]).flatten().double()
+    for eighth in range(1, 8):
+        first, second = motion.weights[:, 8 * eighth].double().log()
+        passed = torch.sigmoid(second - first + between)
+        assert float(passed.mean()) == pytest.approx(eighth / 8, abs=0.06)
+        assert ((passed > 0.1) & (passed < 0.9)).double().mean() < 0.25
