@@ -185,6 +185,7 @@ def _flow(args, still, mask, depth):
         args.light,
         args.horizon,
         duration,
+        ripples_pct=args.ripples,
     )
     spectrum, (report,) = pipeline.flow_motion(
         still[None],
@@ -641,8 +642,8 @@ def _write(args, still, spectrum, mask=None, depth=None):
         _say(f"note: {report.bands}")
     if left_out := playback.left_out(spectrum, args.fps, args.speed):
         _say(f"note: {left_out}")
-    if report.flow is not None:
-        _say(f"note: {report.flow}")
+    for flow_closed in report.flows:
+        _say(f"note: {flow_closed}")
     frames = (
         frame
         for frame, _ in pipeline.render(

@@ -78,6 +78,7 @@ class FlowConfig:
     horizon: float | None = None  # share of the height, from the top; None: no perspective
     duration_s: float = 5.0  # the bands of eddies and light are harmonics of 1 / duration
     longest_side: int = 160  # of the grid
+    ripples_pct: float = 0.0  # how far reflections sway on water, rms, % of the width; 0 is none
 
 
 @dataclass(frozen=True)

@@ -178,6 +178,7 @@ def _flow_options(add):
     add("--turbulence X", real(0, 10, flow.turbulence), "speed of eddies as a share of the flow's")
     add("--horizon Y", real(0, 1), "of the flow's perspective, from the top, 0 to 1")
     add("--light X", real(0, 1, flow.light), "how much the light of what flows flickers")
+    add("--ripples PCT", real(0, 5, flow.ripples_pct), "sway of reflections on water, %% of width")
     add("--strokes F", PATH, "which way it flows, .json: docs/widget.md says how")
 
 

@@ -275,14 +275,14 @@ class PlayReport:
     """What playing changed.
 
     bands: How a loop of bands was closed; None if nothing was.
-    flow: How a flow was closed; None without one.
+    flows: How each flow was closed, front to back.
     """
 
     bands: LoopReport | None = None
-    flow: FlowLoop | None = None
+    flows: tuple[FlowLoop, ...] = ()
 
     def __str__(self) -> str:
-        return " ".join(str(part) for part in (self.bands, self.flow) if part is not None)
+        return " ".join(str(part) for part in (self.bands, *self.flows) if part is not None)
 
     @property
     def warns(self) -> bool:
@@ -316,15 +316,17 @@ def play(
             )
         playback.check_times(frames, fps, speed, pose)
         motion, report = flow_loop(spectrum, frames, fps, loop, speed, gain, seed)
-        return motion, PlayReport(flow=report)
-    bands = replace(spectrum, light=None, behind=None)
-    motion, closed = playback.play(bands, frames, fps, loop, speed, gain, pose, seed, pace)
-    if spectrum.light is not None:
-        motion = replace(motion, light=light_over(spectrum, frames, fps, loop, speed))
+        said = PlayReport(flows=(report,) if spectrum.velocity.any() else ())
+    else:
+        bands = replace(spectrum, light=None, behind=None)
+        motion, closed = playback.play(bands, frames, fps, loop, speed, gain, pose, seed, pace)
+        if spectrum.light is not None:
+            motion = replace(motion, light=light_over(spectrum, frames, fps, loop, speed))
+        said = PlayReport(closed)
     if spectrum.behind is None:
-        return motion, PlayReport(closed)
+        return motion, said
     flowing, report = play(spectrum.behind, frames, fps, loop, speed, 1.0, pose, seed)
-    return replace(motion, behind=flowing), PlayReport(closed, report.flow)
+    return replace(motion, behind=flowing), replace(said, flows=(*said.flows, *report.flows))
 
 
 def combine_motions(
@@ -335,20 +337,15 @@ def combine_motions(
     way: str = "over",
     duration_s: float = 0.0,
 ) -> tuple[SpectralVolume, str]:
-    """One motion of two, as `combine`; what flows goes behind what sways.
+    """One motion of two, as `combine`; what flows goes behind what sways, or behind what flows on
+    top of it.
 
     Raises:
-        ValueError: As `combine` and `advection.flow.behind`; for two flows.
+        ValueError: As `combine` and `advection.flow.behind`.
     """
-    flows = [motion for motion in (base, top) if motion.kind == "flow"]
-    if len(flows) == 2:
-        raise ValueError(
-            "Expected at most one motion that flows, got two. Let both flow by one Flow Motion, "
-            "with a mask of both and strokes."
-        )
-    if flows:
-        sways = base if top.kind == "flow" else top
-        said = "What flows goes on behind what sways."
+    if "flow" in (base.kind, top.kind):
+        front, back = (base, top) if base.kind != "flow" else (top, base)
+        said = f"What flows goes on behind what {'flows' if front.kind == 'flow' else 'sways'}."
         given = {
             "degrees by masks": mask is not None or base_mask is not None,
             "the duration": duration_s > 0,
@@ -356,11 +353,13 @@ def combine_motions(
         ignored = " and ".join(name for name, is_given in given.items() if is_given)
         if ignored:
             said += f" Not used: {ignored}, which are for two motions that sway."
-        return behind(sways, flows[0]), said
-    if base.behind is not None and top.behind is not None:
-        raise ValueError("Expected at most one motion with a flow behind it, got two.")
-    combined, report = combine(base, top, mask, base_mask, way, duration_s)
-    return replace(combined, behind=base.behind or top.behind), str(report)
+        return behind(front, back), said
+    combined, report = combine(
+        replace(base, behind=None), replace(top, behind=None), mask, base_mask, way, duration_s
+    )
+    for each in (top, base):
+        combined = combined if each.behind is None else behind(combined, each.behind)
+    return combined, str(report)
 
 
 def close_along(

@@ -6,6 +6,7 @@ import torch
 from gid_core.advection.strokes import Stroke
 from gid_core.config import FlowConfig
 from gid_core.motion import playback
+from gid_core.motion.displacement import front_to_back
 from gid_core.motion.edit import Edit, edit
 from gid_core.motion.loops import seam
 from gid_core.motion.retarget import retarget
@@ -55,7 +56,7 @@ def test_the_seam_of_a_flow_is_a_step_like_every_other():
     motion, report = play(spectrum, 24, 8.0)
     frames = torch.stack([frame for frame, _ in render(pictures(), motion)])
     measured = seam(frames)
-    assert report.flow.cycles == 1
+    assert report.flows[0].cycles == 1
     assert measured.wrap <= 1.05 * measured.largest_inside and measured.wrap > 0
     assert torch.equal(frames[0, :, 20:], frames[12, :, 20:])  # outside the mask
 
@@ -139,7 +140,17 @@ def test_what_flows_is_combined_by_going_behind():
         assert torch.equal(combined.coeffs, sway().coeffs)
     more, _ = combine_motions(combined, sway(), way="add")
     assert more.behind is flowing
-    with pytest.raises(ValueError, match="one motion that flows, got two"):
-        combine_motions(flowing, flowing)
-    with pytest.raises(ValueError, match="with a flow behind it, got two"):
-        combine_motions(combined, combined)
+
+
+def test_what_flows_on_top_goes_in_front_of_what_flows_below():
+    water, clouds = (flow(config=replace(CONFIG, kind=k))[0] for k in ("water", "clouds"))
+    both, report = combine_motions(water, clouds)
+    assert list(front_to_back(both))[1] is water and "behind what flows" in report
+    torch.testing.assert_close(both.velocity, clouds.velocity, rtol=0, atol=0)
+    swaying = [replace(sway(), behind=each) for each in (water, clouds)]
+    third, _ = combine_motions(*swaying, way="add")
+    assert list(front_to_back(third))[2] is water and third.behind.velocity is clouds.velocity
+    motion, report = play(third, 8, 4.0)
+    assert len(list(front_to_back(motion))) == 3 and len(report.flows) == 2
+    alone, _ = play(water, 8, 4.0)
+    assert torch.equal(motion.behind.behind.coeffs, alone.coeffs)

@@ -16,14 +16,15 @@ import torch
 import torch.nn.functional as F
 
 from ..config import FlowConfig
+from ..motion.displacement import front_to_back
 from ..motion.spectrum import SpectralVolume
 from ..shapes import Bool, Float, Tensor
 from ..still.filters import box_mean, dilated, pull_push
 from ..still.grid import grid_size
 from .kinds import FlowKind, flow_kind
 from .strokes import Stroke, on_grid
-from .turbulence import curl, eddies, flicker, smooth_noise
-from .velocity import smoothest
+from .turbulence import curl, eddies, flicker, ripples, smooth_noise
+from .velocity import solve_velocity
 
 DRAWN = 100.0  # weight of a stroke against the smoothness of the flow
 SPREAD = 3.0  # grid points over which a flow turns from the way asked for to that along a shore
@@ -31,6 +32,7 @@ FARTHEST = 0.08  # least speed by perspective, against the nearest
 AT_FOOT = 0.05  # speed of what is rooted at its foot, against that at its top
 CLOSED = 0.3  # share of the speed asked for below which shores are said to close the flow off
 CONTRADICTED = 0.5  # share of the strokes' speed that the flow misses on them
+MOST_FLOWS = 4  # behind each other in one still
 FASTEST_PCT = 1000.0  # % of the width per second
 MOST_BANDS = 64
 STEADY = 0.3  # of eddies that stay where they are, against those that are carried along
@@ -101,6 +103,13 @@ def flow(
         shine = F.interpolate(soft, grid, mode="area")[0, 0] * (covered > 0)
         patch = kind.flicker * max(grid)
         light = flicker(shine, frequencies, kind.flicker_hz, patch, config.light, generator)[None]
+    if config.ripples_pct > 0 and flows.any():
+        if kind.divergence_free:
+            near = _inner(flows, kind, grid) * perspective(grid, depth, config.horizon)
+            heading, amplitude = _asked(kind, config), config.ripples_pct / 100 * grid[1]
+            swirls = swirls + ripples(near, heading, frequencies, amplitude, generator)
+        else:
+            notes = (*notes, "Ripples are for water, and there are none here.")
     seen = velocity[:, flows].norm(dim=0)
     speed = 100 * float(seen.median()) / grid[1] if flows.any() else 0.0
     volume = SpectralVolume(
@@ -117,16 +126,22 @@ def flow(
 
 
 def behind(motion: SpectralVolume, flowing: SpectralVolume) -> SpectralVolume:
-    """A motion with a flow that goes on behind it.
+    """A motion with a flow that goes on behind it, and behind what flows behind it already.
 
     Raises:
-        ValueError: If they are of different stills, or the one in front is no motion to play.
+        ValueError: If they are of different stills, the one in front is no motion to play, or more
+            than `MOST_FLOWS` flow.
     """
-    if motion.kind != "response" or motion.behind is not None:
-        what = "one with a flow behind it" if motion.behind is not None else f"one of {motion.kind}"
+    if motion.kind == "modes":
         raise ValueError(
-            f"Expected a motion that sways in front of the flow, got {what}. Connect the spectrum "
-            "of the Motion Spectrum Sampler."
+            "Expected a motion to play in front of the flow, got one of modes. Connect the "
+            "spectrum of the Motion Spectrum Sampler, of kind motion to play, or of Flow Motion."
+        )
+    flows = [m for m in (*front_to_back(motion), *front_to_back(flowing)) if m.kind == "flow"]
+    if len(flows) > MOST_FLOWS:
+        raise ValueError(
+            f"Expected at most {MOST_FLOWS} motions that flow in one still, got {len(flows)}. Let "
+            "some of them flow by one Flow Motion, with a mask of all and strokes."
         )
     if motion.reference_size != flowing.reference_size:
         (height, width), (h, w) = motion.reference_size, flowing.reference_size
@@ -139,6 +154,8 @@ def behind(motion: SpectralVolume, flowing: SpectralVolume) -> SpectralVolume:
             f"Expected one flow, or one for each of the {len(motion.coeffs)} motions in front, got "
             f"{len(flowing.coeffs)}."
         )
+    if motion.behind is not None:
+        flowing = behind(motion.behind, flowing)
     return replace(motion, behind=flowing)
 
 
@@ -167,8 +184,7 @@ def _velocity(grid, flows, hints, strokes, kind, config, depth):
     """The velocity on the grid, and notes on what the hints met."""
     notes = []
     speed = config.speed_pct / 100 * grid[1]
-    angle = math.radians(kind.heading_deg + config.direction_deg)
-    asked = speed * torch.tensor([math.cos(angle), -math.sin(angle)]).view(2, 1, 1)
+    asked = speed * _asked(kind, config).view(2, 1, 1)
     scale = perspective(grid, depth, config.horizon)
     if kind.rooted:
         scale = scale * _height_above_foot(flows)
@@ -178,17 +194,17 @@ def _velocity(grid, flows, hints, strokes, kind, config, depth):
         notes.append(
             f"{missed} of {len(strokes)} strokes lie outside the mask and count for nothing."
         )
-    untold = flows & ~_told(flows, hints, kind.conserves)
+    untold = flows & ~_told(flows, hints, kind.divergence_free)
     weight = torch.where(untold, 1 / SPREAD**2, 0.0)
     target = asked.expand(2, *grid) * untold
     mean = speed * hints.heading / hints.count.clamp(min=1)
     target = torch.where(drawn, mean, target)
     weight = torch.where(drawn, DRAWN, weight)
-    if not kind.conserves:  # what flows behind an outline flows there, too
+    if not kind.divergence_free:  # what flows behind an outline flows there, too
         weight = torch.where(hints.obstacle, DRAWN, weight)
-    velocity = smoothest(target, weight, flows, scale, kind.conserves)
+    velocity = solve_velocity(target, weight, flows, scale, kind.divergence_free)
     wanted = (asked.norm() * scale)[untold]
-    if untold.any() and speed > 0 and kind.conserves:
+    if untold.any() and speed > 0 and kind.divergence_free:
         got = velocity[:, untold].norm(dim=0)
         share = float(got.mean() / wanted.mean())
         if share < CLOSED:
@@ -196,7 +212,7 @@ def _velocity(grid, flows, hints, strokes, kind, config, depth):
                 "What flows is closed in on all sides, so that it could only turn round: it passes "
                 "through its outline. Draw strokes for another way."
             )
-            velocity = smoothest(target, weight, flows, scale, conserves=False)
+            velocity = solve_velocity(target, weight, flows, scale, divergence_free=False)
         else:
             velocity = velocity / min(1.0, share)
     if drawn.any() and speed > 0:
@@ -206,6 +222,12 @@ def _velocity(grid, flows, hints, strokes, kind, config, depth):
         if missing > CONTRADICTED * speed or opposed < CONTRADICTED / 2:
             notes.append("Strokes contradict each other, or a shore: their mean is followed.")
     return velocity, tuple(notes)
+
+
+def _asked(kind, config) -> Float[Tensor, "2"]:
+    """The way asked for, (x, y), of length 1."""
+    angle = math.radians(kind.heading_deg + config.direction_deg)
+    return torch.tensor([math.cos(angle), -math.sin(angle)])
 
 
 def _told(flows, hints, by_parts):
@@ -288,6 +310,7 @@ def _check(config):
     for name, value, most in (
         ("turbulence", config.turbulence, 10),
         ("light", config.light, 1),
+        ("ripples", config.ripples_pct, 5),
     ):
         if not 0 <= value <= most:
             raise ValueError(f"Expected a {name} from 0 to {most}, got {value}.")

@@ -14,7 +14,7 @@ class FlowKind:
     """How one kind of thing flows.
 
     heading_deg: Where it goes by itself, 0 = towards the right, 90 = towards the top.
-    conserves: Whether it has neither sources nor sinks.
+    divergence_free: Whether it has neither sources nor sinks.
     confined: Whether its outline is a shore, along which it runs; else it goes on behind it.
     rooted: Whether it starts from rest at its foot, as a flame does.
     stirred: Factor of the turbulence asked for.
@@ -27,7 +27,7 @@ class FlowKind:
     """
 
     heading_deg: float
-    conserves: bool
+    divergence_free: bool
     confined: bool
     rooted: bool
     stirred: float
@@ -42,7 +42,7 @@ class FlowKind:
 
 # fmt: off
 FLOWS = {
-    #                    heading, conserves, confined, rooted, stirred, eddy, from, to Hz,
+    #                    heading, divergence-free, confined, rooted, stirred, eddy, from, to Hz,
     #                    feather, flicker, up to Hz, looks
     "water":     FlowKind(0.0,   True,  True,  False, 0.3, 0.08, 0.2, 1.0, 0.000, 0.01, 3.0,
                           ("water",)),

@@ -1,4 +1,4 @@
-"""Eddies that a flow carries along, and light that flickers: random bands, periodic in time.
+"""Eddies that a flow carries along, ripples, and flickering light: random bands, periodic in time.
 
 Law: eddies are the curl of a stream function, so their `divergence` is zero in every grid square;
 bands are harmonics of one period, so that both repeat exactly.
@@ -7,7 +7,8 @@ Convention: eddies are amplitudes of a displacement, px of the grid; their veloc
 d/dt Re sum_k S_k exp(i 2 pi f_k t). Light is an amplitude of the gain of brightness.
 
 Source: turbulence that travels with the flow, Taylor 1938, here faster; curl noise, Bridson,
-Houriham & Nordenstam 2007; energy that falls with frequency as f^(-5/3), Kolmogorov 1941.
+Houriham & Nordenstam 2007; energy that falls with frequency as f^(-5/3), Kolmogorov 1941; waves on
+deep water, omega^2 = g k, Airy 1841.
 """
 
 import math
@@ -18,6 +19,10 @@ import torch.nn.functional as F
 from ..shapes import Complex, Float, Tensor
 
 DECAY = 5 / 3  # of the power of velocity with frequency
+LONGEST_RIPPLE = 0.25  # share of the picture's longer side, at the lowest frequency
+SLOWEST_RIPPLE_HZ = 0.4
+FINEST_RIPPLE = 8.0  # grid points in the shortest wave
+ASIDE_DEG = 50.0  # that ripples go to either side of the flow, at most
 AHEAD = 4.0  # speed of eddies against that of what they stir
 FEWEST_CELLS = 12.0  # grid points in the shortest wave that the grid can carry
 
@@ -73,6 +78,42 @@ def eddies(
     result = result * (strength * speed / total.sqrt().clamp(min=1e-12))
     turn = 2j * math.pi * frequencies_hz.view(-1, 1, 1, 1)
     return result / turn
+
+
+def ripples(
+    envelope: Float[Tensor, "h w"],
+    heading: Float[Tensor, "2"],
+    frequencies_hz: Float[Tensor, " k"],
+    amplitude: float,
+    generator: torch.Generator,
+) -> Complex[Tensor, "k 2 h w"]:
+    """Waves that run over water and tilt it, so that what it mirrors sways up and down.
+
+    A band has the wavelength of deep water, which falls with the square of the frequency, and a
+    direction of its own around the flow's. Bands whose waves the grid cannot carry, and those below
+    `SLOWEST_RIPPLE_HZ`, have none. The slope of the surface is as strong in every band.
+
+    Args:
+        envelope: How strong they are, 0 to 1; 0 along shores.
+        heading: Of the flow, any length.
+        amplitude: Root mean square of the displacement where the envelope is 1, px of the grid.
+    """
+    height, width = envelope.shape
+    longest = LONGEST_RIPPLE * max(height, width)
+    result = torch.zeros(len(frequencies_hz), 2, height, width, dtype=torch.complex64)
+    y, x = torch.meshgrid(torch.arange(float(height)), torch.arange(float(width)), indexing="ij")
+    mean = math.atan2(float(heading[1]), float(heading[0]))
+    for i, f in enumerate(frequencies_hz.tolist()):
+        wave = longest * (SLOWEST_RIPPLE_HZ / f) ** 2
+        if f < SLOWEST_RIPPLE_HZ * (1 - 1e-6) or wave < FINEST_RIPPLE:
+            continue
+        aside = 2 * float(torch.rand((), generator=generator)) - 1
+        angle = mean + math.radians(ASIDE_DEG) * aside
+        way = x * math.cos(angle) + y * math.sin(angle)
+        carried = torch.polar(torch.ones_like(way), -2 * math.pi * way / wave)
+        result[i, 1] = smooth_noise((height, width), 2 * wave, generator) * carried
+    bands = int(result.flatten(1).any(1).sum())
+    return result * (amplitude * math.sqrt(2 / max(1, bands)) * envelope)
 
 
 def flicker(

@@ -6,8 +6,8 @@ over all velocities v, where s is how fast things go by perspective. Without sou
 for a stream function psi at the corners of the cells, and psi is constant along every shore, so
 that no flow crosses it. Islands get the constant that costs least.
 
-Law: with `conserves`, `divergence` is zero in every square between four points that flow, and no
-flow crosses a shore. A uniform target without shores is reproduced.
+Law: with `divergence_free`, `divergence` is zero in every square between four points that flow,
+and no flow crosses a shore. A uniform target without shores is reproduced.
 
 Convention: velocities in px of the grid per second, (x, y); the border of the picture is open.
 
@@ -25,12 +25,12 @@ HELD = 1e-6  # weight of rest everywhere: what nothing tells to flow is at rest
 UNSEEN = 1e-10  # of the diagonal: of stream functions that give one velocity, the smallest
 
 
-def smoothest(
+def solve_velocity(
     target: Float[Tensor, "2 h w"],
     weight: Float[Tensor, "h w"],
     flows: Bool[Tensor, "h w"],
     scale: Float[Tensor, "h w"],
-    conserves: bool,
+    divergence_free: bool,
 ) -> Float[Tensor, "2 h w"]:
     """Minimize over the velocities of the cells that flow; beyond them the result is continued.
 
@@ -38,12 +38,12 @@ def smoothest(
         target: Velocity before perspective, where the weight is above zero.
         weight: Against the squared difference of two neighbours: a target of weight 1 / n^2 is
             followed over some n cells.
-        flows: The cells that flow; the outline is a shore if `conserves`, else it is no bound.
+        flows: The cells that flow; their outline is a shore if `divergence_free`, else no bound.
         scale: Speed by perspective, above 0.
     """
     if not flows.any():
         return torch.zeros_like(target)
-    if not conserves:
+    if not divergence_free:
         return _free(target, weight, scale) * scale
     found = _without_sources(target, weight, flows, scale)
     return pull_push(found[None], flows[None, None].float())[0]

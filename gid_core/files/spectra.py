@@ -15,6 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from ..motion.displacement import front_to_back
 from ..motion.spectrum import FORMAT_VERSION, KINDS, SpectralVolume
 from .paths import check_input
 from .whole import written_whole
@@ -24,7 +25,8 @@ PICTURES = ("mask", "depth", "protect")  # b 1 h w of the stills, in bytes
 FIELDS = ("mean", "drift", "damping_ratio", "ambient", "ambient_hz", "velocity", "light")
 OPTIONAL = (*PICTURES, *FIELDS)
 TENSORS = ("coeffs", "frequencies_hz", *OPTIONAL)
-BEHIND = "behind."  # begins the names of tensors of a motion behind
+BEHIND = "behind."  # begins the names of tensors of a motion behind, once for each in front of it
+MOST_BEHIND = 4  # motions behind each other
 READABLE = (1, FORMAT_VERSION)  # version 1 knows no flow, no light, and nothing behind a motion
 DTYPES = {torch.float32: "F32", torch.uint8: "U8"}
 MAX_HEADER = 2**16  # bytes; ours has a few hundred
@@ -40,16 +42,17 @@ def save_spectrum(spectrum: SpectralVolume, path: str | Path) -> None:
     Tensors: coeffs (float32, b k 2 h w 2, last axis real and imaginary), frequencies_hz, and those
     that the spectrum has of mask, depth, protect (uint8), mean, drift, damping_ratio, ambient
     (k m 2), ambient_hz, velocity, light (b k 1 h w 2); the same with `BEHIND` before their names of
-    a motion behind.
+    a motion behind, with it twice of one behind that, and so on.
 
     Raises:
         ValueError: If `load_spectrum` would refuse the file, or the path cannot be written to.
     """
-    tensors, header = _stored(spectrum)
-    parts = [("", tensors, header)]
-    if spectrum.behind is not None:
-        parts.append((BEHIND, *_stored(spectrum.behind)))
-        header["behind"] = parts[-1][2]
+    parts = []
+    for each in front_to_back(spectrum):
+        parts.append((BEHIND * len(parts), *_stored(each)))
+        if len(parts) > 1:
+            parts[-2][2]["behind"] = parts[-1][2]
+    header = parts[0][2]
     for _, part, about in parts:
         found = {name: (DTYPES[t.dtype], list(t.shape)) for name, t in part.items()}
         problem = _inconsistency(about, found) or _invalid_value(about, part)
@@ -114,25 +117,26 @@ def load_spectrum(path: str | Path) -> SpectralVolume:
             tensors = {name: file.get_tensor(name).clone() for name in slices}
     except (SafetensorError, OSError, RuntimeError) as error:
         raise ValueError(f"{path.name!r} is not a readable safetensors file: {error}.") from error
-    front, behind = _split(tensors)
-    problem = _invalid_value(header, front)
-    if behind and not problem:
-        problem = _invalid_value(header["behind"], behind)
-    if problem:
+    parts = list(_split(header, tensors))
+    problems = (_invalid_value(about, part) for about, part in parts)
+    if problem := next(filter(None, problems), None):
         raise ValueError(f"{path.name!r} is damaged: {problem}. Save the spectrum again.")
-    spectrum = _volume(header, front)
-    return replace(spectrum, behind=_volume(header["behind"], behind)) if behind else spectrum
+    spectrum = None
+    for about, part in reversed(parts):
+        spectrum = replace(_volume(about, part), behind=spectrum)
+    return spectrum
 
 
 def _known(name):
-    return name.removeprefix(BEHIND) in TENSORS
+    return any(name == BEHIND * i + tensor for i in range(MOST_BEHIND + 1) for tensor in TENSORS)
 
 
-def _split(tensors):
-    """What belongs to a motion, and to the one behind it, by names without prefix."""
-    front = {name: value for name, value in tensors.items() if not name.startswith(BEHIND)}
-    behind = {n.removeprefix(BEHIND): v for n, v in tensors.items() if n.startswith(BEHIND)}
-    return front, behind
+def _split(header, tensors):
+    """Header and tensors, by names without prefix, of a motion and of each one behind it."""
+    while tensors:
+        yield header, {n: value for n, value in tensors.items() if not n.startswith(BEHIND)}
+        header = header.get("behind") if isinstance(header, dict) else None
+        tensors = {n.removeprefix(BEHIND): v for n, v in tensors.items() if n.startswith(BEHIND)}
 
 
 def _volume(header, tensors):
@@ -205,16 +209,15 @@ def _check(path, header, stored) -> None:
             f"{path.name!r} has format version {_short(header.get('version'))}, this release reads "
             f"versions up to {FORMAT_VERSION}. Update Image Dynamics, or save the spectrum again."
         )
-    front, behind = _split(stored)
-    problem = _inconsistency(header, front)
-    if behind and not problem:
-        about = header.get("behind")
-        if not isinstance(about, dict) or not {"coeffs", "frequencies_hz"} <= set(behind):
+    problem = None
+    for about, part in _split(header, stored):
+        if not isinstance(about, dict) or not {"coeffs", "frequencies_hz"} <= set(part):
             problem = "what moves behind is not complete"
-        else:
-            problem = _inconsistency(about, behind)
-            if not problem and about["reference_size"] != header["reference_size"]:
+        elif not (problem := _inconsistency(about, part)):
+            if about["reference_size"] != header["reference_size"]:
                 problem = "what moves behind is of another still"
+        if problem:
+            break
     if problem:
         raise ValueError(f"{path.name!r} is damaged: {problem}. Save the spectrum again.")
 

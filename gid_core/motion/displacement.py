@@ -114,6 +114,13 @@ class Displacement:
         return torch.tensor([size[1] / width, size[0] / height]).view(2, 1, 1)
 
 
+def front_to_back(motion):
+    """A motion or a spectrum, what goes on behind it, what goes on behind that, and so on."""
+    while motion is not None:
+        yield motion
+        motion = motion.behind
+
+
 def displacement(
     coeffs: Complex[Tensor, "b k c h w"], modal_coords: Complex[Tensor, "k t"]
 ) -> Float[Tensor, "b t c h w"]:
@@ -141,8 +148,8 @@ def shutter_samples(
     Returns:
         The motion at all samples, and the number of samples per frame.
     """
-    both = [motion] if motion.behind is None else [motion, motion.behind]
-    fastest = max(_largest_step(each, min(item, len(each.coeffs) - 1), size) for each in both)
+    every = front_to_back(motion)
+    fastest = max(_largest_step(each, min(item, len(each.coeffs) - 1), size) for each in every)
     count = min(MOST_MOMENTS, 1 + math.ceil(fastest * shutter))
     offsets = shutter * ((torch.arange(count, dtype=torch.float64) + 0.5) / count - 0.5)
     return _at_moments(motion, offsets), count

@@ -1,7 +1,8 @@
 """Frames of any motion: what sways in front, what flows behind it, and light that flickers.
 
 Law: a motion without phases, light and anything behind it is rendered by `render_frames`, bit for
-bit. Where nothing moves, lands or shines, a frame is the still, bit for bit.
+bit. Where nothing moves, lands or shines, a frame is the still, bit for bit. Where what flows in
+front has matte 1, nothing that flows behind it is seen; where it has none, only that is.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,7 +11,7 @@ from dataclasses import replace
 import torch
 import torch.nn.functional as F
 
-from ..motion.displacement import Displacement, shutter_samples
+from ..motion.displacement import Displacement, front_to_back, shutter_samples
 from ..shapes import Float, Tensor
 from ..still.alpha import premultiplied, straight
 from ..still.background import fill_background
@@ -53,8 +54,8 @@ def render_motion(
         made = _flowing(still, motion, item, matte, wanted, depth, shutter, order, behind)
     lights = [
         (each.light, own_matte(each, _item(each, item), tuple(still.shape[-2:])).to(still))
-        for each in (motion, motion.behind)
-        if each is not None and each.light is not None
+        for each in front_to_back(motion)
+        if each.light is not None
     ]
     for t, (frame, hole) in zip(wanted, made):
         for light, where in lights:
@@ -89,9 +90,26 @@ def _flowing(still, motion, item, matte, wanted, depth, shutter, order, behind):
 
 
 def _alone(still, motion, item, matte, frames):
-    opaque = len(still) != 4
-    for frame, hole in flow_frames(premultiplied(still), motion, item, matte, frames):
+    opaque, size = len(still) != 4, tuple(still.shape[-2:])
+    flows = list(front_to_back(motion))
+    mattes = [matte, *(own_matte(each, _item(each, item), size).to(still) for each in flows[1:])]
+    for frame, hole in _flows(premultiplied(still), flows, item, mattes, frames):
         yield (frame if opaque else _unlike(still, frame)), hole
+
+
+def _flows(still, flows, item, mattes, frames):
+    """Frames of one flow over the next, premultiplied; what only shines covers nothing."""
+    moving = [pair for pair in zip(flows, mattes) if pair[0].coeffs.any()]
+    made = [flow_frames(still, each, _item(each, item), own, frames) for each, own in moving]
+    if not made:
+        yield from ((still, torch.zeros_like(still[:1])) for _ in frames)
+    for fronts in zip(*made):
+        frame, hole = fronts[-1]
+        for (front, gap), (_, matte) in zip(fronts[-2::-1], moving[-2::-1]):
+            over = (front + (1 - matte) * (frame - still)).clamp(0, 1)
+            frame = torch.where(matte > 0, over, frame)
+            hole = gap + (1 - matte) * hole
+        yield frame, hole
 
 
 def _unlike(still, frame):
@@ -102,14 +120,14 @@ def _unlike(still, frame):
 
 def _over_flow(still, motion, item, matte, frames, depth, order, behind):
     """What moves in front of a flow: its background flows, behind what moves, too."""
-    flow, size = motion.behind, tuple(still.shape[-2:])
-    within = own_matte(flow, _item(flow, item), size).to(still)
+    flows, size = list(front_to_back(motion.behind)), tuple(still.shape[-2:])
     whole = slice(None), *(slice(0, n) for n in size)
     background = behind.of(premultiplied(still), matte, whole)
-    # What flows goes on behind what hides it: the outline is continued as colours are.
-    flows = fill_background(within * (1 - matte), matte) if (matte < 1).any() else within
-    flowing = flow_frames(background, flow, _item(flow, item), flows, frames)
-    backgrounds = (frame for frame, _ in flowing)
+    mattes = [own_matte(each, _item(each, item), size).to(still) for each in flows]
+    if (matte < 1).any():
+        # What flows goes on behind what hides it: the outline is continued as colours are.
+        mattes = [fill_background(within * (1 - matte), matte) for within in mattes]
+    backgrounds = (frame for frame, _ in _flows(background, flows, item, mattes, frames))
     front = replace(motion, behind=None, light=None)
     given = depth, order, behind, False, backgrounds
     moved = splatted_frames(still, front, item, matte, frames, *given)

@@ -8,6 +8,7 @@ from gid_core.advection.flow import FARTHEST, behind, flow, perspective
 from gid_core.advection.kinds import FLOWS
 from gid_core.advection.strokes import Stroke
 from gid_core.config import FlowConfig
+from gid_core.motion.displacement import front_to_back
 from gid_core.motion.spectrum import SpectralVolume
 
 SIZE = 48, 64
@@ -133,6 +134,7 @@ def test_a_seed_means_the_same_flow():
         ({"light": -0.1}, "light from 0 to 1"),
         ({"horizon": 1.5}, "horizon from 0 to 1"),
         ({"duration_s": 0.0}, "duration above 0"),
+        ({"ripples_pct": 6.0}, "ripples from 0 to 5"),
     ],
 )
 def test_numbers_out_of_range_are_refused(change, message):
@@ -152,8 +154,33 @@ def test_a_flow_goes_behind_a_motion_of_the_same_still():
     for motion, message in (
         (sway((48, 65)), "one of 65x48 in front of one of 64x48"),
         (sway(kind="modes"), "got one of modes"),
-        (volume, "got one of flow"),
-        (both, "one with a flow behind it"),
     ):
         with pytest.raises(ValueError, match=message):
             behind(motion, volume)
+
+
+def test_flows_go_behind_each_other_in_the_order_in_which_they_are_added():
+    flows = [made(config=replace(CALM, speed_pct=i + 1.0))[0] for i in range(5)]
+    motion = sway()
+    for volume in flows[:4]:
+        motion = behind(motion, volume)
+    found = list(front_to_back(motion))
+    assert [m.kind for m in found] == ["response", *["flow"] * 4]
+    assert all(each.velocity is volume.velocity for each, volume in zip(found[1:], flows))
+    assert list(front_to_back(behind(flows[0], flows[1])))[1] is flows[1]
+    with pytest.raises(ValueError, match="at most 4 motions that flow in one still, got 5"):
+        behind(motion, flows[4])
+
+
+def test_ripples_are_added_to_water_and_to_nothing_else():
+    config = FlowConfig(longest_side=64, light=0.1)
+    calm, _ = made(config=config)
+    rippled, report = made(config=replace(config, ripples_pct=0.5))
+    # All else is the same draw: eddies, light and velocity.
+    for name in ("velocity", "light"):
+        assert torch.equal(getattr(calm, name), getattr(rippled, name))
+    added = rippled.coeffs - calm.coeffs
+    assert added[:, :, 1].abs().max() > 0.1 and not added[:, :, 0].any() and not report.notes
+    smoke, report = made(config=replace(config, kind="smoke", ripples_pct=0.5))
+    plain, _ = made(config=replace(config, kind="smoke"))
+    assert torch.equal(smoke.coeffs, plain.coeffs) and "Ripples are for water" in str(report)

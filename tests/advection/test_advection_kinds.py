@@ -9,7 +9,7 @@ def test_a_kind_has_sensible_numbers(name):
     kind = flow_kind(name)
     assert 0 < kind.lowest_hz < kind.highest_hz and 0 <= kind.heading_deg < 360
     assert 0 < kind.eddy < 1 and 0 < kind.flicker < 1 and 0 <= kind.feather < 0.1
-    assert kind.confined or not kind.conserves  # without shores nothing is held together
+    assert kind.confined or not kind.divergence_free  # without shores nothing is held together
     assert set(kind.looks) <= set(KINDS)
 
 

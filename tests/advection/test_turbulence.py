@@ -3,7 +3,16 @@ import math
 import pytest
 import torch
 
-from gid_core.advection.turbulence import curl, eddies, flicker, smooth_noise
+from gid_core.advection.turbulence import (
+    FINEST_RIPPLE,
+    LONGEST_RIPPLE,
+    SLOWEST_RIPPLE_HZ,
+    curl,
+    eddies,
+    flicker,
+    ripples,
+    smooth_noise,
+)
 from gid_core.advection.velocity import divergence
 
 GRID = 40, 56
@@ -68,3 +77,37 @@ def test_the_curl_of_a_slope_is_a_uniform_flow():
     y, x = torch.meshgrid(torch.arange(4.0), torch.arange(5.0), indexing="ij")
     turned = curl((2 * y - 3 * x).to(torch.complex64)).real
     assert torch.equal(turned, torch.tensor([2.0, 3.0]).view(2, 1, 1).expand(2, 3, 4))
+
+
+def rippled(rng, envelope=None, heading=(3.0, 0.0)):
+    envelope = torch.ones(GRID) if envelope is None else envelope
+    return ripples(envelope, torch.tensor(heading), BANDS, 0.5, rng)
+
+
+def test_ripples_sway_up_and_down_as_far_as_asked(rng):
+    # The mean of many draws: a few long waves do not fill the picture evenly.
+    power = [rippled(rng).abs().square().sum((0, 1)).mean() / 2 for _ in range(40)]
+    assert math.sqrt(sum(power) / 40) == pytest.approx(0.5, rel=0.1)
+    assert not rippled(rng)[:, 0].any()
+
+
+def test_ripples_have_the_waves_of_deep_water_and_no_others(rng):
+    """The phase falls along the way by 2 pi in LONGEST (f0 / f)^2, in some direction."""
+    found = rippled(rng)[:, 1]
+    shown = found.flatten(1).any(1)
+    longest = LONGEST_RIPPLE * max(GRID)
+    for f, band, is_shown in zip(BANDS.tolist(), found, shown):
+        wave = longest * (SLOWEST_RIPPLE_HZ / f) ** 2
+        assert is_shown == (f > 0.39 and wave >= FINEST_RIPPLE)
+        if is_shown:
+            across = (band[:, 1:] * band[:, :-1].conj()).sum().angle()
+            down = (band[1:] * band[:-1].conj()).sum().angle()
+            assert math.hypot(across, down) == pytest.approx(2 * math.pi / wave, rel=0.25)
+            assert across < 0  # with the flow
+
+
+def test_ripples_end_at_shores():
+    envelope = torch.zeros(GRID)
+    envelope[10:30, 20:40] = 1
+    found = rippled(torch.Generator().manual_seed(1), envelope)
+    assert not (found.abs().sum((0, 1)) * (envelope == 0)).any() and found.any()

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from gid_core.advection.velocity import divergence, smoothest, squares_inside
+from gid_core.advection.velocity import divergence, solve_velocity, squares_inside
 
 SIZE = 24, 36
 
@@ -14,15 +14,15 @@ def river(rng=None):
     return flows & ~((y - 10).square() + (x - 20).square() < 6)
 
 
-def solved(flows, conserves=True, toward=(2.0, 0.0), weight=1 / 9, scale=None):
+def solved(flows, divergence_free=True, toward=(2.0, 0.0), weight=1 / 9, scale=None):
     target = torch.tensor(toward).view(2, 1, 1).expand(2, *flows.shape).clone()
     scale = torch.ones(flows.shape) if scale is None else scale
-    return smoothest(target, weight * flows.float(), flows, scale, conserves)
+    return solve_velocity(target, weight * flows.float(), flows, scale, divergence_free)
 
 
-@pytest.mark.parametrize("conserves", [True, False])
-def test_a_uniform_target_without_shores_is_reproduced(conserves):
-    found = solved(torch.ones(SIZE, dtype=torch.bool), conserves, (1.5, -0.5))
+@pytest.mark.parametrize("divergence_free", [True, False])
+def test_a_uniform_target_without_shores_is_reproduced(divergence_free):
+    found = solved(torch.ones(SIZE, dtype=torch.bool), divergence_free, (1.5, -0.5))
     expected = torch.tensor([1.5, -0.5]).view(2, 1, 1).expand_as(found)
     torch.testing.assert_close(found, expected, rtol=0, atol=2e-3)
 
@@ -35,7 +35,7 @@ def test_a_river_has_neither_sources_nor_sinks():
     rms = gradient[:, :, inside].square().sum((0, 1)).mean().sqrt()
     assert divergence(found)[inside].abs().max() < 1e-3 * rms
     # Without the condition, the same target has sources at the banks.
-    free = solved(flows, conserves=False, weight=1.0)
+    free = solved(flows, divergence_free=False, weight=1.0)
     free[:, ~flows] = 0
     assert divergence(free).abs().max() > 0.1
 
@@ -63,8 +63,8 @@ def test_a_hint_is_followed_and_smooth_away_from_it():
     target[:, 12, 4] = torch.tensor([1.0, 0.0])
     target[:, 12, 30] = torch.tensor([3.0, 0.0])
     weight[12, [4, 30]] = 100.0
-    for conserves in (True, False):
-        found = smoothest(target, weight, flows, torch.ones(SIZE), conserves)
+    for divergence_free in (True, False):
+        found = solve_velocity(target, weight, flows, torch.ones(SIZE), divergence_free)
         torch.testing.assert_close(
             found[0, 12, [4, 30]], torch.tensor([1.0, 3.0]), atol=0.1, rtol=0
         )
@@ -78,10 +78,10 @@ def test_what_is_farther_is_slower_by_the_scale():
     torch.testing.assert_close(found[0], 2 * scale, rtol=0.02, atol=0)
 
 
-@pytest.mark.parametrize("conserves", [True, False])
-def test_one_cell_all_cells_and_none(conserves):
+@pytest.mark.parametrize("divergence_free", [True, False])
+def test_one_cell_all_cells_and_none(divergence_free):
     one = torch.zeros(SIZE, dtype=torch.bool)
-    assert not solved(one, conserves).any()
+    assert not solved(one, divergence_free).any()
     one[3, 5] = True
-    assert solved(one, conserves).isfinite().all()
-    assert solved(torch.ones(1, 1, dtype=torch.bool), conserves).shape == (2, 1, 1)
+    assert solved(one, divergence_free).isfinite().all()
+    assert solved(torch.ones(1, 1, dtype=torch.bool), divergence_free).shape == (2, 1, 1)

@@ -9,6 +9,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from gid_core.files.spectra import HEADER, fingerprint, holds_spectrum, load_spectrum, save_spectrum
+from gid_core.motion.displacement import front_to_back
 from gid_core.motion.spectrum import SpectralVolume
 
 TENSORS = ("coeffs", "frequencies_hz", "mask", "mean", "drift", "damping_ratio")
@@ -135,6 +136,17 @@ def test_a_flow_is_kept_and_what_is_behind_a_motion(spectrum, tmp_path, rng):
         assert (read.behind is None) == (saved is flow) and not read.behind or not read.confined
 
 
+def test_several_flows_behind_each_other_are_kept_in_their_order(spectrum, tmp_path, rng):
+    first, second = flowing(spectrum, rng), flowing(spectrum, rng)
+    path = tmp_path / "a.safetensors"
+    save_spectrum(replace(spectrum, behind=replace(first, behind=second)), path)
+    read = list(front_to_back(load_spectrum(path)))
+    assert [motion.kind for motion in read] == [spectrum.kind, "flow", "flow"]
+    for found, saved in zip(read[1:], (first, second)):
+        assert torch.equal(found.velocity, saved.velocity)
+        assert torch.equal(found.light, saved.light)
+
+
 BEHIND = {"behind.coeffs": torch.ones(1, 1, 2, 3, 4, 2), "behind.frequencies_hz": torch.ones(1)}
 ABOUT = {"kind": "flow", "grid": [3, 4], "reference_size": [6, 8]}
 
@@ -151,6 +163,7 @@ ABOUT = {"kind": "flow", "grid": [3, 4], "reference_size": [6, 8]}
         ({"velocity": torch.ones(1, 2, 3, 4)}, {"kind": "flow", "confined": 3}, "of its shores"),
         (BEHIND, {}, "what moves behind is not complete"),
         (BEHIND, {"behind": ABOUT}, "a flow has one"),
+        ({f"behind.{n}": t for n, t in BEHIND.items()}, {}, "what moves behind is not complete"),
         (
             BEHIND | {"behind.velocity": torch.ones(1, 2, 3, 4)},
             {"behind": ABOUT | {"reference_size": [6, 9]}},

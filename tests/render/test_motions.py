@@ -76,6 +76,38 @@ def test_a_flow_that_stands_still_behind_changes_nothing():
     )
 
 
+def test_a_flow_in_front_of_another_covers_it_where_it_is():
+    still, front = picture(), flowing()
+    left = torch.zeros(1, 1, *SIZE)
+    left[..., :20] = 1
+    back = replace(flowing(dx=-2.0), mask=left)
+    alone = [frames_of(still, each) for each in (front, back)]
+    both = frames_of(still, replace(front, behind=back))
+    assert torch.equal(both[0], still)
+    torch.testing.assert_close(both[:, :, :12], alone[0][:, :, :12])
+    assert torch.equal(both[:, :, 12:], alone[1][:, :, 12:])
+    assert (both[1] - still)[:, 12:, :20].abs().max() > 0.1
+    # Behind what sways, too: away from it both are what they are alone.
+    three = frames_of(still, replace(swaying(), behind=replace(front, behind=back)))
+    torch.testing.assert_close(three[:, :, :12, 36:], both[:, :, :12, 36:])
+    torch.testing.assert_close(three[:, :, 20:, :8], both[:, :, 20:, :8])
+
+
+def test_what_only_shines_covers_nothing_and_lights_all_of_its_mask():
+    still = picture() * 0.5
+    light = Light(
+        torch.full((1, 1, 1, *GRID), 0.4, dtype=torch.complex64),
+        torch.tensor([[0.0, 1.0, -1.0]], dtype=torch.complex64),
+    )
+    lit = replace(flowing(dx=0.0), light=light, mask=torch.ones(1, 1, *SIZE))
+    dark = frames_of(still, flowing())
+    for both in (replace(lit, behind=flowing()), replace(flowing(), behind=lit)):
+        frames = frames_of(still, both)
+        assert torch.equal(frames[0], still)
+        torch.testing.assert_close(frames[1], (1.4 * dark[1]).clamp(0, 1))
+        torch.testing.assert_close(frames[2], 0.6 * dark[2])
+
+
 def test_light_multiplies_brightness_within_the_mask():
     still = picture() * 0.5
     light = Light(
