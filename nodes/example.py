@@ -16,10 +16,12 @@ class Example:
     """A still by the name of its files, and what of it is held.
 
     held_from: Rows from here to the bottom, as a share of the height; None: a file says it.
+    mask: Of another thing in the still, by the name of its file.
     """
 
     name: str
     held_from: float | None
+    mask: str = ""
 
 
 EXAMPLES = {
@@ -27,6 +29,7 @@ EXAMPLES = {
     "lanterns": Example("lanterns", 1.0),
     "clouds": Example("clouds", 0.9),
     "candle": Example("candle", None),
+    "candle, its smoke": Example("candle", None, "candle_smoke"),
 }
 
 
@@ -72,7 +75,7 @@ class ExampleStill(io.ComfyNode):
 
         chosen = EXAMPLES[example]
         still = read_still(FOLDER / f"{chosen.name}.webp")
-        mask = read_mask(FOLDER / f"{chosen.name}_mask.png")
+        mask = read_mask(FOLDER / f"{chosen.mask or chosen.name}_mask.png")
         if chosen.held_from is None:
             anchor = read_mask(FOLDER / f"{chosen.name}_anchor.png")
         else:

@@ -119,8 +119,19 @@ class FlowMotion(io.ComfyNode):
                 sockets.Spectrum.Input(
                     "in_front",
                     optional=True,
-                    tooltip="What sways in front, from the Motion Spectrum Sampler: the spectrum "
-                    "then holds both, such as clouds that drift behind a tree.",
+                    tooltip="What moves in front, from the Motion Spectrum Sampler or another Flow "
+                    "Motion: the spectrum then holds both, such as clouds that drift behind a "
+                    "tree.",
+                ),
+                io.Float.Input(
+                    "ripples",
+                    default=config.ripples_pct,
+                    min=0.0,
+                    max=5.0,
+                    step=0.05,
+                    optional=True,
+                    tooltip="How far reflections sway on water, in % of the picture's width: 0 not "
+                    "at all, 0.2 a calm lake. Other kinds have none.",
                 ),
             ],
             outputs=[
@@ -163,6 +174,7 @@ class FlowMotion(io.ComfyNode):
         duration=5.0,
         refine_mask=True,
         in_front=None,
+        ripples=0.0,
     ):
         from ..gid_core.advection.flow import behind
         from ..gid_core.advection.strokes import read_strokes
@@ -170,7 +182,9 @@ class FlowMotion(io.ComfyNode):
 
         stills = sockets.from_image(image)
         level = None if horizon < 0 else horizon
-        config = FlowConfig(kind, direction, speed, turbulence, light, level, duration)
+        config = FlowConfig(
+            kind, direction, speed, turbulence, light, level, duration, ripples_pct=ripples
+        )
         spectrum, reports = flow_motion(
             stills,
             sockets.from_mask(mask),

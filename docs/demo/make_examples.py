@@ -48,9 +48,10 @@ def main() -> None:
 
     still, plants = paint_flows.clouds()
     _write("clouds", still, ndimage.binary_dilation(plants, iterations=PAINT_PX), quality=78)
-    still, flame, unlit = paint_flows.candle()
+    still, flame, unlit, smoke = paint_flows.candle()
     _write("candle", still, flame)
     _write_mask("candle_anchor", unlit)
+    _write_mask("candle_smoke_mask", ndimage.gaussian_filter(smoke.astype(float), 6))
 
     flowers = make_scene(5, (288, 432), "flowers")
     frames = [flowers.frame(t / FPS).image for t in range(round(FPS * SECONDS))]

@@ -21,6 +21,7 @@ FLAME, WAX = (384.0, 318.0), 62  # px: foot of the flame, and half the width of 
 FLAME_PX = (34.0, 128.0)  # half its width, and its height
 EMBER = np.array([1.0, 0.42, 0.12])  # colour of the light it throws
 CREAM = np.array([0.80, 0.62, 0.42])
+STRANDS = 14  # of smoke
 ABOVE = 18.0  # px between the flame's foot and the wax
 
 
@@ -71,7 +72,7 @@ def _sky(size):
 
 
 def candle(size=SIZE):
-    """A candle before a dark wall: (still, flame, what its light does not reach)."""
+    """A candle before a dark wall: (still, flame, what its light does not reach, smoke)."""
     height, width = size
     y, x = np.mgrid[0:height, 0:width].astype(float)
     random = torch.Generator().manual_seed(4)
@@ -81,6 +82,9 @@ def candle(size=SIZE):
     away = np.hypot(x - foot[0], 1.1 * (y - heart))
     glow = 1 / (1 + (away / 90) ** 2)
     picture = (0.012 + 0.30 * glow)[..., None] * EMBER * (1 + 0.08 * grain)[..., None]
+    smoke = _smoke(x, y, (foot[0] + 6, foot[1] - tall))
+    # What rises is lit from below, and pale before the dark wall.
+    picture = picture + (smoke * (0.05 + 0.5 * glow))[..., None] * np.array([1.0, 0.80, 0.62])
     body, wax = _wax(x, y, foot)
     picture = np.where(body[..., None], wax, picture)
     wick = _line(x, y, foot, lean=5.0, length=30.0, radius=2.6)
@@ -91,7 +95,23 @@ def candle(size=SIZE):
     still = np.clip(still, 0, 1) ** (1 / 2.2)
     mask = ndimage.binary_dilation(shape > 0.15, iterations=7)
     unlit = np.clip((away - 60) / 260, 0, 1)
-    return torch.from_numpy(still).permute(2, 0, 1).float(), mask, unlit
+    rising = ndimage.binary_dilation(smoke > 0.05, iterations=12)
+    return torch.from_numpy(still).permute(2, 0, 1).float(), mask, unlit, rising
+
+
+def _smoke(x, y, tip):
+    """How dense it is: strands that rise from the tip, part, curl and fade."""
+    random = np.random.default_rng(5)
+    up = np.clip((tip[1] - y) / tip[1], 0, 1)
+    dense = np.zeros_like(x)
+    for _ in range(STRANDS):
+        aside, thick = random.normal(0, 1), random.uniform(0.5, 1.5)
+        waves = [(random.uniform(1, 4), random.uniform(0, 6.3), random.normal(0, 1)) for _ in "abc"]
+        bend = sum(a * np.sin(6.3 * f * up**0.8 + p) / f for f, p, a in waves)
+        centre = tip[0] + (42 * aside * up + 26 * bend * up**0.7) + 14 * up
+        radius = thick * (1.5 + 13 * up)
+        dense += np.exp(-0.5 * ((x - centre) / radius) ** 2) / (1 + 4 * up) * random.uniform(0.4, 1)
+    return dense * np.clip(up / 0.12, 0, 1) * np.clip((1.25 - up) / 0.5, 0, 1) * (y < tip[1])
 
 
 def _wax(x, y, foot):

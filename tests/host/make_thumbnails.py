@@ -64,7 +64,7 @@ def main() -> None:
             _tinted(_picture(meadow), refined * (1 - held), WARM), held, GREEN
         ),
         "Clouds over a meadow that sways": _arrow(_picture(clouds), (90, 80), (420, 80)),
-        "A candle, flame and light": _picture(candle),
+        "A candle, flame, smoke and light": _picture(candle),
         "Loop on the beat": _said(_picture(meadow), "100 bpm", (256, 300), 40),
         "Keep a motion and use it again": _said(
             _tinted(_picture(lanterns), _array(strings), WARM), "motion.safetensors", (256, 300), 28

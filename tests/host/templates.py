@@ -477,17 +477,34 @@ TEMPLATES = [
         | to_frames(3, STILL, ("flow", 0), "clouds"),
     ),
     Template(
-        "A candle, flame and light",
-        {"still": node("ExampleStill", 0, example="candle", room=260)}
+        "A candle, flame, smoke and light",
+        {
+            "still": node("ExampleStill", 0, example="candle", room=260),
+            "rising": node(
+                "ExampleStill", 0, "Its smoke, painted", example="candle, its smoke", room=260
+            ),
+        }
         | {
             "lit": node("InvertMask", 0, "What its light reaches", mask=ANCHOR),
             "model": node("ElasticMotionModel", 1, "The flame leans", kind="flame"),
         }
         | sampled(1, model=("model", 0), mask=MASK)
         | {
-            "flow": node(
+            "smoke": node(
                 "FlowMotion",
                 2,
+                "Smoke that rises",
+                image=STILL,
+                kind="smoke",
+                speed=3.0,
+                mask=("rising", 1),
+                refine_mask=False,
+                in_front=("sample", 0),
+                room=300,
+            ),
+            "flow": node(
+                "FlowMotion",
+                3,
                 "Light that flickers",
                 image=STILL,
                 kind="flames",
@@ -496,11 +513,11 @@ TEMPLATES = [
                 mask=("lit", 0),
                 light=0.1,
                 refine_mask=False,
-                in_front=("sample", 0),
+                in_front=("smoke", 0),
                 room=300,
             ),
         }
-        | to_frames(3, STILL, ("flow", 0), "candle"),
+        | to_frames(4, STILL, ("flow", 0), "candle"),
     ),
     Template(
         "Loop on the beat",
