@@ -23,7 +23,7 @@ import torch.nn.functional as F
 
 from ..motion.coords import harmonic_coords
 from ..motion.displacement import Displacement, Light
-from ..motion.loops import close_loop
+from ..motion.loops import STEEP, close_loop, passage
 from ..motion.spectrum import SpectralVolume
 from ..shapes import Float, Tensor
 from .paths import integrate
@@ -33,10 +33,8 @@ REACH = 0.15  # of the longer side: what goes farther in a cycle makes cycles sh
 REACHING = 0.9  # share of what flows that goes no farther than that
 PATCH = 0.05  # size of patches that pass from one phase to the other together, of the longer side
 MOST_KNOTS = 32  # of paths in each direction
-# How fast a patch passes: the power of cos^2 and sin^2. With 1 it would take most of a cycle.
-STEEP = 3
 # Deviation of the patches' logits. A patch passes when the difference of its phases' logits is
-# that of the weights', 2 STEEP log tan(pi s / 2 P). Over a cycle that one has the deviation STEEP
+# that of the weights', 2 `STEEP` log tan(pi s / 2 P). Over a cycle that one has the deviation STEEP
 # pi: so as many patches pass in every part of a cycle.
 CONTRAST = STEEP * math.pi / math.sqrt(2)
 
@@ -113,9 +111,7 @@ def flow_loop(
     since = torch.remainder(times, cycle_s)
     since = torch.where(cycle_s - since < 1e-9 * cycle_s, 0.0, since)
     first, second = (paths[0].coords(s) for s in (since, since - cycle_s))
-    angle = math.pi / 2 * since / cycle_s
-    shares = torch.stack([angle.cos(), angle.sin()]) ** (2 * STEEP)
-    weights = (shares / shares.sum(0)).float()
+    weights = passage(since / cycle_s).float()
     fields = torch.stack([each.fields for each in paths])
     patches = _patches(spectrum.grid, len(velocity), seed)
     motion = Displacement(

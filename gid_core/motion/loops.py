@@ -20,6 +20,7 @@ from .spectrum import SpectralVolume
 NOTICEABLE_SHIFT = 0.1  # a larger shift, as a share of the band's frequency, is reported
 NOTICEABLE_JUMP = 1e-3  # of the speed at the seam, as a factor
 MOST_HARMONICS = 256  # most harmonics over which the bands of a loop are spread
+STEEP = 3  # how fast a patch passes; with 1 it would take most of the time that all have
 
 
 @dataclass(frozen=True)
@@ -233,6 +234,18 @@ def split_clips(frames: Shaped[Tensor, "t ..."], clips: int) -> list[Shaped[Tens
             "number of clips to what the frames hold, 1 for a single clip."
         )
     return list(frames.split(len(frames) // clips))
+
+
+def passage(done: Float[Tensor, "..."]) -> Float[Tensor, "2 ..."]:
+    """Weights of what leaves and of what arrives, where patches pass one after the other: as cos
+    and sin to the power of 2 `STEEP`, brought to the sum 1.
+
+    Args:
+        done: Share of the time that has gone by, 0 to 1.
+    """
+    angle = math.pi / 2 * done
+    shares = torch.stack([angle.cos(), angle.sin()]) ** (2 * STEEP)
+    return shares / shares.sum(0)
 
 
 def blend_trajectories(motion: Displacement, overlap: int) -> Displacement:

@@ -9,13 +9,13 @@ the mean of two pictures that have flowed apart.
 Source: as `advection/phases.py`, with the clip in place of the first phase.
 """
 
-import math
 from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
 
 from ..motion.displacement import Displacement
+from ..motion.loops import passage
 from ..shapes import Float, Tensor
 from .flowing import carried, on_canvas, phase_weight, texture
 
@@ -58,11 +58,12 @@ def close_with_flow(
         if t < count - overlap:
             yield frames[t]
             continue
-        share = math.sin(math.pi / 2 * (t - count + overlap + 0.5) / (overlap + 0.5)) ** 2
+        done = torch.tensor((t - count + overlap + 0.5) / (overlap + 0.5), dtype=torch.float64)
+        left, share = passage(done).tolist()
         colour, landed = carried(flowing, fields[t - count + overlap].to(frames), weight)
-        clip = (1 - share) * own
+        clip = left * own
         mixed = (clip * frames[t] + share * landed * colour) / (clip + share * landed)
-        faded = (1 - share) * frames[t] + share * frames[0]
+        faded = left * frames[t] + share * frames[0]
         yield faded + matte * (mixed - faded)
 
 

@@ -7,11 +7,13 @@ import torch
 from gid_core.motion.coords import harmonic_coords
 from gid_core.motion.displacement import Displacement, displacement
 from gid_core.motion.loops import (
+    STEEP,
     LoopReport,
     blend_trajectories,
     close_loop,
     crossfade,
     crossfade_sound,
+    passage,
     seam,
     split_clips,
 )
@@ -290,3 +292,15 @@ def test_a_sound_of_another_length_is_cut_or_ends_in_silence(samples):
     closed = crossfade_sound(torch.ones(1, 1, samples), 1000.0, 100.0)
     assert closed.shape == (1, 1, 900)
     assert (closed[..., -100:] == (0 if samples < 900 else 1)).all()
+
+
+def test_a_passage_goes_from_one_to_the_other_at_rest_at_both_ends():
+    done = torch.linspace(0, 1, 101, dtype=torch.float64)
+    left, arrived = passage(done)
+    torch.testing.assert_close(left + arrived, torch.ones_like(done))
+    torch.testing.assert_close(left.flip(0), arrived)
+    assert left[0] == 1 and arrived[0] == 0 and arrived[50] == pytest.approx(0.5)
+    assert (arrived.diff() > 0).all() and arrived[1] < 1e-6
+    # The logit is that of a fade by cos^2, so many times.
+    turn = math.pi / 2 * done[1:-1]
+    torch.testing.assert_close((arrived / left).log()[1:-1], 2 * STEEP * turn.tan().log())
