@@ -51,7 +51,7 @@ def main() -> None:
     still, flame, unlit, smoke = paint_flows.candle()
     _write("candle", still, flame)
     _write_mask("candle_anchor", unlit)
-    _write_mask("candle_smoke_mask", ndimage.gaussian_filter(smoke.astype(float), 6))
+    _write_mask("candle_smoke_mask", ndimage.gaussian_filter(smoke.astype(float), 9))
 
     flowers = make_scene(5, (288, 432), "flowers")
     frames = [flowers.frame(t / FPS).image for t in range(round(FPS * SECONDS))]

@@ -95,7 +95,8 @@ def candle(size=SIZE):
     still = np.clip(still, 0, 1) ** (1 / 2.2)
     mask = ndimage.binary_dilation(shape > 0.15, iterations=7)
     unlit = np.clip((away - 60) / 260, 0, 1)
-    rising = ndimage.binary_dilation(smoke > 0.05, iterations=12)
+    # From above the flame, so that nothing of it is carried along.
+    rising = ndimage.binary_dilation((smoke > 0.05) & (y < foot[1] - tall - 55), iterations=12)
     return torch.from_numpy(still).permute(2, 0, 1).float(), mask, unlit, rising
 
 

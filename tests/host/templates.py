@@ -496,7 +496,7 @@ TEMPLATES = [
                 "Smoke that rises",
                 image=STILL,
                 kind="smoke",
-                speed=3.0,
+                speed=2.5,
                 mask=("rising", 1),
                 refine_mask=False,
                 in_front=("sample", 0),
