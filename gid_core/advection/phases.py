@@ -1,7 +1,7 @@
 """Loops of a flow: the same paths entered at two times, mixed with weights that change.
 
 A cycle lasts P. At time s of it the first phase has gone s along the paths, forward from the still;
-the second is s - P before the still, on its way to it. Their weights are as cos^6 and sin^6 of
+the second is s - P before the still, on its way to it. Their weights are as cos^4 and sin^4 of
 pi s / 2 P, brought to the sum 1. At the end of a cycle the second phase has arrived where the first
 begins.
 

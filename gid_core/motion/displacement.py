@@ -127,6 +127,10 @@ def displacement(
     """Re sum_k S_k(p) q_k(t), as one real matrix product in the precision of S."""
     height, width = coeffs.shape[-2:]
     modal_coords = modal_coords.to(coeffs.dtype)
+    # Of a path only the knots around these times count, and of frames each its own.
+    counted = (modal_coords != 0).any(1)
+    if not counted.all():
+        coeffs, modal_coords = coeffs[:, counted], modal_coords[counted]
     bands = rearrange(coeffs, "b k xy h w -> b (xy h w) k")
     bands = torch.cat([bands.real, -bands.imag], -1)
     played = bands @ torch.cat([modal_coords.real, modal_coords.imag])

@@ -20,7 +20,7 @@ from .spectrum import SpectralVolume
 NOTICEABLE_SHIFT = 0.1  # a larger shift, as a share of the band's frequency, is reported
 NOTICEABLE_JUMP = 1e-3  # of the speed at the seam, as a factor
 MOST_HARMONICS = 256  # most harmonics over which the bands of a loop are spread
-STEEP = 3  # how fast a patch passes; with 1 it would take most of the time that all have
+STEEP = 2  # how fast a patch passes; with 1 it would take most of the time that all have
 
 
 @dataclass(frozen=True)

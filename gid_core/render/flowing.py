@@ -11,6 +11,7 @@ Source: symmetric splatting, Holynski et al., "Animating Pictures with Eulerian 
 CVPR 2021, Sec. 3.3; softmax splatting, Niklaus & Liu 2020, Eq. 14.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -86,23 +87,32 @@ def carried(
         field: In px of the picture, on a coarse grid.
         weight: Of the canvas' pixels where several land.
     """
-    (in_rows, in_columns), size = flowing.box, tuple(flowing.canvas.shape[-2:])
+    (in_rows, in_columns), canvas = flowing.box, tuple(flowing.canvas.shape[-2:])
     top, left = in_rows.start - int(flowing.rows[0]), in_columns.start - int(flowing.columns[0])
-    inside = (
-        slice(top, top + in_rows.stop - in_rows.start),
-        slice(left, left + in_columns.stop - in_columns.start),
+    size = in_rows.stop - in_rows.start, in_columns.stop - in_columns.start
+    # Only what can land in the box is moved: the farthest that anything goes says what that is.
+    (least_x, least_y), (most_x, most_y) = (field.flatten(1).aminmax(dim=1)[i] for i in (0, 1))
+    rows, columns = (
+        slice(
+            max(0, first - math.ceil(float(most)) - 1),
+            min(whole, first + count - math.floor(float(least)) + 1),
+        )
+        for first, count, least, most, whole in (
+            (top, size[0], least_y, most_y, canvas[0]),
+            (left, size[1], least_x, most_x, canvas[1]),
+        )
     )
-    start = pixel_grid(*size, like=flowing.still)
-    moved = on_canvas(flowing, field)
+    start = pixel_grid(*canvas, like=flowing.still)
+    moved, weight = on_canvas(flowing, field)[:, rows, columns], weight[:, rows, columns]
     values = torch.cat([moved * weight, weight, torch.ones_like(weight)])
-    splatted = splat_points(values.flatten(1)[None], (start + moved).flatten(1)[None], size)
-    splatted = splatted[:, :, inside[0], inside[1]]
-    near = F.avg_pool2d(splatted, 3, 1, 1, count_include_pad=False)
+    lands = start[:, rows, columns] + moved - start[:, top, left].view(2, 1, 1)
+    splatted = splat_points(values.flatten(1)[None], lands.flatten(1)[None], size)
+    near = _around(splatted)
     # Where paths part, gaps of a pixel open: they take what lands beside them, and a phase
     # weighs there what it weighs around them.
     came, _ = normalize_splat(near.mul(GAP).add_(splatted))
     landed = torch.where(near[:, 3:] > MIN_COVERAGE, near[:, 2:3], 0.0)
-    target = start[:, inside[0], inside[1]]
+    target = start[:, top : top + size[0], left : left + size[1]]
     places = (target - came[0]).flatten(1)
     colour = sample_points(flowing.canvas[None], places[None], "bicubic")[0].clamp(0, 1)
     return rearrange(colour, "c (h w) -> c h w", h=target.shape[1]), landed[0]
@@ -203,6 +213,21 @@ def on_canvas(flowing: Texture, field: Float[Tensor, "c gh gw"]) -> Float[Tensor
     last = [min(n, int(at[-1]) + 1) for at, n in zip((flowing.rows, flowing.columns), size)]
     part = full[:, first[0] : last[0], first[1] : last[1]]
     return F.pad(part[None], sides, mode="replicate")[0]
+
+
+def _around(picture):
+    """The mean of every pixel and those beside it, of which there are fewer along the border."""
+    for dim in (2, 3):
+        count = picture.shape[dim]
+        if count == 1:
+            continue
+        total = picture.clone()
+        total.narrow(dim, 1, count - 1).add_(picture.narrow(dim, 0, count - 1))
+        total.narrow(dim, 0, count - 1).add_(picture.narrow(dim, 1, count - 1))
+        total.narrow(dim, 0, 1).mul_(1.5)
+        total.narrow(dim, count - 1, 1).mul_(1.5)
+        picture = total.mul_(1 / 3)
+    return picture
 
 
 def _finite(field):

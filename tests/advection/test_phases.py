@@ -149,4 +149,4 @@ def test_as_many_patches_pass_in_every_part_of_a_cycle_and_few_at_once():
         first, second = motion.weights[:, 8 * eighth].double().log()
         passed = torch.sigmoid(second - first + between)
         assert float(passed.mean()) == pytest.approx(eighth / 8, abs=0.06)
-        assert ((passed > 0.1) & (passed < 0.9)).double().mean() < 0.25
+        assert ((passed > 0.1) & (passed < 0.9)).double().mean() < 0.32
