@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from gid_core.motion.displacement import Displacement
+from gid_core.render import flowing as flowing_module
 from gid_core.render.flowing import flow_frames, mix_phases, texture
 
 SIZE = 24, 40
@@ -108,3 +109,31 @@ def test_pictures_of_any_channels_and_an_empty_matte(channels):
     assert len(frames) == 2 and torch.equal(frames[1], still)
     (frame, _), _ = flow_frames(still, motion, 0, torch.ones(1, *SIZE))
     assert frame.shape == still.shape and frame.min() >= 0 and frame.max() <= 1
+
+
+def waves(shift=0.0, period=3.0):
+    """Fine waves at some offset, x to the right."""
+    x = torch.arange(SIZE[1]) - shift
+    return (0.5 + 0.4 * torch.sin(2 * torch.pi * x / period)).expand(3, *SIZE).clone()
+
+
+def test_fine_texture_keeps_its_contrast_between_pixels():
+    everywhere, inner = torch.ones(1, *SIZE), slice(10, 30)
+    for period, least in ((3.0, 0.93), (4.0, 0.97)):
+        flowing = texture(waves(period=period), everywhere, (4, 4))
+        frame, _ = mix_phases(flowing, [(1.0, constant(2.5, 0))], weight_of(flowing))
+        exact = waves(2.5, period)
+        contrast = [(p[..., inner] - 0.5).square().mean() for p in (frame, exact)]
+        assert least < (contrast[0] / contrast[1]).sqrt() < 1.03
+        assert (frame - exact)[..., inner].abs().max() < 0.4 * (1.02 - least)
+
+
+def test_a_canvas_that_is_too_large_to_double_is_read_as_it_is(monkeypatch):
+    still, everywhere = picture(), torch.ones(1, *SIZE)
+    fields = [(1.0, constant(3, -2))]
+    doubled = texture(still, everywhere, (4, 4))
+    monkeypatch.setattr(flowing_module, "MOST_DOUBLED", 10)
+    plain = texture(still, everywhere, (4, 4))
+    assert plain.fine is plain.canvas
+    one, other = (mix_phases(each, fields, weight_of(each))[0] for each in (doubled, plain))
+    torch.testing.assert_close(one[:, :-2, 3:], other[:, :-2, 3:], rtol=0, atol=1e-4)
