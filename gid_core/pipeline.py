@@ -27,6 +27,7 @@ from .motion.protocol import MotionPrior
 from .motion.retarget import RetargetReport, retarget
 from .motion.spectrum import SpectralVolume, amplitude_pct, moving_points, one_period
 from .recognition.moving_area import MovingArea, moving_area, what_flows, what_sways
+from .recognition.rooted import rooted_apart
 from .render.closing import close_with_flow
 from .render.layers import Behind, own_matte
 from .render.motions import render_motion
@@ -150,16 +151,21 @@ def sample_motion(
         area = moving_area(still, painted, refine)
         generator = torch.Generator().manual_seed((seed + i) % 2**64)
         poll = lambda done=i: callback(done, count)
-        given = {}
+        given, lines = {}, []
         if isinstance(model, ElasticPrior):
-            given = {"depth": near, "protect": stays, "say": said.append}
+            given = {"depth": near, "protect": stays, "say": lines.append}
         elif stays is not None:
             held = stays if held is None else torch.maximum(held, stays)
         if objects > 1 or kinds and area.matte.any():
             masks = area.matte if mask is None else mask
             given["things"], near = _things(area.matte, masks, anchor, kinds, near)
             held = None
+        elif isinstance(model, ElasticPrior) and held is None and area.kind is not None:
+            apart, near, sentence = _apart(area, model, near)
+            given["things"] = apart
+            lines += [sentence] if apart else []
         volume = model.sample(still, area.matte, generator, spectrum, held, poll, **given)
+        said += [" ".join(lines)] if lines else []
         if stays is not None:
             stays = (stays > 0).float()
             volume = replace(volume, mask=volume.mask * (1 - stays))
@@ -216,6 +222,17 @@ def _widened(model, kinds, spectrum):
         return spectrum, ()
     reach = wider.bands / wider.duration_s
     return wider, (f"{wider.bands} bands, up to {reach:.1f} Hz: what it is moves as fast.",)
+
+
+def _apart(area, model, depth):
+    """What was recognized, apart by how it is rooted; the depth it is rendered by; a sentence."""
+    if (model.elastic.rooting, model.elastic.anchor) != ("auto", "auto"):
+        return (), depth, ""
+    found, names = rooted_apart(area.matte, area.kind, model.elastic)
+    if not found:
+        return (), depth, ""
+    depth = depth_of([thing.matte for thing in found]) if depth is None else depth
+    return found, depth, f"From back to front, each rooted in its own way: {', '.join(names)}."
 
 
 def _things(matte, masks, anchor, kinds, depth):

@@ -5,11 +5,11 @@ what sways.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
-from ..shapes import Float, Tensor
+from ..shapes import Float, Int, Tensor
 from ..still.matte import Refinement, refine_and_report
 from .kinds import KINDS
 from .model import Recognizer, load_recognizer, recognize, shipped
@@ -25,11 +25,13 @@ class MovingArea:
     matte: 1 = moves, 0 = stays.
     source: "painted" or "recognized".
     refinement: What fitting the mask to the picture did to it; None if it is used as it is.
+    kind: What was recognized where, as in `Recognition`; None where someone painted.
     """
 
     matte: Float[Tensor, "1 1 h w"]
     source: str
     refinement: Refinement | None = None
+    kind: Int[Tensor, "1 1 h w"] | None = None
 
     @property
     def doubtful(self) -> bool:
@@ -63,9 +65,11 @@ def moving_area(
         refine: Fit the mask to the picture; else it is used as it is.
         recognizer: Who says what sways where nobody painted; the shipped one by default.
     """
-    mask = what_sways(still, recognizer) if painted is None else painted
-    source = "recognized" if painted is None else "painted"
-    return MovingArea(*_fitted(still, mask, source, refine))
+    if painted is not None:
+        return MovingArea(*_fitted(still, painted, "painted", refine))
+    seen = _recognized(still, recognizer)
+    area = MovingArea(*_fitted(still, _likely(seen.sways), "recognized", refine))
+    return replace(area, kind=seen.kind)
 
 
 def _fitted(still, mask, source, refine):
