@@ -99,7 +99,7 @@ export const modeOf = stroke => stroke.obstacle ? "obstacle" : stroke.speed === 
 export class Strokes {
     /** `owner` reads and writes the text: owner.read(), owner.write(text). */
     constructor(owner, language = "en") {
-        Object.assign(this, { owner, words: WORDS[language.slice(0, 2)] ?? WORDS.en, mode: "flow", chosen: null, list: [] });
+        Object.assign(this, { owner, words: WORDS[language.slice(0, 2)] ?? WORDS.en, mode: "flow", chosen: null, list: [], pointer: -1 });
         this.element = made("div", "gid-strokes");
         this.place = this.element.appendChild(made("div", "gid-place"));
         this.sheet = this.place.appendChild(made("div", "gid-sheet", { role: "group", ariaLabel: this.words.still }));
@@ -120,6 +120,7 @@ export class Strokes {
     /** Show a still: an <img> that has been loaded. */
     load(picture) {
         this.size = [picture.naturalWidth, picture.naturalHeight];
+        this.missing = null;
         picture.alt = "";
         this.lines = document.createElementNS(SVG, "svg");
         this.lines.setAttribute("viewBox", "0 0 1 1");
@@ -207,8 +208,10 @@ export class Strokes {
         return [side(0.5), [x, y], side(-0.5)];
     }
 
+    /** A stroke from a pointer that came down until it goes up; other pointers wait. */
     draw(event) {
-        if (event.button !== 0 || !this.lines || !this.list) return;
+        if (event.button !== 0 || !this.lines || !this.list || this.sheet.hasPointerCapture(this.pointer)) return;
+        this.pointer = event.pointerId;
         const box = this.sheet.getBoundingClientRect();
         const at = moved => [(moved.clientX - box.left) / box.width, (moved.clientY - box.top) / box.height];
         const points = [at(event)], listening = new AbortController(), { signal } = listening;
@@ -216,11 +219,13 @@ export class Strokes {
         line.setAttribute("class", this.mode);
         this.sheet.setPointerCapture(event.pointerId);
         this.sheet.addEventListener("pointermove", moved => {
+            if (moved.pointerId !== event.pointerId) return;
             points.push(at(moved));
             line.setAttribute("points", points.map(String).join(" "));
         }, { signal });
         for (const name of ["pointerup", "pointercancel"])
-            this.sheet.addEventListener(name, () => {
+            this.sheet.addEventListener(name, ended => {
+                if (ended.pointerId !== event.pointerId) return;
                 listening.abort();
                 line.remove();
                 const stroke = name === "pointerup" ? writeStroke(points, this.mode) : null;

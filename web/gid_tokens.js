@@ -2,6 +2,7 @@
 %date:yyyy-MM-dd% by the clock, %Load Image.image% by a widget of another node. What is no token of these, such as
 %width% or %year%, is left for the host. No DOM in here: tested by `node --test`. */
 
+export const SAVES = ["SaveMotionSpectrum", "SaveInteractivePage", "SaveMotionMaps"]; // our nodes that save files
 const UNSAFE = /[/?<>\\:*|"\x00-\x1f\x7f]/g; // in a file name, on any system
 
 /** A date by a format of d, dd, M, MM, yy, yyyy, h, hh, m, mm, s, ss. */

@@ -10,9 +10,8 @@ import { Panel } from "./gid_poke.js";
 import { shown } from "./gid_player.js";
 import { Said } from "./gid_said.js";
 import { Strokes } from "./gid_strokes.js";
-import { everyNode, filled } from "./gid_tokens.js";
+import { everyNode, filled, SAVES } from "./gid_tokens.js";
 
-const SAVES = ["SaveMotionSpectrum", "SaveInteractivePage"];
 const CATEGORY = "image dynamics";
 const SOCKETS = { GID_MODEL: "#d9a441", GID_SPECTRUM: "#5fc28f", GID_DISPLACEMENT: "#5aa7d6" };
 const LOOP_PX = 380; // height for the small loop that a node shows, and the mask below it
@@ -98,6 +97,7 @@ function addStrokes(node) {
             if (wanted === newest && !panel.gone) panel.load(picture);
         } catch (error) {
             if (wanted !== newest || panel.gone) return;
+            newest = ""; // another run names its file by the content: the same, though it is there again
             panel.missing = panel.words.lost;
             panel.lay();
             console.warn("Image Dynamics: the still of a Flow Motion node is not to be had.", error);

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { modeOf, readStrokes, writeStroke } from "../../web/gid_strokes.js";
+import { modeOf, readStrokes, Strokes, writeStroke } from "../../web/gid_strokes.js";
+import { point } from "./page.mjs";
 
 test("a text of strokes is read as it is written", () => {
     const strokes = [{ path: [[0.2, 0.6], [0.8, 0.5]], speed: 1.5 }, { path: [[0.4, 0.7]], speed: 0 }];
@@ -42,4 +43,23 @@ test("a click flows nowhere, but holds still and stands in the way", () => {
         assert.equal(modeOf(stroke), mode);
         assert.doesNotThrow(() => readStrokes(JSON.stringify([stroke])));
     }
+});
+
+test("a second finger draws nothing, and leaves the stroke of the first as it is", () => {
+    let text = "[]";
+    const panel = new Strokes({ read: () => text, write(value) { text = value; } });
+    panel.load(new Image());
+    const { sheet } = panel;
+    point(sheet, "pointerdown", 1, 0.1, 0.2);
+    point(sheet, "pointerdown", 2, 0.9, 0.9);
+    point(sheet, "pointermove", 2, 0.8, 0.1);
+    point(sheet, "pointermove", 1, 0.5, 0.2);
+    point(sheet, "pointerup", 2, 0.8, 0.1);
+    assert.equal(text, "[]");
+    point(sheet, "pointerup", 1, 0.5, 0.2);
+    assert.deepEqual(readStrokes(text), [{ path: [[0.1, 0.2], [0.5, 0.2]] }]);
+    point(sheet, "pointerdown", 3, 0.1, 0.6);
+    point(sheet, "pointermove", 3, 0.4, 0.6);
+    point(sheet, "pointerup", 3, 0.4, 0.6);
+    assert.equal(readStrokes(text).length, 2);
 });

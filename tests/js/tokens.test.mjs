@@ -1,7 +1,8 @@
 // Tokens in names of files, as ComfyUI's page fills them.
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { dated, everyNode, filled } from "../../web/gid_tokens.js";
+import { dated, everyNode, filled, SAVES } from "../../web/gid_tokens.js";
 
 const now = new Date(2026, 10, 9, 7, 5, 3);
 const loader = {
@@ -31,4 +32,10 @@ test("nodes inside subgraphs are found", () => {
     const graph = { nodes: [{ id: 1, subgraph: { nodes: [loader] } }] };
     assert.deepEqual(everyNode(graph).map(node => node.title), [undefined, "My photo"]);
     assert.deepEqual(everyNode(undefined), []);
+});
+
+test("names are filled in all of our nodes that have one", () => {
+    const nodes = JSON.parse(readFileSync(new URL("../../locales/en/nodeDefs.json", import.meta.url)));
+    const named = Object.keys(nodes).filter(name => nodes[name].inputs?.filename_prefix);
+    assert.deepEqual(SAVES.toSorted(), named.toSorted());
 });
