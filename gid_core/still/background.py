@@ -108,11 +108,13 @@ def continued(
     step = edge - at(filled, 1)
     slope = (edge - at(image, -AWAY)).norm(dim=0) / AWAY
     wide = (step.norm(dim=0) / slope.clamp(min=1e-6)).clamp(1, REACHES)
-    added = torch.zeros_like(filled)
-    added[:, y, x] = step * (1.5 - far / wide).clamp(0, 1)
-    inside = moving[None].to(image)
-    added = box_mean(added[None], 1)[0] / box_mean(inside[None], 1)[0].clamp(min=1e-6)
-    return torch.where(moving, filled + added, filled).clamp(0, 1)
+    share = (1.5 - far / wide).clamp(0, 1)
+    # Shares, colours times shares, and what moves: means of all three, so that no ray stands out.
+    fields = filled.new_zeros(len(filled) + 2, height, width)
+    fields[:-2, y, x], fields[-2, y, x], fields[-1] = edge * share, share, moving.to(image)
+    *colours, share, inside = box_mean(fields[None], 1)[0].unbind(0)
+    colours = torch.stack(colours) / share.clamp(min=1e-6)
+    return torch.where(moving, torch.lerp(filled, colours, share / inside.clamp(min=1e-6)), filled)
 
 
 def _around(present, margin):

@@ -69,7 +69,7 @@ def test_behind_a_thin_thing_stripes_go_on():
     filled = mirrored(image, moving, grown(moving[None].float(), AWAY)[0] > 0)
     torch.testing.assert_close(filled[:, 20:24], softened[:, 20:24], rtol=0, atol=1e-5)
     error = (fill_background(image, matte) - stripes)[:, moving].abs()
-    assert error.mean() < 0.7 * (softened - stripes)[:, moving].abs().mean()
+    assert error.mean() < 0.8 * (softened - stripes)[:, moving].abs().mean()
 
 
 @pytest.mark.parametrize("besides", [False, True])
