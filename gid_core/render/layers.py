@@ -15,7 +15,6 @@ upsampling, Kopf et al. 2007.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -206,7 +205,7 @@ class SplattedFrame:
     touched: Int[Tensor, " m"]
     distance: Float[Tensor, " m"]
 
-    @cached_property
+    @property
     def fields(self) -> Float[Tensor, "4 h w"]:
         """Displacement (2), importance, and distance moved by what left or arrived, per pixel."""
         layers, (height, width) = self.layers, self.frame.shape[-2:]

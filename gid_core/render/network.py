@@ -95,9 +95,12 @@ class RenderModel(nn.Module):
     def padded(
         self, picture: Float[Tensor, "b c h w"], mode="constant"
     ) -> Float[Tensor, "b c h2 w2"]:
-        """Pad to whole multiples at the right and below, with zeros or by "replicate"."""
+        """Pad to whole multiples at the right and below, with zeros or by "replicate".
+
+        What needs no padding is handed back as it is, and not copied.
+        """
         right, below = (-n % self.multiple for n in reversed(picture.shape[-2:]))
-        return F.pad(picture, (0, right, 0, below), mode)
+        return F.pad(picture, (0, right, 0, below), mode) if right or below else picture
 
     def pyramid(self, still: Float[Tensor, "b 3 h w"]) -> list[Float[Tensor, "b _ _ _"]]:
         """Features of a still, finest first, computed once for all its frames."""
@@ -181,9 +184,14 @@ def others_of(
     A tile alone could not make them: what fills a hole may lie far from it. Pictures with alpha are
     premultiplied.
     """
+    channels = still.shape[1]
+    # Written into one tensor, one after the other: little is held beside it.
+    others = still.new_empty(len(still), 2 * channels, *still.shape[-2:])
     splatted, coverage = softmax_splat(still, displacement, importance)
-    splatted = torch.where(coverage > 0, splatted, frame)
-    return torch.cat([splatted, pull_push(frame, (1 - 2 * disocclusion).clamp(min=0))], 1)
+    torch.where(coverage > 0, splatted, frame, out=others[:, :channels])
+    del splatted, coverage
+    others[:, channels:] = pull_push(frame, (1 - 2 * disocclusion).clamp(min=0))
+    return others
 
 
 def mixed(

@@ -75,10 +75,11 @@ class Refiner:
         with _memory_for("what a whole frame could show"), torch.no_grad():
             frame = here(splatted.frame, "replicate")
             disocclusion = here(splatted.disocclusion, "replicate")
-            fields, distance = here(splatted.fields).split((3, 1), 1)
-            field, importance = fields.split((2, 1), 1)
+            field, importance, distance = here(splatted.fields).split((2, 1, 1), 1)
             others = others_of(self.still, frame, disocclusion, field, importance)
             levels = self.model.splatted(self.pyramid, field, importance)
+            distance = distance.clone()
+            del field, importance  # not held while the picture is decoded
             made = frame.clone()
         while True:
             try:
@@ -94,6 +95,7 @@ class Refiner:
                     ) from error
             log.info("Out of memory with tiles of %d px: going on with %d px.", self.tile, half)
             self.tile = half
+        del levels, others
         with _memory_for("a refined frame"):
             height, width = (part.stop - part.start for part in self.place)
             mix = made[0, :, :height, :width]
