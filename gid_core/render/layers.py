@@ -207,7 +207,10 @@ class SplattedFrame:
 
     @property
     def fields(self) -> Float[Tensor, "4 h w"]:
-        """Displacement (2), importance, and distance moved by what left or arrived, per pixel."""
+        """Displacement (2), importance, and distance moved by what left or arrived, per pixel.
+
+        Made anew each time: of a large picture it takes more memory than the frame.
+        """
         layers, (height, width) = self.layers, self.frame.shape[-2:]
         x, y = _places(layers, slice(None))
         x, y = x + layers.origin[1], y + layers.origin[0]

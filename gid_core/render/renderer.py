@@ -95,7 +95,7 @@ class Refiner:
                     ) from error
             log.info("Out of memory with tiles of %d px: going on with %d px.", self.tile, half)
             self.tile = half
-        del levels, others
+        del levels, others, frame  # room for the whole frame
         with _memory_for("a refined frame"):
             height, width = (part.stop - part.start for part in self.place)
             mix = made[0, :, :height, :width]
