@@ -205,8 +205,10 @@ def retimed(motion: Displacement, times: Float[Tensor, " t"], plan: Plan) -> Dis
     coords = coords_between(motion.modal_coords, times, motion.loop)
     if plan.from_still:
         coords = coords - coords_between(motion.modal_coords, times[:1], motion.loop)
-    step = float(times[1] - times[0]) if len(times) > 1 else 1.0
-    return replace(motion, modal_coords=coords, fps=motion.fps / max(step, 1e-9), loop=False)
+    step = float(times[1] - times[0]) if len(times) > 1 else 0.0
+    # A motion of one frame fills any video, at the rate it has.
+    fps = motion.fps / step if step > 0 else motion.fps
+    return replace(motion, modal_coords=coords, fps=fps, loop=False)
 
 
 def choose_points(
@@ -299,7 +301,7 @@ def check_one(stills: int, motion: Displacement) -> None:
             f"Expected one still and one motion, got {stills} and {motions}. Take one of the batch "
             "before."
         )
-    if motion.further is not None:
+    if motion.further is not None or motion.behind is not None:
         raise ValueError(
             "Expected a motion that sways, got one that flows: its pixels fade and begin anew, so "
             "it has no tracks and maps. Render it instead, or take the motion before it was "

@@ -85,14 +85,16 @@ def edit(
 ) -> tuple[SpectralVolume, EditReport]:
     """Change a motion.
 
-    Modes to poke answer a push by their shape twice, so that their shapes get the root of a gain;
-    phases, delay and scatter mean nothing to them.
+    Modes to poke answer a push by their shape twice, so that their shapes get the root of a gain by
+    frequency; `gain` multiplies the shapes themselves. Phases, delay and scatter mean nothing to
+    them.
 
     Args:
         mask: Degree of the motion, 0 ... 1, at any size: one for all stills or one for each.
 
     Raises:
-        ValueError: For texts that are no curve, negative gains, values out of range, or a flow.
+        ValueError: For texts that are no curve, negative gains, values out of range, masks that fit
+            neither one still nor all, or a flow.
     """
     if spectrum.kind == "flow":
         raise ValueError(
@@ -100,6 +102,8 @@ def edit(
             "turbulence where it is made, in Flow Motion."
         )
     _check(spectrum, change)
+    if mask is not None:
+        spectrum = _for_each(spectrum, len(mask))
     gains = band_gains(spectrum, change)
     coeffs, mean, drift = spectrum.coeffs, spectrum.mean, spectrum.drift
     if (gains != 1).any():
@@ -259,6 +263,25 @@ def _blurred(values, spectrum, radius_px):
         kernel = kernel.to(values.dtype)
         values = values @ kernel.T if axis == -1 else kernel @ values
     return values
+
+
+def _for_each(spectrum, masks) -> SpectralVolume:
+    """The motion, once for each of several masks of it; a motion of several stills as it is.
+
+    Raises:
+        ValueError: For several motions, and another number of masks.
+    """
+    motions = len(spectrum.coeffs)
+    if masks in (1, motions):
+        return spectrum
+    if motions > 1:
+        raise ValueError(
+            f"Expected one mask for all stills, or one for each, got {masks} masks for {motions} "
+            "motions. Give as many masks as there are motions."
+        )
+    names = "coeffs", "mask", "mean", "drift", "depth", "protect", "light"
+    fields = {n: f for n in names if (f := getattr(spectrum, n)) is not None}
+    return replace(spectrum, **{n: f.expand(masks, *f.shape[1:]) for n, f in fields.items()})
 
 
 def _degree(mask, spectrum) -> Float[Tensor, "m 1 h w"]:

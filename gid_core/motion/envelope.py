@@ -78,9 +78,17 @@ def apply_envelope(
     Args:
         strength: At every frame, and at the one after the last, which tells whether a loop closes.
 
+    A flow behind the motion keeps its course.
+
     Raises:
-        ValueError: For strengths that are not finite, or beyond `LARGEST`.
+        ValueError: For strengths that are not finite, or beyond `LARGEST`; for a motion that flows:
+            it goes on, and is not at rest where its displacement is zero.
     """
+    if motion.weights is not None:
+        raise ValueError(
+            "Expected a motion that sways, got one that flows. Set its speed and turbulence in "
+            "Flow Motion."
+        )
     if len(strength) != motion.frames + 1:
         raise ValueError(
             f"Expected a strength for each of the {motion.frames} frames and the one after, got "
@@ -93,6 +101,8 @@ def apply_envelope(
     changed = replace(
         motion, modal_coords=motion.modal_coords * here, loop=motion.loop and step <= SEAM
     )
+    if motion.behind is not None:
+        notes = (*notes, "What flows behind it keeps its course.")
     report = EnvelopeReport(float(here.min()), float(here.max()), step, motion.loop, notes)
     return changed, report
 
@@ -115,8 +125,8 @@ def envelope(
         bpm: Beats per minute, the first at time 0; 0 for none.
 
     Raises:
-        ValueError: For a text that is no curve, a sound that is empty or silent, or numbers out of
-            range.
+        ValueError: For a text that is no curve, a sound that is empty or silent, numbers out of
+            range, or a motion that flows.
     """
     duration_s = motion.frames / motion.fps
     times = torch.arange(motion.frames + 1, dtype=torch.float64) / motion.fps

@@ -226,8 +226,18 @@ def test_what_flows_is_refused(rng):
     flowing = replace(
         motion, further=motion.modal_coords[None], weights=torch.full((2, FRAMES), 0.5)
     )
-    with pytest.raises(ValueError, match="one that flows"):
-        check_one(1, flowing)
+    for given in (flowing, replace(motion, behind=flowing)):
+        with pytest.raises(ValueError, match="one that flows.*before it was combined with a flow"):
+            check_one(1, given)
+
+
+def test_a_motion_of_one_frame_fills_a_video_at_the_rate_it_has(rng):
+    motion, _ = band(rng, loop=False)
+    single = replace(motion, modal_coords=motion.modal_coords[:, :1])
+    plan = replace(SMALL, frames=5, timing="whole")
+    timed = retimed(single, moments(single, plan), plan)
+    assert (timed.frames, timed.fps) == (5, FPS)
+    assert not timed.modal_coords.any()  # the still throughout
 
 
 @pytest.mark.parametrize("size", [(16384, 205), (7, 9000)])

@@ -7,7 +7,7 @@ import torch
 from gid_core.motion.curves import Curve
 from gid_core.motion.edit import PRESETS, Edit, band_gains, edit
 from gid_core.motion.playback import play
-from gid_core.motion.spectrum import SpectralVolume
+from gid_core.motion.spectrum import SpectralVolume, of_still
 
 FRAMES, FPS = 16, 8.0  # the volume's own period
 
@@ -47,6 +47,24 @@ def test_to_edit_and_then_play_is_to_play_and_then_edit(rng, loop):
     degree = torch.nn.functional.interpolate(mask, (5, 7), mode="area")
     expected = 0.7 * degree[:, :, None] * torch.stack([0.4 * y * 4 / 6, -1.5 * x * 6 / 4], 2)
     torch.testing.assert_close(found, expected, rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("masks", [1, 3])
+def test_several_masks_of_one_motion_give_what_each_gives_alone(rng, masks):
+    fields = {name: torch.rand(2, 1, 20, 42, generator=rng) for name in ("mask", "depth")}
+    single = of_still(replace(trended(rng), protect=fields["mask"], **fields), 1)
+    given = torch.rand(masks, 1, 20, 42, generator=rng)
+    together, _ = edit(single, Edit(gain=0.7), given)
+    for name in ("coeffs", "mean", "drift", "mask", "depth", "protect"):
+        each = [getattr(edit(single, Edit(gain=0.7), m[None])[0], name) for m in given]
+        assert torch.equal(getattr(together, name), torch.cat(each)), name
+    played, _ = play(together, FRAMES, FPS, False, pose="first frame")
+    assert len(played.coeffs) == len(played.mask) == masks
+
+
+def test_masks_that_fit_neither_one_motion_nor_all_are_refused(rng):
+    with pytest.raises(ValueError, match="or one for each, got 3 masks for 2 motions"):
+        edit(volume(rng), Edit(), torch.ones(3, 1, 20, 42))
 
 
 def test_gains_are_those_of_the_curve_at_each_frequency(rng):
@@ -142,6 +160,7 @@ def test_modes_get_the_root_of_a_gain_since_a_push_meets_their_shape_twice(rng):
     modes = volume(rng, kind="modes", damping_ratio=damping)
     edited, _ = edit(modes, Edit(bands="0:4, 9:4"))
     torch.testing.assert_close(edited.coeffs, 2 * modes.coeffs)
+    torch.testing.assert_close(edit(modes, Edit(gain=4.0))[0].coeffs, 4 * modes.coeffs)
     muted, _ = edit(modes, Edit(mute="1.5"))
     assert len(muted.frequencies_hz) == 3  # damping and ambient stay with their mode
     with pytest.raises(ValueError, match="got modes to poke: they have no phases"):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -152,3 +154,14 @@ def test_envelopes_out_of_range_are_refused(motion, change, sentence):
 def test_pulses_out_of_range_are_refused(numbers):
     with pytest.raises(ValueError, match="an attack from 0 to 60 s, a release above 0"):
         Pulse(*numbers)
+
+
+def test_a_flow_is_refused_and_one_behind_keeps_its_course(motion):
+    second = motion.modal_coords[None] - 1
+    flowing = replace(motion, further=second, weights=torch.full((2, FRAMES), 0.5))
+    with pytest.raises(ValueError, match="that sways, got one that flows"):
+        envelope(flowing, "0:0.5, 2:0.5")
+    changed, report, _ = envelope(replace(motion, behind=flowing), "0:0.5, 2:0.5")
+    assert torch.equal(changed.modal_coords, 0.5 * motion.modal_coords)
+    assert changed.behind is flowing
+    assert str(report) == "Strength from 0.50 to 0.50. What flows behind it keeps its course."
