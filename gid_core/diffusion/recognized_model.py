@@ -161,7 +161,7 @@ class RecognizedModel(nn.Module):
         like = self.expectation.enter[1].weight
         grid = grid_size(*image.shape[-2:], self.config.longest_side)
         with torch.no_grad():
-            image, matte = (x.clone().to(like.device).float() for x in (image, matte))
+            image, matte = (x.clone().cpu().float() for x in (image, matte))
             seen = still_features(self.recognizer, image, grid, self.multiple)
             right, below = (-n % self.multiple for n in reversed(grid))
             share = F.pad(F.interpolate(matte, grid, mode="area"), (0, right, 0, below))

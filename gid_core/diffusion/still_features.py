@@ -2,6 +2,9 @@
 
 In: a still of any size. Out: per place of the latents what the recognizer knows of it, and colours;
 per place of the grid whether it sways. Sides that are no multiples are filled up by repeating.
+
+Only the recognizer runs on its device. Pictures and maps are resized on the CPU: other devices
+cannot do it at all sizes.
 """
 
 from dataclasses import dataclass
@@ -44,21 +47,21 @@ def still_features(
     grid: tuple[int, int],
     multiple: int = REDUCTION,
 ) -> StillFeatures:
-    """Look at a still in [0, 1] on a grid, filled up to multiples of `multiple`."""
-    like = recognizer.head.say.weight
+    """Look at a still in [0, 1] on a grid, filled up to multiples of `multiple`; on the CPU."""
+    image, like = image.cpu().float(), recognizer.head.say.weight
     size = seen_size(tuple(image.shape[-2:]), recognizer.config.longest_side)
-    seen = F.interpolate(image.float(), size, mode="bilinear", antialias=True).clamp(0, 1)
+    seen = F.interpolate(image, size, mode="bilinear", antialias=True).clamp(0, 1)
     joined = recognizer.head.joined(recognizer.backbone(seen.to(like)))
-    logits = recognizer.head.say(F.silu(joined)).float().clamp(-MOST_LOGIT, MOST_LOGIT)
+    logits = recognizer.head.say(F.silu(joined)).float().clamp(-MOST_LOGIT, MOST_LOGIT).cpu()
     right, below = (-n % multiple for n in reversed(grid))
     around = lambda x: F.pad(x, (0, right, 0, below), mode="replicate")
 
     def at(field):
         return around(F.interpolate(field, grid, mode="bilinear", antialias=True))
 
-    small = F.interpolate(image.float(), grid, mode="bilinear", antialias=True).clamp(0, 1)
+    small = F.interpolate(image, grid, mode="bilinear", antialias=True).clamp(0, 1)
     colours = F.pixel_unshuffle(2 * around(small) - 1, REDUCTION)
-    known = torch.cat([F.silu(joined).float(), logits], 1)
+    known = torch.cat([F.silu(joined).float().cpu(), logits], 1)
     # Of the recognizer's places, which are finer than the latents', those that a latent covers.
     known = F.avg_pool2d(at(known), REDUCTION)
     features = torch.cat([known, colours], 1)

@@ -105,7 +105,9 @@ class Prepared:
     def refresh(self) -> None:
         """Take up what was added to the folder."""
         by_shape: dict[tuple, list] = {}
-        new = [p for p in sorted(self.folder.glob("*.safetensors")) if p.name not in self.known]
+        # Names of files that are still being written begin with a dot.
+        found = sorted(self.folder.glob("[!.]*.safetensors"))
+        new = [p for p in found if p.name not in self.known]
         for path in new:
             sample = load_file(path)
             by_shape.setdefault(tuple(sample["motions"].shape[1:]), []).append(sample)

@@ -209,6 +209,11 @@ def main() -> None:
     parser.add_argument("--step", type=int, default=1, help="make every so manieth")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    if args.validation and (args.photographs is None or args.clips is not None):
+        parser.error(
+            "Expected --photographs with --validation, and no --clips: only photographs have some "
+            "that are kept apart."
+        )
     args.folder.mkdir(parents=True, exist_ok=True)
     recognizer = load_recognizer(shipped())
     if args.clips is not None:

@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
+from torch.overrides import TorchFunctionMode
 
 from gid_core.config import DenoiserConfig, SamplingConfig, SpectrumConfig
 from gid_core.diffusion.motion_model import LearnedPrior, load_model, save_model
@@ -100,6 +101,27 @@ def test_a_code_of_ones_is_the_expected_amplitude(model):
     # Amplitudes are read between the places of codes, so the mean is nearly theirs.
     ratio = found.mean((3, 4)) / amplitudes[..., :8, :12].mean((3, 4))
     assert (ratio - 1).abs().max() < 0.1
+
+
+def test_on_another_device_pictures_and_maps_are_still_resized_on_the_cpu():
+    """Other devices cannot resize to all sizes. The one of this test knows shapes alone."""
+    resized = []
+
+    class Elsewhere(TorchFunctionMode):
+        def __torch_function__(self, function, types, given=(), options=None):
+            options = options or {}
+            if function is torch.Tensor.cpu and given[0].is_meta:
+                return torch.zeros(given[0].shape, dtype=given[0].dtype, device="cpu")
+            if options.get("antialias") or options.get("mode") == "area":
+                resized.append(given[0].device.type)
+            return function(*given, **options)
+
+    elsewhere = RecognizedModel(TINY).to("meta").requires_grad_(False)
+    with Elsewhere():
+        told = elsewhere.condition(still(137, 158), half(137, 158), HERTZ)
+        moved = told.decode(torch.ones(1, 6, 4, *told.features.shape[-2:], device="meta"))
+    assert told.features.is_meta and moved.is_meta
+    assert len(resized) > 4 and set(resized) == {"cpu"}
 
 
 def seen_by(model):

@@ -3,6 +3,7 @@ import torch
 from safetensors.torch import save_file
 
 from gid_core.diffusion.encoding import as_channels
+from gid_core.files.whole import written_whole
 from gid_core.training.batches import Prepared, shifted
 
 K, H, W = 3, 8, 12  # bands, places of the grid
@@ -74,6 +75,17 @@ def test_what_is_added_is_taken_up(folder):
     save_file(sample(4, 20), folder / "c_0.safetensors")
     data.refresh()
     assert len(data) == 5 and not torch.equal(data.usual(), before)
+
+
+def test_a_file_that_is_being_written_is_not_read(folder):
+    data = Prepared(folder)
+    with written_whole(folder / "c_0.safetensors") as temporary:
+        temporary.write_bytes(b"half of a")
+        data.refresh()
+        assert len(data) == 4
+        save_file(sample(4, 20), temporary)
+    data.refresh()
+    assert len(data) == 5
 
 
 def test_an_empty_folder_is_refused(tmp_path):

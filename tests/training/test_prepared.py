@@ -100,3 +100,13 @@ def test_what_is_in_the_folder_is_not_made_again(tmp_path, recognizer, monkeypat
     assert len(caplog.records) == 2
     sample = load_file(folder.place("scene", 1))
     assert len(sample["motions"]) == 1 and sample["motions"].abs().max() > 0.05
+
+
+@pytest.mark.parametrize("source", [[], ["--clips", "s"], ["--clips", "s", "--photographs", "p"]])
+def test_only_photographs_can_be_kept_apart(tmp_path, monkeypatch, capsys, source):
+    folder = tmp_path / "kept-apart"
+    monkeypatch.setattr("sys.argv", ["prepared", str(folder), "--validation", *source])
+    with pytest.raises(SystemExit, match="2"):
+        prepared.main()
+    assert "Expected --photographs with --validation, and no --clips" in capsys.readouterr().err
+    assert not folder.exists()
