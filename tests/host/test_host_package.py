@@ -1,11 +1,12 @@
-"""The package as the registry builds it, unpacked into a fresh host: it loads, and it works."""
+"""The package as the registry builds it, unpacked into a fresh host: it loads, and it works.
 
-import zipfile
+run_package.py runs all templates of it, too.
+"""
 
 import hosts
 import pytest
 from graphs import Graph, painted, still
-from test_comfyignore import shipped
+from run_package import unpacked
 
 LOAD_S = 0.5  # of one core; a tenth of a second on a machine that is not busy
 
@@ -16,12 +17,7 @@ def fresh(tmp_path_factory):
     if hosts.python() is None:
         pytest.skip("COMFYUI NOT FOUND: the package was NOT tested inside its host.")
     folder = tmp_path_factory.mktemp("package")
-    with zipfile.ZipFile(folder / "node.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in shipped():
-            archive.write(hosts.PACK / path, path)
-    pack = folder / "custom_nodes" / hosts.NAME
-    with zipfile.ZipFile(folder / "node.zip") as archive:
-        archive.extractall(pack)
+    _, pack = unpacked(folder)
     host = hosts.Host(hosts.FOUND[0], folder / "work", pack)
     yield host
     host.close()
