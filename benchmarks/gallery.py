@@ -37,7 +37,7 @@ PAINTS = ("refined", "exact", "loose", "tight", "holed", "none")
 FITTING = {
     "23866663_loop_28": ("flame", "wind"),
     "6133103-loop": ("shrub", "breath"),
-    "candle_0": ("flame", "breeze"),
+    "candle_0": ("flame", "wind"),
     "cat_loop": ("hair", "breath"),
     "fern_2_loop": ("shrub", "breeze"),
     "flower_0_loop": ("shrub", "breeze"),
