@@ -202,8 +202,11 @@ function addSaid(node) {
  */
 function showResults(node) {
     after(node, "onExecuted", output => {
-        const frames = app.nodePreviewImages?.[nameOf(node)];
-        if (output?.images?.length && Array.isArray(frames)) frames.length = 0;
+        if (!output?.images?.length) return;
+        const name = nameOf(node), frames = app.nodePreviewImages?.[name];
+        if (Array.isArray(frames)) frames.length = 0; // all that the classic canvas looks at
+        const page = document.getElementById("vue-app")?.__vue_app__; // Nodes 2.0 has to be told
+        page?.config.globalProperties.$pinia?._s?.get("nodeOutput")?.revokePreviewsByLocatorId?.(name);
     });
 }
 

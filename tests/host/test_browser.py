@@ -42,6 +42,8 @@ SHORTER = """short => {
             node.widgets.find(widget => widget.name === name).value = value;
 }"""
 PLAYS = "[...document.querySelectorAll('video')].some(video => video.duration > 0.3)"
+# What was made has replaced the frames that were shown on the way.
+NO_FRAMES_LEFT = "!document.querySelector(\"img[src^='blob:']\")"
 ENDED = """new Promise(end => {
     for (const kind of ["execution_success", "execution_error", "execution_interrupted"])
         app.api.addEventListener(kind, event => end([kind, event.detail]), {once: true});
@@ -125,4 +127,5 @@ def test_every_template_without_foreign_weights_runs_as_it_opens(page):
             there = f"app.nodeOutputs['{node}']?.images.length"
             page.wait_for_function(there + " === 1", timeout=10_000)
         page.wait_for_function(PLAYS, timeout=10_000)
+        page.wait_for_function(NO_FRAMES_LEFT, timeout=10_000)
         assert page.problems == [], name
