@@ -5,7 +5,6 @@
     synthetic [--size 256x160] [--scenes 40] [--gain 1] [--grain] [--picture P]
     real FOLDER OUT [--picture P]
     speed [--sizes 512x288 1024x576 1920x1080]
-    memory
 
 All renderers get the same motion at every pixel. remap reads the still backwards. average and
 softmax splat its pixels and fill holes with the background. weightless is the frame that
@@ -16,8 +15,6 @@ motion that was read from clips; nothing of it is for the repository.
 """
 
 import argparse
-import multiprocessing
-import resource
 import sys
 import time
 from dataclasses import replace
@@ -47,8 +44,6 @@ from gid_core.still.grid import backward_warp
 HELD_BACK = 1_000_000_000  # seeds of scenes that nothing was tuned or trained on
 MOMENTS = (0.9, 1.0, 2.6, 4.1)  # s; the first two for what changes from frame to frame
 METHODS = ("still", "remap", "average", "softmax", "weightless", "learned")
-LENGTHS, AREAS = (12, 48, 192), ((512, 288), (1024, 576), (1920, 1080), (3840, 2160))
-TILES = (256, 512, 1024, 4096)
 STEP = 1 / 30  # s between the frames that flicker is measured on
 RENDERED = 512  # longer side of clips
 
@@ -74,8 +69,6 @@ def main():
     command.add_argument(
         "--sizes", type=a_size, nargs="+", default=[(512, 288), (1024, 576), (1920, 1080)]
     )
-    command = commands.add_parser("memory")
-    command.set_defaults(run=memory)
     args = parser.parse_args()
     args.run(args, load_renderer(args.weights))
 
@@ -288,53 +281,6 @@ def speed(args, model):
             rates = " | ".join(f"{1 / spent[kind]:.3g}" for kind in ("splat", "learned"))
             times = spent["learned"] / spent["splat"]
             print(f"| {width}x{height}, {name} | {rates} | {times:.1f} x |", flush=True)
-
-
-def enlarged(width, height, frames):
-    """A still of any size, and a motion of it; what moves takes a tenth of it."""
-    scene = make_scene(HELD_BACK, (160, 256), amplitude_pct=1.5)
-    still = F.interpolate(scene.still[None], (height, width), mode="bicubic")[0].clamp(0, 1)
-    mask = F.interpolate(scene.mask[None], (height, width), mode="bilinear")
-    times = torch.arange(frames, dtype=torch.float64) / 30
-    coeffs, coords = with_trend(scene.spectrum(), times)
-    return still, Displacement(coeffs, coords.to(coeffs.dtype), 30.0, (height, width), mask)
-
-
-def peak(weights, width, height, frames, tile) -> tuple[float, float, np.ndarray]:
-    """(MB of the whole process at most, s a frame, last frame); of a process of its own."""
-    still, motion = enlarged(width, height, frames)
-    at_work, last, spent = refiner(load_renderer(weights), still, tile), None, []
-    start = time.perf_counter()
-    for moved in splatted_frames(still, motion):
-        last = at_work.refine(moved)
-        spent.append(time.perf_counter() - start)
-        start = time.perf_counter()
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-    return used, float(np.median(spent[1:])), (last * 65535).round().to(torch.int32).numpy()
-
-
-def memory(args, model):
-    """Peak memory against length, pixels and tiles, each in a process of its own."""
-    alone = multiprocessing.get_context("spawn")
-
-    print("| | peak RSS, MiB | s a frame | largest difference from the whole, of 255 |")
-    print("|---|---|---|---|")
-
-    def row(what, width, height, frames, tile=1024, whole=None):
-        with alone.Pool(1) as pool:
-            used, spent, last = pool.apply(peak, (args.weights, width, height, frames, tile))
-        off = "" if whole is None else f"{np.abs(last - whole).max() / 257:.3f}"
-        print(f"| {what} | {used:.0f} | {spent:.2f} | {off} |", flush=True)
-        return last
-
-    for frames in LENGTHS:
-        row(f"512x288, {frames} frames", 512, 288, frames)
-    for width, height in AREAS:
-        row(f"{width}x{height}, {width * height / 1e6:.2f} Mpx", width, height, 4)
-    whole = None
-    for tile in reversed(TILES):
-        last = row(f"1920x1080, tiles of {tile} px", 1920, 1080, 4, tile, whole)
-        whole = last if whole is None else whole
 
 
 def decibels(error) -> float:
