@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from ..motion.displacement import FRAMES_AT_A_TIME, Displacement
 from ..shapes import Float, Int, Tensor
 from ..still.alpha import premultiplied, straight
-from ..still.background import fill_background
+from ..still.background import fill_background, in_front
 from ..still.filters import dilated, largest_within
 from ..still.grid import sample_points
 from .importance import importance_of, importance_of_features
@@ -56,13 +56,18 @@ class Behind:
         if self.border not in BORDERS:
             raise ValueError(f"Expected a border of {', '.join(BORDERS)}, got {self.border!r}.")
 
-    def of(self, still, matte, here) -> Float[Tensor, "c hb wb"]:
+    def of(self, still, matte, here, hides=None) -> Float[Tensor, "c hb wb"]:
         """The background of a premultiplied still, premultiplied, in one part of it.
 
         A copy of that part alone: the whole of a large picture need not be kept.
+
+        Args:
+            hides: What stands before the background, where that is not all that moves; what it
+                uncovers is narrow and is mirrored.
         """
         if self.background is None:
-            return fill_background(still, matte, self.texture)[here].clone()
+            filled = (matte, self.texture) if hides is None else (hides, False)
+            return fill_background(still, *filled)[here].clone()
         given = self.background[here].to(still)
         if len(given) == 1:
             given = given.expand(min(3, len(still)), -1, -1)
@@ -85,6 +90,7 @@ class Layers:
     source_pixels: flat canvas indices of the pixels that move, in order.
     nodes, weights: of each moving pixel, the upper left of the four grid points that it
         interpolates its displacement from, and the weight of the first three.
+    is_whole: all of the picture moves, and its background is a guess by depth.
     """
 
     still: Float[Tensor, "c h w"]
@@ -98,6 +104,7 @@ class Layers:
     source_pixels: Int[Tensor, " n"]
     nodes: Int[Tensor, " n"]
     weights: Float[Tensor, "3 n"]
+    is_whole: bool = False
 
     @property
     def background(self) -> Float[Tensor, "c h w"]:
@@ -113,6 +120,7 @@ def separate_layers(
     grid: tuple[int, int],
     reach: tuple[int, int],
     behind: Behind = Behind(),
+    depth: Float[Tensor, "1 hn wn"] | None = None,
 ) -> Layers:
     """Separate a still into foreground and background, for a displacement on a grid of that size.
 
@@ -120,6 +128,8 @@ def separate_layers(
         matte: What may move, 0 to 1.
         reach: The largest displacement, (y, x) in px.
         behind: What is seen where things have moved away.
+        depth: 1 = nearest. Where all of a picture moves, as under a camera, there is no other
+            background: what is far goes on behind what is near.
     """
     if behind.border == "transparent" and len(still) < 4:
         colours = still if len(still) == 3 else still[:1].expand(3, -1, -1)
@@ -135,8 +145,13 @@ def separate_layers(
     )
     place = tuple(_within(index, n) for index, n in ((rows, height), (columns, width)))
     here = slice(None), *place
-    # A copy of that part alone: the whole of a large picture need not be kept.
-    filled = behind.of(still, matte, here)
+    hides = None
+    if depth is not None and bool((matte > 0).all()):
+        # Twice the reach: what is uncovered is then nearer to what is far than to what is not. The
+        # soft edge of what is near lies beside the step.
+        hides = in_front(_sized(depth.to(still), (height, width)), 2 * max(reach))
+        hides = dilated(hides, MARGIN)
+    filled = behind.of(still, matte, here, hides)
     matte = _opaque_enough(still[here], filled, matte[here])
     foreground = torch.cat([still[here] - (1 - matte) * filled, matte])
     if any(len(index) > part.stop - part.start for index, part in zip((rows, columns), place)):
@@ -154,7 +169,7 @@ def separate_layers(
     origin = (int(rows[0]), int(columns[0])) if len(source_pixels) else (0, 0)
     span = _colour_span(foreground)
     layers = picture, still, filled, place, foreground, *span, origin, source_pixels
-    return Layers(*layers, nodes, weights)
+    return Layers(*layers, nodes, weights, hides is not None)
 
 
 def foreground_alone(layers: Layers) -> Layers:
@@ -298,6 +313,8 @@ def _touched(layers, sums, moved, rows, sources):
     of the largest distance that left or arrived.
     """
     came, coverage = sums.average(rows)
+    if layers.is_whole:
+        came, coverage = _without_cracks(came, coverage)
     far = came[0].square().sum(0).flatten()
     at = (layers.source_pixels[sources] - rows.start * came.shape[-1]).long()
     left = torch.maximum(far.index_select(0, at), moved[:, sources].square().sum(0))
@@ -308,6 +325,25 @@ def _touched(layers, sums, moved, rows, sources):
     where = far.nonzero().squeeze(1)
     landed = coverage.flatten().index_select(0, where) > 0
     return where, came[0].flatten(1).index_select(1, where), landed, far.index_select(0, where)
+
+
+def _without_cracks(came, coverage):
+    """The same with single pixels between two that something reached: a surface that is drawn out.
+
+    Where a part of a picture moves they may show its background, which lies as still as before.
+    Where all of it moves the background is a guess, and would show through as a dust of pixels.
+    """
+    landed = coverage > 0
+    for axis in (3, 2):
+        n = came.shape[axis] - 2
+        if n < 1:
+            continue
+        middle, before, after = (slice(None),) * axis, 0, 2
+        inner, first, last = (middle + (slice(i, i + n),) for i in (1, before, after))
+        between = ~landed[inner] & landed[first] & landed[last]
+        came[inner] = torch.where(between, (came[first] + came[last]) / 2, came[inner])
+        coverage[inner] = torch.where(between, 1.0, coverage[inner])
+    return came, coverage
 
 
 def _put(target, at, values):
@@ -362,7 +398,8 @@ def splatted_frames(
         far = torch.maximum(far, part.abs().amax((0, 2, 3)))
         total = total + (part * scale).square().sum(1).sqrt().sum(0, keepdim=True)
     x, y = (far * scale.flatten()).ceil().long().tolist()
-    layers = separate_layers(still, matte.to(still), motion.grid, (y + MARGIN, x + MARGIN), behind)
+    reach = y + MARGIN, x + MARGIN
+    layers = separate_layers(still, matte.to(still), motion.grid, reach, behind, depth)
     if alone:
         layers = foreground_alone(layers)
     share = upsample(layers, (total / motion.frames / max(size)).to(still))
@@ -430,11 +467,16 @@ def _parts(nodes, like):
 def _at_sources(layers, picture):
     """A picture of any size at the moving pixels; past the border it is mirrored."""
     size = tuple(layers.still.shape[-2:])
-    if tuple(picture.shape[-2:]) != size:
-        picture = F.interpolate(picture[None], size, mode="bilinear", antialias=True)[0]
+    picture = _sized(picture, size)
     x, y = _places(layers, slice(None))
     y, x = _mirrored(y + layers.origin[0], size[0]), _mirrored(x + layers.origin[1], size[1])
     return picture.flatten(1)[:, y * size[1] + x]
+
+
+def _sized(picture, size):
+    if tuple(picture.shape[-2:]) == size:
+        return picture
+    return F.interpolate(picture[None], size, mode="bilinear", antialias=True)[0]
 
 
 def _finite(field):

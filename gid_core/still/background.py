@@ -22,6 +22,7 @@ from .texture import continue_texture
 MOST_SEARCHED = 2**21  # pixels that are searched one by one; larger pictures by blocks of pixels
 REACHES = 12  # px: how far the colours at the end of the matte go on at most
 AWAY = 2  # px around the matte whose colours are not used either: its soft edge has mixed colours
+STEP = 0.05  # of a depth's range: what is nearer than its surroundings by that stands in front
 
 
 def fill_background(
@@ -115,6 +116,19 @@ def continued(
     *colours, share, inside = box_mean(fields[None], 1)[0].unbind(0)
     colours = torch.stack(colours) / share.clamp(min=1e-6)
     return torch.where(moving, torch.lerp(filled, colours, share / inside.clamp(min=1e-6)), filled)
+
+
+def in_front(depth: Float[Tensor, "1 h w"], reach: int) -> Float[Tensor, "1 h w"]:
+    """1 where something stands in front of what lies within `reach` px, else 0.
+
+    A slope is no step: what its mean over the picture explains within that reach is left out.
+
+    Args:
+        depth: 1 = nearest.
+    """
+    slope = sum(float(depth.diff(dim=i).abs().mean()) for i in (1, 2) if depth.shape[i] > 1)
+    farthest = 1 - dilated(1 - depth, reach)
+    return (depth - farthest > STEP + reach * slope).to(depth)
 
 
 def _around(present, margin):
