@@ -30,7 +30,11 @@ EXTRAS = (
     *("nodes_video.py", "nodes_mask.py", "nodes_preview_any.py", "nodes_primitive.py"),
     *("nodes_images.py", "nodes_model_advanced.py", "nodes_sd3.py"),
 )
-LATER = ("nodes_wanmove.py", "nodes_sam3.py")  # those that older hosts do not have
+LATER = (
+    "nodes_wanmove.py",
+    "nodes_sam3.py",
+    "nodes_depth_anything_3.py",
+)  # those that older hosts do not have
 
 
 class Server:

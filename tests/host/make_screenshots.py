@@ -1,12 +1,14 @@
 """Remake the pictures of nodes for the help pages and the README, in the real page after a run.
 
-    PYTHONPATH=. python tests/host/make_screenshots.py [TEMPLATE ...]
+    PYTHONPATH=. python tests/host/make_screenshots.py [TEMPLATE ...] [--look FOLDER]
 
 Opens templates in the newest host with Nodes 2.0, runs them short, and keeps a picture of every
-node of ours as web/docs/NODE.jpg; the classic canvas as a whole becomes docs/demo/graph.jpg. Takes
-some minutes. A node that several templates have is shown as in the first of them.
+node of ours as web/docs/NODE.jpg; the first template as a whole becomes docs/demo/graph.jpg. Takes
+some minutes. A node that several templates have is shown as in the first of them. With --look
+nothing of the pack changes: templates are drawn as a whole, on both canvases, into that folder.
 """
 
+import argparse
 import io
 import json
 import sys
@@ -21,9 +23,9 @@ from test_browser import ENDED, LOADED, SETTLED
 DOCS = hosts.PACK / "web/docs"
 GRAPH = hosts.PACK / "docs/demo/graph.jpg"
 TEMPLATES = [  # in an order in which the most telling run of a node comes first
+    "Animate a photo",
     "Photo to loop",
     "Photo to poke",
-    "Animate a photo",
     "Four variations, pick one",
     "Keep a motion and use it again",
     "Photo to loop, with an anchor",
@@ -31,9 +33,19 @@ TEMPLATES = [  # in an order in which the most telling run of a node comes first
     "Motion of a clip on a photo",
     "Any clip to a loop",
     "Photo to loop, nothing painted",
+    "Camera and sway",
+    "Clip's motion, calmed band by band",
+    "Loop on the beat",
+    "Clouds over a meadow that sways",
 ]
+SETTINGS = {
+    "Comfy.TutorialCompleted": True,
+    "Comfy.Minimap.Visible": False,
+    "LiteGraph.Canvas.MinFontSizeForLOD": 0,  # text at every zoom
+}
 SHORT = {
     "AnimateStill": {"seconds": 2, "fps": 8, "draft": "half"},
+    "MotionBeat": {"fps": 8},
     "FeatureSplatRender": {"draft": "half"},
     "MotionVariations": {"duration": 1, "bands": 2},
     "SpectrumToDisplacement": {"frames": 40, "fps": 8},
@@ -43,37 +55,37 @@ SHORTER = """short => {
     for (const node of app.graph._nodes)
         for (const [name, value] of Object.entries(short[node.type] ?? {}))
             node.widgets.find(widget => widget.name === name).value = value;
-    return app.graph._nodes.map(node => [String(node.id), node.type, ...node.pos, ...node.size]);
 }"""
+PLACES = "app.graph._nodes.map(n => [String(n.id), n.type, ...n.pos, ...n.size])"
 LOOK = """([x, y, scale]) => {
     Object.assign(app.canvas.ds, {offset: [x, y], scale});
     app.canvas.setDirty(true, true);
 }"""
 WIDTH, QUALITY = 520, 82
+WINDOW, BARS = (1700, 1300), (70, 130)  # px of the page, and of its bars at the left and above
 
 
 def opened(browser, server, name, nodes_2):
-    """A page with a template that has run."""
-    server.post("/settings", {"Comfy.TutorialCompleted": True, "Comfy.VueNodes.Enabled": nodes_2})
-    page = browser.new_page(viewport={"width": 1700, "height": 1300})
+    """A page with a template that has run, and its nodes as [id, type, x, y, width, height]."""
+    server.post("/settings", {**SETTINGS, "Comfy.VueNodes.Enabled": nodes_2})
+    page = browser.new_page(viewport={"width": WINDOW[0], "height": WINDOW[1]})
     page.goto(server.url, wait_until="domcontentloaded")
     page.wait_for_function(LOADED, timeout=60_000)
     graph = json.loads((hosts.PACK / "workflows" / f"{name}.json").read_text())
     page.evaluate("graph => app.loadGraphData(graph, true, true, null)", graph)
     page.evaluate(SETTLED)
-    nodes = page.evaluate(SHORTER, SHORT)
+    page.evaluate(SHORTER, SHORT)
     kind, detail = page.evaluate(ENDED)
     assert kind == "execution_success", (name, detail)
     page.wait_for_timeout(2000)
-    return page, nodes
+    return page, page.evaluate(PLACES)
 
 
 def keep(picture: bytes, path: Path, width: int) -> None:
     image = Image.open(io.BytesIO(picture)).convert("RGB")
     height = round(image.height * min(1, width / image.width))
-    image.resize((min(width, image.width), height), Image.Resampling.LANCZOS).save(
-        path, quality=QUALITY
-    )
+    image = image.resize((min(width, image.width), height), Image.Resampling.LANCZOS)
+    image.save(path, quality=QUALITY, optimize=True)
 
 
 def shoot_nodes(page, nodes, wanted):
@@ -86,32 +98,58 @@ def shoot_nodes(page, nodes, wanted):
             wanted.remove(kind)
 
 
-def main() -> None:
+def shoot_graph(page, nodes, path):
+    """Keep a picture of the whole graph, as large as it fits, without the page's own bars."""
+    page.wait_for_timeout(4000)  # until the page has no more to announce
+    left, top = (min(node[i] for node in nodes) for i in (2, 3))
+    right, bottom = (max(n[i] + n[i + 2] for n in nodes) for i in (2, 3))
+    width, height = WINDOW[0] - BARS[0] - 40, WINDOW[1] - BARS[1] - 60
+    scale = min(width / (right - left), height / (bottom - top + 30), 1.0)
+    x, y = BARS[0] + 20, BARS[1] + 10 + 30 * scale
+    page.evaluate(LOOK, [x / scale - left, y / scale - top, scale])
+    page.wait_for_timeout(1000)
+    shown = scale * (right - left) + 40, scale * (bottom - top + 30) + 40
+    box = dict(zip(("x", "y", "width", "height"), (*BARS, *shown)))
+    keep(page.screenshot(clip=box), path, 1400)
+
+
+def look(browser, server, names, folder):
+    """Draw templates as a whole on both canvases."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for nodes_2 in (False, True):
+        for name in names:
+            page, nodes = opened(browser, server, name, nodes_2)
+            shoot_graph(page, nodes, folder / f"{name}{' 2' if nodes_2 else ''}.jpg")
+            page.close()
+
+
+def remake(browser, server, names):
+    """Write the pictures of the pack; the nodes that have none."""
     wanted = set(json.loads((hosts.PACK / "locales/en/nodeDefs.json").read_text()))
+    for name in names:
+        page, nodes = opened(browser, server, name, True)
+        shoot_nodes(page, nodes, wanted)
+        if name == TEMPLATES[0]:
+            shoot_graph(page, [n for n in nodes if n[1] != "MarkdownNote"], GRAPH)
+        page.close()
+    return wanted
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("templates", nargs="*", default=TEMPLATES)
+    parser.add_argument("--look", type=Path, metavar="FOLDER")
+    args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, chromium.started("--disable-gpu") as browser:
         server = hosts.Server(hosts.FOUND[0], Path(folder) / "base")
         try:
             server.wait()
-            for name in sys.argv[1:] or TEMPLATES:
-                page, nodes = opened(browser, server, name, True)
-                shoot_nodes(page, nodes, wanted)
-                page.close()
-            page, nodes = opened(browser, server, TEMPLATES[0], False)
-            left, top = (min(node[i] for node in nodes) for i in (2, 3))
-            right, bottom = (max(n[i] + n[i + 2] for n in nodes) for i in (2, 3))
-            scale = min(1600 / (right - left), 1150 / (bottom - top), 1.0)
-            page.evaluate(LOOK, [60 / scale - left, 90 / scale - top, scale])
-            page.wait_for_timeout(700)
-            box = {
-                "x": 0,
-                "y": 40,
-                "width": 1700,
-                "height": min(1250, scale * (bottom - top) + 120),
-            }
-            keep(page.screenshot(clip=box), GRAPH, 1400)
+            if args.look:
+                return look(browser, server, args.templates, args.look)
+            without = remake(browser, server, args.templates)
         finally:
             server.close()
-    sys.stdout.write(f"Without a picture: {', '.join(sorted(wanted)) or 'none'}.\n")
+    sys.stdout.write(f"Without a picture: {', '.join(sorted(without)) or 'none'}.\n")
 
 
 if __name__ == "__main__":

@@ -2,9 +2,10 @@
 
     python tests/host/make_templates.py [NAME ...]
 
-Notes are notes/NAME.md. The page's form goes to workflows/, the form that programs send to
-tests/workflows/, blueprints to subgraphs/. What nodes have is asked of the newest host, so run this
-again when a node has changed. Pictures are made by make_thumbnails.py.
+Notes are notes/NAME.md, with a sentence in other languages of notes/languages.json. The page's form
+goes to workflows/, the form that programs send to tests/workflows/, blueprints to subgraphs/. What
+nodes have is asked of the newest host, so run this again when a node has changed. Pictures are made
+by make_thumbnails.py.
 """
 
 import json
@@ -21,40 +22,46 @@ from templates import BLUEPRINTS, LINKS, TEMPLATES
 VERSION = re.search(r'^version = "(.+)"', (hosts.PACK / "pyproject.toml").read_text(), re.M)[1]
 NOTES = Path(__file__).with_name("notes")
 CORE = "0.3.64"  # the oldest host whose nodes these are
-NOTE, COLUMN, GAP = (420, 560), 440, 50  # px
+LANGUAGES = {"zh": "中文", "ja": "日本語"}
+NOTE, COLUMN, GAP = (420, 680), 440, 50  # px
 WIDE = {"MotionSpectrumPreview": 760, "SaveVideo": 560, "CLIPTextEncode": 400, "PokeDynamics": 420}
-SHOWN = {"MotionSpectrumSampler": 350, "AnimateStill": 350}  # px: the text and loop of a run
+SHOWN = {"MotionSpectrumSampler": 460, "AnimateStill": 460}  # px: the text and loop of a run
 ROW, LINE, TEXT = 26, 34, 90  # px of a socket, of a widget, and of a text of more lines
-WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "COMFY_DYNAMICCOMBO_V3")
+BRINGS_INPUTS = "COMFY_DYNAMICCOMBO_V3"  # a choice with inputs of its own for each answer
+WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", BRINGS_INPUTS)
 ZOOM, CORNER = 0.8, [60, 110]  # of the canvas: small enough for a column or two, legible
 
 
-def inputs_of(info: dict) -> list[tuple[str, str, dict, bool]]:
-    """(name, type, options, optional) of all inputs of a node."""
+def inputs_of(groups: dict, given: dict, within: str = "") -> list[tuple[str, str, dict, bool]]:
+    """(name, type, options, optional) of all inputs of a node.
+
+    A choice that brings inputs of its own is followed by those of what is given, else of the first.
+    """
     rows = []
     for group in ("required", "optional"):
-        for name, (kind, *options) in info["input"].get(group, {}).items():
-            options = dict(options[0]) if options else {}
+        for name, (kind, *options) in groups.get(group, {}).items():
+            name, options = within + name, dict(options[0]) if options else {}
             if isinstance(kind, list):
                 options, kind = options | {"options": kind}, "COMBO"
             rows.append((name, kind, options, group == "optional"))
+            if kind == BRINGS_INPUTS:
+                chosen = given.get(name, options["options"][0]["key"])
+                brought = next(o["inputs"] for o in options["options"] if o["key"] == chosen)
+                rows += inputs_of(brought, given, f"{name}.")
     return rows
 
 
 def widgets_of(info: dict, given: dict) -> dict:
     """Name and value of every widget; those that are no input of a run, too."""
     values = {}
-    for name, kind, options, _ in inputs_of(info):
+    for name, kind, options, _ in inputs_of(info["input"], given):
         if kind not in WIDGETS or options.get("forceInput"):
-            continue
-        if kind == "COMFY_DYNAMICCOMBO_V3":
-            values[name] = "auto"
-            if name == "format":
-                values["format.codec"] = "auto"
             continue
         default = options.get("default")
         if default is None:
             default = options["options"][0] if options.get("options") else ""
+        if kind == BRINGS_INPUTS:
+            default = default["key"]
         value = given.get(name, default)
         values[name] = default if isinstance(value, tuple) else value
         if options.get("control_after_generate", name in ("seed", "noise_seed")):
@@ -79,7 +86,7 @@ class Graph:
     def _node(self, key, node):
         info, sockets, widgets = self.info[node.kind], [], []
         values = widgets_of(info, node.inputs)
-        for name, kind, options, optional in inputs_of(info):
+        for name, kind, options, optional in inputs_of(info["input"], node.inputs):
             shape = {"shape": 7} if optional else {}
             entry = {"localized_name": name, "name": name, **shape, "type": kind, "link": None}
             if kind not in WIDGETS or options.get("forceInput"):
@@ -88,11 +95,6 @@ class Graph:
             if options.get("socketless"):
                 continue
             widgets.append({**entry, "widget": {"name": name}})
-            if name == "format" and kind not in ("COMBO", "STRING"):
-                named = "format.codec"
-                widgets.append(
-                    {**entry, "localized_name": named, "name": named, "widget": {"name": named}}
-                )
         unknown = set(node.inputs) - {e["name"] for e in [*sockets, *widgets]} - set(values)
         assert not unknown, f"{node.kind} has no {unknown}"
         for slot, entry in enumerate([*sockets, *widgets]):
@@ -138,7 +140,8 @@ class Graph:
                 for name, value in values.items()
             },
         }
-        several = sum(options.get("multiline", False) for _, _, options, _ in inputs_of(info))
+        rows = inputs_of(info["input"], node.inputs)
+        several = sum(options.get("multiline", False) for _, _, options, _ in rows)
         rows = max(len(sockets), len(made["outputs"]))
         height = 40 + ROW * rows + LINE * len(values) + TEXT * several
         height += node.room + SHOWN.get(node.kind, 0)
@@ -186,9 +189,14 @@ def _kind(kind):
 
 
 def note(name: str) -> dict:
-    """The note at the left of a template; lines that go on become one."""
+    """The note at the left of a template; lines that go on become one.
+
+    The page cannot translate the notes of a pack, so what a template does is said in each language.
+    """
     text = (NOTES / f"{name}.md").read_text("utf-8").strip()
     text = re.sub(r"(?<=\S)\n *(?![-#\n ]|\d\. )", " ", text)
+    others = json.loads((NOTES / "languages.json").read_text("utf-8"))[name]
+    text += "".join(f"\n\n**{LANGUAGES[key]}**: {others[key]}" for key in LANGUAGES)
     return {
         "id": 1,
         "type": "MarkdownNote",

@@ -60,6 +60,11 @@ def main() -> None:
         "Camera and sway": _arrow(
             _arrow(_picture(meadow), (256, 300), (96, 300)), (256, 300), (416, 300)
         ),
+        "Camera and sway, by depth (Depth Anything 3)": _arrow(
+            _arrow(_half_depth(_picture(meadow), refined), (256, 310), (96, 310)),
+            (256, 310),
+            (416, 310),
+        ),
         "Two kinds in one photo, camera over all": _tinted(
             _tinted(_picture(meadow), refined * (1 - held), WARM), held, GREEN
         ),
@@ -173,6 +178,15 @@ def _onto(clip, still):
     half = SIZE[0] // 2
     still.paste(clip.crop((half // 2, 0, half + half // 2, SIZE[1])), (0, 0))
     return _arrow(still, (half - 70, 170), (half + 80, 170))
+
+
+def _half_depth(picture, near):
+    """Its right half as a depth: what is near is white, and the ground comes nearer downwards."""
+    ground = np.linspace(0, 0.6, SIZE[1])[:, None]
+    depth = Image.fromarray(np.uint8(255 * np.maximum(ground, 0.9 * near)))
+    half = SIZE[0] // 2
+    picture.paste(depth.convert("RGB").crop((half, 0, *SIZE)), (half, 0))
+    return picture
 
 
 def _bars(picture):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 HUGGING_FACE = "https://huggingface.co/Comfy-Org"
 SD15 = "v1-5-pruned-emaonly-fp16.safetensors"
 SAM3 = "sam3.1_multiplex_fp16.safetensors"
+DEPTH_ANYTHING = "depth_anything_3_mono_large.safetensors"
 Z_IMAGE = {
     "unet_name": ("z_image_turbo_bf16.safetensors", "diffusion_models"),
     "clip_name": ("qwen_3_4b.safetensors", "text_encoders"),
@@ -41,6 +42,10 @@ LINKS = {
     },
     SD15: (f"{HUGGING_FACE}/stable-diffusion-v1-5-archive/resolve/main/{SD15}", "checkpoints"),
     SAM3: (f"{HUGGING_FACE}/sam3.1/resolve/main/checkpoints/{SAM3}", "checkpoints"),
+    DEPTH_ANYTHING: (
+        f"{HUGGING_FACE}/Depth-Anything-3/resolve/main/geometry_estimation/{DEPTH_ANYTHING}",
+        "geometry_estimation",
+    ),
     **{
         name: (f"{HUGGING_FACE}/z_image_turbo/resolve/main/split_files/{folder}/{name}", folder)
         for name, folder in Z_IMAGE.values()
@@ -52,8 +57,8 @@ OAK = (
 )
 GESTURES = (
     '[{"t": 0.3, "x": 0.63, "y": 0.46, "dx": 0.045, "dy": 0.01, "hold": 0.6}, '
-    '{"t": 1.9, "x": 0.55, "y": 0.24, "dx": 0.025, "dy": 0.04, "hold": 0.5}, '
-    '{"t": 3.2, "x": 0.87, "y": 0.42, "dx": -0.035, "dy": 0.005, "hold": 0}]'
+    '{"t": 1.9, "x": 0.17, "y": 0.49, "dx": 0.03, "dy": 0.05, "hold": 0.5}, '
+    '{"t": 3.2, "x": 0.735, "y": 0.36, "dx": -0.035, "dy": 0.005, "hold": 0}]'
 )
 SWEEP = '[{"t": 0.3, "x": 0.02, "y": 0.5, "dx": 0.96, "dy": -0.05, "hold": 0.9, "push": true}]'
 
@@ -418,13 +423,33 @@ TEMPLATES = [
         EXAMPLE
         | sampled(1, mask=MASK)
         | {
-            "camera": node("CameraMotion", 1, image=STILL, room=60),
+            "camera": node("CameraMotion", 1, image=STILL, room=300),
             "both": node(
                 "MotionCombine", 2, base=("sample", 0), top=("camera", 0), way=ADD, room=60
             ),
         }
         | looked_at(2, ("both", 0))
         | to_frames(3, STILL, ("both", 0), "camera_and_sway"),
+    ),
+    Template(
+        "Camera and sway, by depth (Depth Anything 3)",
+        EXAMPLE
+        | {
+            "da3": node("LoadDA3Model", 1, model_name=DEPTH_ANYTHING),
+            "read": node("DA3Inference", 1, da3_model=("da3", 0), image=STILL),
+            "depth": node("DA3Render", 1, da3_geometry=("read", 0)),
+            "see": node("PreviewImage", 1, "Depth: near is white", images=("depth", 0), room=280),
+        }
+        | sampled(2, mask=MASK)
+        | {
+            "camera": node("CameraMotion", 2, image=STILL, depth=("depth", 0), room=300),
+            "both": node(
+                "MotionCombine", 3, base=("sample", 0), top=("camera", 0), way=ADD, room=60
+            ),
+        }
+        | looked_at(3, ("both", 0))
+        | to_frames(4, STILL, ("both", 0), "camera_by_depth"),
+        newest=True,
     ),
     Template(
         "Two kinds in one photo, camera over all",
@@ -447,7 +472,7 @@ TEMPLATES = [
             "regions": node(
                 "MotionCombine", 3, "Regions", base=("second", 0), top=("first", 0), room=60
             ),
-            "camera": node("CameraMotion", 3, image=STILL, strength=1.0, room=60),
+            "camera": node("CameraMotion", 3, image=STILL, strength=1.0, room=300),
             "both": node(
                 "MotionCombine", 4, base=("regions", 0), top=("camera", 0), way=ADD, room=60
             ),

@@ -1,6 +1,7 @@
 """The shipped workflows: both forms of each are one graph, and each does what its note says."""
 
 import json
+import re
 
 import hosts
 import numpy as np
@@ -19,7 +20,7 @@ from graphs import (
     small,
     workflow,
 )
-from make_templates import NOTES
+from make_templates import LANGUAGES, NOTES
 from templates import TEMPLATES, foreign_weights
 
 NAMES = sorted(path.stem for path in WORKFLOWS.glob("*.json"))
@@ -31,6 +32,8 @@ FOREIGN = [t for t in TEMPLATES if foreign_weights(t) and t.name != WAN_MOVE]
 TEXT, ANY_CLIP = "Text to loop (Stable Diffusion 1.5)", "Any clip to a loop"
 WIDTH, HEIGHT = 120, 80
 NOTE_TYPES = ("Note", "MarkdownNote")
+WRITTEN = {"zh": "[^\\n]*[\\u4e00-\\u9fff]", "ja": "[^\\n]*[\\u3040-\\u30ff]"}  # its letters
+NEWER = "SAM3_Detect", "LoadDA3Model", "DA3Inference", "DA3Render"
 
 
 def saved_form(name):
@@ -81,6 +84,16 @@ def test_both_forms_say_the_same(name):
 def test_a_saved_form_names_no_place_on_a_disk(name):
     text = json.dumps(saved_form(name))
     assert not [mark for mark in (":\\\\", "/home/", "/root/", "/tmp/", "/Users/") if mark in text]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_note_says_what_a_template_does_in_three_languages(name):
+    (text,) = next(n for n in saved_form(name)["nodes"] if n["type"] == "MarkdownNote")[
+        "widgets_values"
+    ]
+    assert text.startswith("# ") and len(text.split("\n\n")[1]) > 40
+    for key, language in LANGUAGES.items():
+        assert re.search(rf"\*\*{language}\*\*: {WRITTEN[key]}", text), key
 
 
 @pytest.mark.parametrize("name", STILLS)
@@ -146,7 +159,8 @@ def test_a_template_lacks_nothing_but_what_it_names(host, template):
     ran = host.run(prompt)
     assert not ran["valid"]
     if template.newest and host.install.is_old:
-        assert "SAM3_Detect" in ran["invalid"]["message"]  # the host's own sentence
+        lacking = {node["class_type"] for node in prompt.values()}  # by the host's own sentence
+        assert any(kind in ran["invalid"]["message"] for kind in lacking & set(NEWER))
         assert "Needs ComfyUI" in (NOTES / f"{template.name}.md").read_text()
         return
     lacking = [prompt[node]["class_type"] for node in ran["node_errors"]]
