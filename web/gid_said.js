@@ -8,7 +8,7 @@ export const WORDS = {
     ja: { open: "ページを開く" },
 };
 const STYLE = `
-.gid-said { box-sizing: border-box; width: 100%; height: 100%; padding: 4px 6px; overflow: auto; font: 12px/16px sans-serif; color: #bbb; user-select: text; cursor: text; overflow-wrap: anywhere }
+.gid-said { box-sizing: border-box; width: 100%; height: 100%; max-height: 184px; padding: 4px 6px; overflow: auto; font: 12px/16px sans-serif; color: #bbb; user-select: text; cursor: text; overflow-wrap: anywhere }
 .gid-said p { margin: 0 }
 .gid-said .warns { color: #eb5 }
 .gid-said button { margin-top: 4px; padding: 2px 8px; border: 0; border-radius: 4px; background: #345; color: #ddd; font: inherit; cursor: pointer }`;

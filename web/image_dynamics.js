@@ -14,7 +14,8 @@ import { everyNode, filled, SAVES } from "./gid_tokens.js";
 
 const CATEGORY = "image dynamics";
 const SOCKETS = { GID_MODEL: "#d9a441", GID_SPECTRUM: "#5fc28f", GID_DISPLACEMENT: "#5aa7d6" };
-const LOOP_PX = 380; // height for the small loop that a node shows, and the mask below it
+// Height for the small loop that a node shows, and the mask below it. Widgets of Nodes 2.0 are taller.
+const LOOP_PX = 380, LOOP_PX_2 = 480;
 const COLOUR = "#2b4a3d", BACKGROUND = "#223630"; // of our nodes, where the user has chosen none
 const NODE = "PokeDynamics", FLOW = "FlowMotion", OUTPUT = "image_dynamics", HEIGHT = 260, WIDTH = 340;
 const SETTINGS = ["duration", "wind", "strength", "stiffness", "damping_ratio"]; // that are felt without a run
@@ -169,16 +170,17 @@ function addSaid(node) {
             said = new Said(language());
             widget = node.addDOMWidget("said", "GID_SAID", said.element, {
                 serialize: false, hideOnZoom: false, getValue: () => "", setValue() {},
-                getMinHeight: () => said.height(node.size[0]), getMaxHeight: () => said.height(node.size[0]),
             });
-            widget.serialize = false;
+            // As high as its text, in both canvases: what is left of the node is for its pictures.
+            Object.assign(widget, {
+                serialize: false, computeLayoutSize: undefined, computeSize: () => [0, said.height(node.size[0])],
+            });
             said.element.addEventListener("pointerdown", event => event.button === 1 && app.canvas.processMouseDown?.(event));
         }
         said.show(lines, page && (() => openPage(page)));
-        said.element.style.minHeight = `${said.height(node.size[0])}px`; // Nodes 2.0 lays out by the element
         mount(node, said.element, "said");
         grow();
-        if (output.images?.length) setTimeout(grow, 400, LOOP_PX); // when the page has its pictures in the node
+        if (output.images?.length) setTimeout(grow, 400, window.LiteGraph?.vueNodesMode ? LOOP_PX_2 : LOOP_PX); // when the page has its pictures in the node
     }
     /** Make room for what the widgets need, and for the pictures where there are any. */
     function grow(pictures = 0) {
