@@ -11,7 +11,6 @@ nothing of the pack changes: templates are drawn as a whole, on both canvases, i
 import argparse
 import io
 import json
-import sys
 import tempfile
 from pathlib import Path
 
@@ -61,6 +60,12 @@ LOOK = """([x, y, scale]) => {
     Object.assign(app.canvas.ds, {offset: [x, y], scale});
     app.canvas.setDirty(true, true);
 }"""
+ADDED = """kind => {
+    const node = LiteGraph.createNode(kind);
+    node.pos = [9000, 0];
+    app.graph.add(node);
+    return [String(node.id), kind, ...node.pos];
+}"""
 WIDTH, QUALITY = 520, 82
 WINDOW, BARS = (1700, 1300), (70, 130)  # px of the page, and of its bars at the left and above
 
@@ -98,6 +103,14 @@ def shoot_nodes(page, nodes, wanted):
             wanted.remove(kind)
 
 
+def shoot_others(page, wanted):
+    """Keep a picture of nodes that no template has run, as they are when they are added."""
+    for kind in sorted(wanted):
+        node = page.evaluate(ADDED, kind)
+        page.wait_for_timeout(500)
+        shoot_nodes(page, [node], wanted)
+
+
 def shoot_graph(page, nodes, path):
     """Keep a picture of the whole graph, as large as it fits, without the page's own bars."""
     page.wait_for_timeout(4000)  # until the page has no more to announce
@@ -124,15 +137,16 @@ def look(browser, server, names, folder):
 
 
 def remake(browser, server, names):
-    """Write the pictures of the pack; the nodes that have none."""
+    """Write the pictures of the pack."""
     wanted = set(json.loads((hosts.PACK / "locales/en/nodeDefs.json").read_text()))
     for name in names:
         page, nodes = opened(browser, server, name, True)
         shoot_nodes(page, nodes, wanted)
         if name == TEMPLATES[0]:
             shoot_graph(page, [n for n in nodes if n[1] != "MarkdownNote"], GRAPH)
+        if name == names[-1] and len(names) == len(TEMPLATES):
+            shoot_others(page, wanted)
         page.close()
-    return wanted
 
 
 def main() -> None:
@@ -146,10 +160,9 @@ def main() -> None:
             server.wait()
             if args.look:
                 return look(browser, server, args.templates, args.look)
-            without = remake(browser, server, args.templates)
+            remake(browser, server, args.templates)
         finally:
             server.close()
-    sys.stdout.write(f"Without a picture: {', '.join(sorted(without)) or 'none'}.\n")
 
 
 if __name__ == "__main__":

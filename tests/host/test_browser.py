@@ -61,6 +61,9 @@ def page(request, server, browser):
     page.problems, page.number = [], int(request.param)
     page.on("pageerror", lambda error: page.problems.append(str(error)))
     page.on("console", lambda said: is_ours(said) and page.problems.append(said.text))
+    page.on(
+        "response", lambda got: is_lost(got) and page.problems.append(f"{got.status} {got.url}")
+    )
     page.goto(server.url, wait_until="domcontentloaded")
     page.wait_for_function(LOADED, timeout=60_000)
     page.evaluate(SETTLED)
@@ -71,6 +74,12 @@ def page(request, server, browser):
 def is_ours(said):
     """Errors but those of a page kept from asking the web for a missing checkpoint."""
     return said.type == "error" and "Content Security Policy" not in said.text
+
+
+def is_lost(answer):
+    """A file of the pack, or one that a node has made, that the host does not give."""
+    ours = "image-dynamics" in answer.url or "/view?" in answer.url
+    return ours and answer.status >= 400
 
 
 def opened(page, name):
