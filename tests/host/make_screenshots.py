@@ -66,7 +66,7 @@ ADDED = """kind => {
     app.graph.add(node);
     return [String(node.id), kind, ...node.pos];
 }"""
-WIDTH, QUALITY = 520, 82
+WIDTH, GRAPH_WIDTH, QUALITY = 520, 860, 78
 WINDOW, BARS = (1700, 1300), (70, 130)  # px of the page, and of its bars at the left and above
 
 
@@ -111,19 +111,19 @@ def shoot_others(page, wanted):
         shoot_nodes(page, [node], wanted)
 
 
-def shoot_graph(page, nodes, path):
+def shoot_graph(page, nodes, path, width=1400):
     """Keep a picture of the whole graph, as large as it fits, without the page's own bars."""
     page.wait_for_timeout(4000)  # until the page has no more to announce
     left, top = (min(node[i] for node in nodes) for i in (2, 3))
     right, bottom = (max(n[i] + n[i + 2] for n in nodes) for i in (2, 3))
-    width, height = WINDOW[0] - BARS[0] - 40, WINDOW[1] - BARS[1] - 60
-    scale = min(width / (right - left), height / (bottom - top + 30), 1.0)
+    room = WINDOW[0] - BARS[0] - 40, WINDOW[1] - BARS[1] - 60
+    scale = min(room[0] / (right - left), room[1] / (bottom - top + 30), 1.0)
     x, y = BARS[0] + 20, BARS[1] + 10 + 30 * scale
     page.evaluate(LOOK, [x / scale - left, y / scale - top, scale])
     page.wait_for_timeout(1000)
     shown = scale * (right - left) + 40, scale * (bottom - top + 30) + 40
     box = dict(zip(("x", "y", "width", "height"), (*BARS, *shown)))
-    keep(page.screenshot(clip=box), path, 1400)
+    keep(page.screenshot(clip=box), path, width)
 
 
 def look(browser, server, names, folder):
@@ -143,7 +143,7 @@ def remake(browser, server, names):
         page, nodes = opened(browser, server, name, True)
         shoot_nodes(page, nodes, wanted)
         if name == TEMPLATES[0]:
-            shoot_graph(page, [n for n in nodes if n[1] != "MarkdownNote"], GRAPH)
+            shoot_graph(page, [n for n in nodes if n[1] != "MarkdownNote"], GRAPH, GRAPH_WIDTH)
         if name == names[-1] and len(names) == len(TEMPLATES):
             shoot_others(page, wanted)
         page.close()
