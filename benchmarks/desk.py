@@ -5,6 +5,10 @@
 Muted: the demo still in wind; the frames of the edited motion are rendered, and OpenCV's DIS reads
 the flow from the still to each of them, which knows nothing of this code. A band is muted; of the
 grid points whose band moved by 1 px or more before, its amplitude after is set against that before.
+The floor is the same for a motion that never had the band: what DIS reads there is its own error.
+The energy is given once more without pixels that are hidden in some frame, by the flow itself:
+there and back it ends more than half a pixel away.
+Clicks: a sound of clicks of one sample, and the frames at which the envelope is highest.
 Parallax: a ball before a tilted wall; the path of every pixel as the harmonics of CameraMotion give
 it, against the projection itself at eight times as many moments, in px of a picture 640 wide, at
 the default strength. That the projection is a pinhole camera's is tested against matrices in
@@ -15,6 +19,7 @@ Needs opencv-python-headless.
 import math
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,25 +36,30 @@ from gid_core.footage.flow import estimator
 from gid_core.motion.camera import CameraMove, camera_motion
 from gid_core.motion.combine import combine
 from gid_core.motion.edit import Edit, edit
-from gid_core.motion.envelope import envelope
+from gid_core.motion.envelope import Pulse, Sound, envelope
 from gid_core.motion.playback import play
 from gid_core.motion.spectrum import SpectralVolume
+from gid_core.still.grid import backward_warp
 
 DEMO = ROOT / "docs/demo"
 WIDTH, FRAMES, FPS = 576, 50, 10.0
 MUTED_HZ = 0.4
 LEAST_PX = 1.0
+HIDDEN_PX = 0.5  # from there and back
+SOUND_HZ = 44_100
 
 
 def read_bands(frames, still):
-    """Amplitude of every band of rendered frames, as DIS reads them: k h w, px."""
+    """Amplitude of every band of frames, as DIS reads them, k h w, px; and what is ever hidden."""
     flow, previous, fields = estimator("dis"), None, []
+    hidden = torch.zeros(still.shape[-2:], dtype=torch.bool)
     for frame in frames:
         previous = flow(still, frame, previous) if previous is not None else flow(still, frame)
+        back = backward_warp(flow(frame, still)[None], previous[None])[0]
+        hidden |= (previous + back).square().sum(0) > HIDDEN_PX**2
         fields.append(previous)
-    fields = torch.stack(fields)
-    fields = fields[:, 0] if fields.ndim == 5 else fields
-    return (2 / len(fields) * torch.fft.rfft(fields, dim=0)).abs().square().sum(1).sqrt()
+    bands = torch.fft.rfft(torch.stack(fields), dim=0)
+    return (2 / len(fields) * bands).abs().square().sum(1).sqrt(), hidden
 
 
 def muted() -> None:
@@ -59,31 +69,66 @@ def muted() -> None:
     spectrum, _ = pipeline.sample_motion(
         still, mask, seed=3, spectrum=SpectrumConfig(8, FRAMES / FPS, 2.0)
     )
-    edited, _ = edit(spectrum, Edit(mute=str(MUTED_HZ)))
-    bands = []
-    for motion in (spectrum, edited):
+    there = (spectrum.frequencies_hz - MUTED_HZ).abs() > 1e-4
+    never = replace(spectrum, coeffs=spectrum.coeffs * there.view(1, -1, 1, 1, 1))
+    clips = []
+    for motion in (spectrum, edit(spectrum, Edit(mute=str(MUTED_HZ)))[0], never):
         played, _ = play(motion, FRAMES, FPS)
-        bands.append(read_bands([f for f, _ in pipeline.render(still, played)], still[0]))
+        clips.append([f for f, _ in pipeline.render(still, played)])
+    same = all(torch.equal(a, b) for a, b in zip(*clips[1:]))
+    (before, hidden), (after, now_hidden) = (read_bands(clip, still[0]) for clip in clips[:2])
+    floor = after if same else read_bands(clips[2], still[0])[0]
     k = round(MUTED_HZ * FRAMES / FPS)
-    before, after = (b[k] for b in bands)
     solid = mask[0, 0] > 0.9  # beside thin stalks the flow is of either layer
-    counted = (before >= LEAST_PX) & solid
-    quieter = 20 * torch.log10(before[counted] / after[counted].clamp(min=1e-9))
-    rms = 10 * math.log10(float(before[counted].square().mean() / after[counted].square().mean()))
-    deep = 100 * float((quieter >= 20).float().mean())
-    other = (bands[1][k + 1] / bands[0][k + 1].clamp(min=1e-9))[
-        (bands[0][k + 1] >= LEAST_PX) & solid
-    ]
+    counted = (before[k] >= LEAST_PX) & solid
+    seen = counted & ~hidden & ~now_hidden
+    quieter = 20 * torch.log10(before[k][counted] / after[k][counted].clamp(min=1e-9))
+    other = (after[k + 1] / before[k + 1].clamp(min=1e-9))[(before[k + 1] >= LEAST_PX) & solid]
+    rows = {
+        "its amplitude before, median of what moved 1 px, px": f"{before[k][counted].median():.2f}",
+        "quieter after, energy of all such pixels, dB": f"{_louder(before, after, k, counted):.1f}",
+        "the same of a motion that never had the band: the floor, dB": (
+            f"{_louder(before, floor, k, counted):.1f}"
+        ),
+        "frames of the two are equal bit for bit": "yes" if same else "no",
+        "quieter after, energy of pixels that are never hidden, dB": (
+            f"{_louder(before, after, k, seen):.1f}"
+        ),
+        "share of pixels that are never hidden, %": f"{100 * seen.sum() / counted.sum():.1f}",
+        "quieter after, median of pixels, dB": f"{quieter.median():.1f}",
+        "pixels that are 20 dB quieter at least, %": f"{100 * (quieter >= 20).float().mean():.1f}",
+        "the next band, after over before": (
+            f"{other.median():.2f}" if len(other) else "none moved 1 px"
+        ),
+    }
     print("| a band muted, as DIS reads the rendered clip | |")
     print("|---|---|")
-    print(
-        f"| its amplitude before, median of what moved 1 px, px | {before[counted].median():.2f} |"
-    )
-    print(f"| quieter after, energy of all such pixels, dB | {rms:.1f} |")
-    print(f"| quieter after, median of pixels, dB | {quieter.median():.1f} |")
-    print(f"| pixels that are 20 dB quieter at least, % | {deep:.1f} |")
-    share = f"{other.median():.2f}" if len(other) else "none moved 1 px"
-    print(f"| the next band, after over before | {share} |")
+    for name, value in rows.items():
+        print(f"| {name} | {value} |")
+
+
+def _louder(before, after, k, where):
+    """How much more energy a band had before, dB."""
+    return 10 * math.log10(before[k][where].square().mean() / after[k][where].square().mean())
+
+
+def clicks() -> None:
+    still = SpectralVolume(torch.ones(1, 1, 2, 2, 3, dtype=torch.complex64), torch.ones(1), (2, 3))
+    motion, _ = play(still, 150, 30.0)
+    rng = torch.Generator().manual_seed(0)
+    when = torch.arange(9) * 0.5 + 0.2 + 0.2 * torch.rand(9, generator=rng)
+    sound = torch.zeros(1, 5 * SOUND_HZ)
+    sound[0, (when * SOUND_HZ).long()] = 0.9
+    print("\n| attack, s | clicks | peaks | farthest from its click after the attack, frames |")
+    print("|---|---|---|---|")
+    for attack in (0.0, 0.02, 0.05, 0.1):
+        heard = Sound(sound, SOUND_HZ)
+        _, _, strength = envelope(motion, sound=heard, pulse=Pulse(attack, 0.1))
+        inner = strength[1:-1]
+        is_peak = (inner >= strength[:-2]) & (inner > strength[2:]) & (inner > 0.3)
+        peaks = 1 + is_peak.nonzero().squeeze(1)
+        far = (peaks[:, None] - 30 * (when + attack)).abs().amin(0).max() if len(peaks) else 0
+        print(f"| {attack} | {len(when)} | {len(peaks)} | {far:.2f} |")
 
 
 def ball_before_wall(height, width):
@@ -171,4 +216,5 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     muted()
     parallax()
+    clicks()
     speed()
