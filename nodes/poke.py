@@ -210,13 +210,15 @@ class SaveInteractivePage(io.ComfyNode):
     @classmethod
     def execute(cls, spectrum, still, filename_prefix, title, wind, size):
         from ..gid_core.poke.page import save_page
+        from ..gid_core.poke.response import STANDS
 
         stills = sockets.from_image(still)
         path, name = files.next_file(filename_prefix, ".html", tuple(stills.shape[-2:]))
         save_page(path, stills, spectrum, wind, title, size)
         folder, _, filename = name.rpartition("/")
         page = ui.SavedResult(filename, folder, io.FolderType.output)
-        return io.NodeOutput(name, ui=panel.said(name) | {"gid_page": [page]})
+        notes = [] if spectrum.behind is None else [STANDS]
+        return io.NodeOutput(name, ui=panel.said(name, *notes) | {"gid_page": [page]})
 
 
 def _files(still, spectrum, body):

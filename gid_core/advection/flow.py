@@ -103,6 +103,12 @@ def flow(
         shine = F.interpolate(soft, grid, mode="area")[0, 0] * (covered > 0)
         patch = kind.flicker * max(grid)
         light = flicker(shine, frequencies, kind.flicker_hz, patch, config.light, generator)[None]
+        if frequencies[0] > kind.flicker_hz * (1 + 1e-6):
+            notes = (
+                *notes,
+                f"Its light flickers at {float(frequencies[0]):.2g} Hz, which is fast for "
+                f"{config.kind}: from {1 / kind.flicker_hz:.2g} s of duration on it is slower.",
+            )
     if config.ripples_pct > 0 and flows.any():
         if kind.divergence_free:
             near = _inner(flows, kind, grid) * perspective(grid, depth, config.horizon)

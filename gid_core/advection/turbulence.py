@@ -127,11 +127,13 @@ def flicker(
     """Gain of brightness: smooth patches of `size` px that brighten and darken together.
 
     Args:
+        highest_hz: Bands above it have no light, but for the lowest.
         strength: Root mean square of the gain where the envelope is 1.
     """
     grid = tuple(envelope.shape)
     share = torch.zeros(len(frequencies_hz))
     shown = frequencies_hz <= highest_hz * (1 + 1e-6)
+    shown[0] = True
     share[shown] = (frequencies_hz[shown] / highest_hz) ** (-DECAY / 2)
     share = share / share.square().sum().sqrt().clamp(min=1e-12)
     light = [smooth_noise(grid, size, generator) * (strength * math.sqrt(2) * s) for s in share]

@@ -15,7 +15,7 @@ Source: pinhole projection, Hartley & Zisserman, "Multiple View Geometry", 2004,
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -47,7 +47,7 @@ class CameraMove:
         the picture's width. Push-in: the way of the nearest things at the left and right border.
     focus: Disparity of the plane that stands still, 0 farthest ... 1 nearest.
     duration_s: Period.
-    seed: Of handheld.
+    seed: Of handheld; still number i of a batch has a hand of its own, of seed + i.
     borders: "uncovered": as the camera sees it; what comes in from beyond the border is up to the
         renderer. "stretch": motion fades towards the borders, so that nothing comes in.
     """
@@ -116,21 +116,25 @@ def camera_motion(
     grid = grid_size(*size, LONGEST_SIDE)
     near = F.interpolate(disparity, grid, mode="area").double()
     period = torch.arange(_moments(camera), dtype=torch.float64) / _moments(camera)
-    rotation, position, shift = _path(camera, period)
     # In widths of the picture, about its centre.
     place = pixel_grid(*grid, like=near) + 0.5
     scale = near.new_tensor([1 / grid[1], size[0] / size[1] / grid[0]]).view(2, 1, 1)
     place = place * scale - near.new_tensor([0.5, size[0] / size[1] / 2]).view(2, 1, 1)
     inverse_depth = 1 / FARTHEST + (1 - 1 / FARTHEST) * near
-    moved = _seen(place, inverse_depth, rotation, position, shift) - place
-    moved = moved / scale  # px of the grid
-    if camera.borders == "stretch":
-        moved = moved * _fading(moved, grid)
     harmonics = torch.arange(1, _harmonics(camera) + 1, dtype=torch.float64)
     wave = torch.polar(torch.ones(1).double(), -2 * math.pi * harmonics[:, None] * period)
-    coeffs = torch.einsum("kt,btchw->bkchw", 2 / len(period) * wave, moved.to(wave.dtype))
+    wave, coeffs = 2 / len(period) * wave, []
+    for i, here in enumerate(inverse_depth.split(1)):
+        path = _path(replace(camera, seed=camera.seed + i), period)
+        moved = (_seen(place, here, *path) - place) / scale  # px of the grid
+        if camera.borders == "stretch":
+            moved = moved * _fading(moved, grid)
+        coeffs.append(torch.einsum("kt,btchw->bkchw", wave, moved.to(wave.dtype)))
     spectrum = SpectralVolume(
-        coeffs.to(torch.complex64), (harmonics / camera.duration_s).float(), size, depth=disparity
+        torch.cat(coeffs).to(torch.complex64),
+        (harmonics / camera.duration_s).float(),
+        size,
+        depth=disparity,
     )
     overscan = _overscan_pct(spectrum, period * camera.duration_s)
     return spectrum, disparity, CameraReport(camera.move, overscan, depth is not None, notes)

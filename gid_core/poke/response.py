@@ -54,6 +54,7 @@ MAX_OVERSHOOT = 1.5  # no point goes farther than this many times the pull
 OVERSHOOT_STRIDE = 4  # grid points from one to the next of those that are tested for this
 LATE_S = 0.5  # before the end of a clip: a release from there on is hardly seen to ring
 ASPECT_TOLERANCE = 0.03  # logarithm of the ratio of two aspect ratios that rounding can explain
+STANDS = "What flows behind it stands still: a poke moves only what sways."
 RIGID = 1e-3  # share of the peak compliance under which a point cannot be pulled
 
 
@@ -321,7 +322,7 @@ def poke(
     times = torch.arange(frames, dtype=torch.float64) / fps
     coords, touched = gesture_response(body, gestures, times, strength)
     if wind != 0:
-        coords = coords + wind * ambient_coords(spectrum, times)
+        coords = coords + wind * ambient_coords(spectrum, times, fps / 2)
     motion = Displacement(
         spectrum.coeffs,
         coords.to(spectrum.coeffs.dtype),
@@ -331,7 +332,15 @@ def poke(
         depth=spectrum.depth,
         protect=spectrum.protect,
     )
-    return motion, _report(gestures, touched, frames / fps, wind)
+    report = _report(gestures, touched, frames / fps, wind)
+    if wind != 0 and (fast := int((_wind_hz(spectrum) >= fps / 2).sum())):
+        report += (
+            f" {fast} of {len(_wind_hz(spectrum))} bands of the wind are left out: {fps:g} frames "
+            f"per second show less than {fps / 2:g} Hz."
+        )
+    if spectrum.behind is not None:
+        report += f" {STANDS}"
+    return motion, report
 
 
 def check_still(spectrum: SpectralVolume, stills: Float[Tensor, "b c h w"]) -> None:
@@ -351,15 +360,26 @@ def check_still(spectrum: SpectralVolume, stills: Float[Tensor, "b c h w"]) -> N
 
 
 def ambient_coords(
-    spectrum: SpectralVolume, times_s: Float[Tensor, " t"]
+    spectrum: SpectralVolume, times_s: Float[Tensor, " t"], below_hz: float = math.inf
 ) -> Complex[Tensor, "k t"]:
-    """Modal coordinates without a gesture: playback of bands, or the wind in modes."""
-    if spectrum.kind == "response":
-        return harmonic_coords(spectrum.frequencies_hz, times_s)
-    if spectrum.ambient is None:
+    """Modal coordinates without a gesture: playback of bands, or the wind in modes.
+
+    Args:
+        below_hz: Bands from this frequency on are left out.
+    """
+    if spectrum.kind != "response" and spectrum.ambient is None:
         return torch.zeros(len(spectrum.frequencies_hz), len(times_s), dtype=torch.complex128)
-    bands = harmonic_coords(spectrum.ambient_hz, times_s)
-    return spectrum.ambient.to(bands.dtype) @ bands
+    hertz = _wind_hz(spectrum)
+    bands = harmonic_coords(hertz, times_s)
+    bands[hertz >= below_hz] = 0
+    return bands if spectrum.kind == "response" else spectrum.ambient.to(bands.dtype) @ bands
+
+
+def _wind_hz(spectrum) -> Float[Tensor, " m"]:
+    """Frequencies of the motion without a gesture."""
+    if spectrum.kind == "response":
+        return spectrum.frequencies_hz
+    return spectrum.frequencies_hz[:0] if spectrum.ambient is None else spectrum.ambient_hz
 
 
 def _report(gestures, touched, duration_s, wind):

@@ -115,6 +115,16 @@ def test_flames_rise_from_their_foot():
     assert rise[10] > 3 * rise[38] > 0
 
 
+def test_light_is_as_strong_in_a_short_clip_and_its_speed_is_said():
+    config = replace(CALM, kind="clouds", light=0.3)
+    for duration, fast in ((10.0, False), (2.0, True)):
+        volume, report = made(config=replace(config, duration_s=duration))
+        # |L|^2 / 2 of a band is its mean square over time.
+        rms = float((volume.light.abs().square().sum(1).mean() / 2).sqrt())
+        assert rms == pytest.approx(0.3, rel=0.6)
+        assert ("flickers at 0.5 Hz, which is fast for clouds" in str(report)) == fast
+
+
 def test_a_seed_means_the_same_flow():
     config = FlowConfig("smoke", light=0.1, longest_side=48)
     one, other, third = (made(config=config, seed=s)[0] for s in (1, 1, 2))

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -154,6 +155,18 @@ def test_each_still_of_a_batch_has_its_own_depth():
     for i in range(2):
         alone, _, _ = camera_motion(SIZE, depth[i : i + 1])
         torch.testing.assert_close(both.coeffs[i], alone.coeffs[0])
+
+
+@pytest.mark.parametrize("move", ["orbit", "push-in", "handheld"])
+def test_a_batch_gives_the_bits_of_its_items_with_seeds_one_apart(move):
+    depth = torch.cat([ball_before_wall(), ball_before_wall().flip(-1).square()])
+    camera = CameraMove(move, 6.0, seed=3, borders="stretch")
+    both, _, _ = camera_motion(SIZE, depth, camera)
+    for i in range(2):
+        alone, _, _ = camera_motion(SIZE, depth[i : i + 1], replace(camera, seed=3 + i))
+        assert torch.equal(both.coeffs[i], alone.coeffs[0])
+    same, _, _ = camera_motion(SIZE, depth[:1].repeat(2, 1, 1, 1), camera)
+    assert torch.equal(same.coeffs[0], same.coeffs[1]) == (move != "handheld")
 
 
 def test_depth_without_numbers_and_of_other_sizes_is_said():

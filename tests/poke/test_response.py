@@ -1,8 +1,10 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
+from gid_core.motion.playback import play
 from gid_core.motion.spectrum import SpectralVolume
 from gid_core.poke.gestures import Gesture, read_gestures
 from gid_core.poke.response import (
@@ -235,6 +237,28 @@ def test_wind_is_added_to_the_motion(rng):
     difference = blown.modal_coords - calm.modal_coords
     assert torch.allclose(difference, wind.to(torch.complex64), atol=1e-5)
     assert "over 0.5 of the wind" in report
+
+
+def test_wind_that_the_frames_cannot_show_is_left_out(rng):
+    spectrum = bands(rng)  # up to 2.9 Hz
+    motion, report = poke(spectrum, [], 5.0, 5.0, wind=0.5)
+    played, _ = play(spectrum, 25, 5.0, loop=False)
+    torch.testing.assert_close(2 * motion.at(0), played.at(0))
+    assert report.endswith(
+        "1 of 3 bands of the wind are left out: 5 frames per second show less than 2.5 Hz."
+    )
+    blown = modes(ambient=torch.randn(3, 2, generator=rng, dtype=torch.complex64))
+    slow, _ = poke(blown, [], 5.0, 1.6, wind=1.0)  # 0.8 Hz is half the rate
+    expected = blown.ambient[:, :1] * torch.exp(2j * math.pi * 0.4 * torch.arange(8) / 1.6)
+    torch.testing.assert_close(slow.modal_coords, expected, rtol=0, atol=1e-5)
+
+
+def test_a_poke_says_that_what_flows_behind_stands_still(rng):
+    swaying = bands(rng)
+    flowing = replace(swaying, kind="flow", velocity=torch.ones(1, 2, H, W))
+    motion, report = poke(replace(swaying, behind=flowing), pulling())
+    assert motion.behind is None and "What flows behind it stands still" in report
+    assert "flows" not in poke(swaying, pulling())[1]
 
 
 @pytest.mark.parametrize(
