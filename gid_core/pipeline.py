@@ -176,11 +176,49 @@ def sample_motion(
     at_rest = tuple(i for i in range(count) if wanted and not volumes[i].coeffs.any())
     for i in at_rest:
         log.warning("Nothing in still %d moves: its mask is empty, or all of it is held.", i)
+    motion = _batched(volumes)
+    return motion, SamplingReport(tuple(areas), at_rest, _largest(motion), (*_each(said), *notes))
+
+
+def sample_variations(
+    still: Float[Tensor, "1 c h w"],
+    count: int,
+    mask: Float[Tensor, "m 1 hm wm"] | None = None,
+    anchor: Float[Tensor, "a 1 ha wa"] | None = None,
+    seed: int = 0,
+    model: MotionPrior = ElasticPrior(),
+    spectrum: SpectrumConfig = SpectrumConfig(),
+    callback: Callback = lambda done, of: None,
+    widen: bool = False,
+) -> tuple[SpectralVolume, SamplingReport]:
+    """Several motions of one still, as a batch: number i is what `sample_motion` makes of seed + i.
+
+    Args: as `sample_motion`; several masks are objects.
+        callback: Called with (motions done, of so many), often; may raise to cancel.
+
+    Raises:
+        ValueError: As `sample_motion`.
+    """
+    volumes, reports = [], []
+    for i in range(count):
+        step = lambda done, _, first=i: callback(first + done, count)
+        given = {"model": model, "spectrum": spectrum, "callback": step, "widen": widen}
+        volume, report = sample_motion(still, mask, anchor, seed + i, **given)
+        volumes.append(volume)
+        reports.append(report)
+    notes = dict.fromkeys(note for report in reports for note in report.notes)
+    areas = tuple(area for report in reports for area in report.areas)
+    at_rest = tuple(i for i, report in enumerate(reports) if report.at_rest)
+    largest = max(report.amplitude_pct for report in reports)
+    return _batched(volumes), SamplingReport(areas, at_rest, largest, tuple(notes))
+
+
+def _batched(volumes):
+    """Motions of one still each, as one batch."""
     pictures = "coeffs", "mask", "depth", "protect"
     together = {n: [getattr(v, n) for v in volumes] for n in pictures}
     together = {n: None if parts[0] is None else torch.cat(parts) for n, parts in together.items()}
-    motion = replace(volumes[0], **together)
-    return motion, SamplingReport(tuple(areas), at_rest, _largest(motion), (*_each(said), *notes))
+    return replace(volumes[0], **together)
 
 
 def _each(said):
@@ -317,11 +355,13 @@ def play(
     pose: str = "rest pose",
     seed: int = 0,
     pace: Curve | None = None,
+    poll: Callable[[], None] = lambda: None,
 ) -> tuple[Displacement, PlayReport]:
     """The displacement of any motion: bands are summed, flows are integrated.
 
     Args: as `motion.playback.play`; the pose of a flow is always its first frame, and its speed is
         constant.
+        poll: Called often while paths are integrated; may raise to cancel.
 
     Raises:
         ValueError: For values out of range, or bands at or above half the frame rate.
@@ -332,7 +372,7 @@ def play(
                 "Expected a constant speed for what flows, got a curve. Leave it empty."
             )
         playback.check_times(frames, fps, speed, pose)
-        motion, report = flow_loop(spectrum, frames, fps, loop, speed, gain, seed)
+        motion, report = flow_loop(spectrum, frames, fps, loop, speed, gain, seed, poll=poll)
         said = PlayReport(flows=(report,) if spectrum.velocity.any() else ())
     else:
         bands = replace(spectrum, light=None, behind=None)
@@ -342,7 +382,7 @@ def play(
         said = PlayReport(closed)
     if spectrum.behind is None:
         return motion, said
-    flowing, report = play(spectrum.behind, frames, fps, loop, speed, 1.0, pose, seed)
+    flowing, report = play(spectrum.behind, frames, fps, loop, speed, 1.0, pose, seed, poll=poll)
     return replace(motion, behind=flowing), replace(said, flows=(*said.flows, *report.flows))
 
 
@@ -380,9 +420,16 @@ def combine_motions(
 
 
 def close_along(
-    frames: Float[Tensor, "t c h w"], spectrum: SpectralVolume, overlap: int, fps: float
+    frames: Float[Tensor, "t c h w"],
+    spectrum: SpectralVolume,
+    overlap: int,
+    fps: float,
+    poll: Callable[[], None] = lambda: None,
 ) -> Float[Tensor, "t c h w"]:
     """Close a clip that flows: its end passes into its first frame along the flow.
+
+    Args:
+        poll: Called often while paths are integrated; may raise to cancel.
 
     Raises:
         ValueError: If the spectrum is no flow, or the overlap is longer than the clip.
@@ -393,7 +440,7 @@ def close_along(
             "Motion, or disconnect it to blend pixels."
         )
     playback.check_times(len(frames), fps, 1.0, playback.POSES[0])
-    motion, _ = flow_loop(spectrum, len(frames), fps, reach=math.inf)
+    motion, _ = flow_loop(spectrum, len(frames), fps, reach=math.inf, poll=poll)
     return torch.stack(list(close_with_flow(accept_images(frames), motion, overlap)))
 
 

@@ -2,7 +2,7 @@
 
 from comfy_api.latest import io
 
-from . import aliases, curves, panel, sockets
+from . import aliases, curves, host, panel, sockets
 
 # What old graphs have in the place of `pace`: what their seed did after a run.
 SEED_CONTROLS = "fixed", "increment", "decrement", "randomize"
@@ -103,7 +103,8 @@ class SpectrumToDisplacement(io.ComfyNode):
         pace = "" if pace in SEED_CONTROLS else pace
         drawn = curves.drawn(pace_curve, 1.0, 2.0)
         paced = playback.pace_curve(pace, frames / fps, loop, drawn)
-        motion, report = pipeline.play(spectrum, frames, fps, loop, speed, gain, pose, seed, paced)
+        given = frames, fps, loop, speed, gain, pose, seed, paced, host.stop_if_cancelled
+        motion, report = host.responsive(pipeline.play, spectrum, *given)
         fastest = speed if paced is None else speed * max(paced.y)
         played = str(report) or _played(spectrum)
         warnings = list(filter(None, [playback.left_out(spectrum, fps, fastest)]))

@@ -185,7 +185,8 @@ class FlowMotion(io.ComfyNode):
         config = FlowConfig(
             kind, direction, speed, turbulence, light, level, duration, ripples_pct=ripples
         )
-        spectrum, reports = flow_motion(
+        spectrum, reports = host.responsive(
+            flow_motion,
             stills,
             sockets.from_mask(mask),
             sockets.from_depth(depth),

@@ -59,7 +59,8 @@ class LoopBlend(io.ComfyNode):
                     max=240.0,
                     step=0.01,
                     optional=True,
-                    tooltip="Frames per second of an IMAGE batch. A VIDEO tells its own.",
+                    tooltip="Frames per second of an IMAGE batch. A VIDEO tells its own, and so "
+                    "does a displacement.",
                 ),
                 sockets.Spectrum.Input(
                     "flow",
@@ -86,7 +87,7 @@ class LoopBlend(io.ComfyNode):
     def execute(cls, frames, overlap, clips, displacement=None, still=None, fps=30.0, flow=None):
         from ..gid_core.motion import loops
 
-        given = footage.parts(frames, fps)
+        given = footage.parts(frames, fps if displacement is None else displacement.fps)
         frames, sound = sockets.from_frames(given.images), given.audio
         separate = loops.split_clips(frames, clips)
         before = [loops.seam(clip) for clip in separate]
@@ -130,4 +131,5 @@ def _along(flow, clip, overlap, fps):
     """One clip, closed along a flow."""
     from ..gid_core.pipeline import close_along
 
-    return sockets.to_image(close_along(sockets.from_image(clip), flow, overlap, fps))
+    given = sockets.from_image(clip), flow, overlap, fps, host.stop_if_cancelled
+    return sockets.to_image(host.responsive(close_along, *given))

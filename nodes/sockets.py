@@ -88,20 +88,27 @@ def from_field(image: torch.Tensor) -> torch.Tensor:
 
 
 def from_tracks(value: dict) -> tuple[torch.Tensor, torch.Tensor]:
-    """TRACKS as paths, t n 2, and visibility, t n; one for all tracks counts for each.
+    """TRACKS as paths, t n 2, and visibility, t n; one value a frame counts for all its tracks.
 
     Raises:
-        ValueError: For another shape.
+        ValueError: For another shape, or without paths.
     """
-    paths = value["track_path"].float().cpu()
-    visible = value.get("track_visibility")
-    visible = torch.ones(paths.shape[:2], dtype=torch.bool) if visible is None else visible.cpu()
-    if paths.ndim != 3 or paths.shape[-1] != 2 or visible.shape[0] != len(paths):
+    paths = value.get("track_path") if isinstance(value, dict) else None
+    if not isinstance(paths, torch.Tensor) or paths.ndim != 3 or paths.shape[-1] != 2:
+        got = tuple(paths.shape) if isinstance(paths, torch.Tensor) else "none"
         raise ValueError(
-            "Expected TRACKS of shape (frames, tracks, 2), seen or not in every frame, got "
-            f"{tuple(paths.shape)} and {tuple(visible.shape)}."
+            f"Expected TRACKS with paths of shape (frames, tracks, 2) as track_path, got {got}. "
+            "Check the node that they come from."
         )
-    return paths, visible.bool().expand(paths.shape[:2])
+    frames, tracks, _ = paths.shape
+    seen = value.get("track_visibility")
+    seen = torch.ones(frames) if seen is None else seen
+    if tuple(seen.shape) not in ((frames, tracks), (frames, 1), (frames,)):
+        raise ValueError(
+            f"Expected a track_visibility of shape {frames, tracks} for paths of {frames} frames "
+            f"and {tracks} tracks, or of {frames} values, got {tuple(seen.shape)}."
+        )
+    return paths.float().cpu(), seen.cpu().bool().view(frames, -1).expand(frames, tracks)
 
 
 def from_mask(value: torch.Tensor | None, name: str = "mask") -> torch.Tensor | None:

@@ -99,8 +99,9 @@ class MotionVariations(io.ComfyNode):
 
         still = sockets.from_image(image)[:1]
         spectra, report = host.responsive(
-            pipeline.sample_motion,
-            still.expand(COUNT, -1, -1, -1),
+            pipeline.sample_variations,
+            still,
+            COUNT,
             sockets.from_mask(mask),
             sockets.from_mask(anchor, "anchor"),
             seed,

@@ -16,7 +16,14 @@ from gid_core.motion.retarget import retarget
 from gid_core.motion.spectrum import (
     SpectralVolume,
 )
-from gid_core.pipeline import batch_of, combine_motions, render, retarget_motion, sample_motion
+from gid_core.pipeline import (
+    batch_of,
+    combine_motions,
+    render,
+    retarget_motion,
+    sample_motion,
+    sample_variations,
+)
 from gid_core.recognition.moving_area import what_sways
 from gid_core.render.renderer import load_renderer, render_frames, shipped_renderer
 from gid_core.still.matte import refine_mask
@@ -36,6 +43,20 @@ def batch(stalk, rng):
     image, mask = stalk
     other = image.flip(3) * 0.8
     return torch.cat([image, other]), torch.cat([mask, mask.flip(3)])
+
+
+@pytest.mark.parametrize("objects", [1, 3])
+def test_a_variation_is_what_the_sampler_makes_of_its_seed(stalk, objects):
+    image, mask = stalk
+    rows = torch.arange(mask.shape[2]).view(1, 1, -1, 1)
+    masks = torch.cat([mask * (rows % objects == i) for i in range(objects)])
+    together, report = sample_variations(image, 3, masks, masks, 5, MODEL, BANDS)
+    for i in range(3):
+        alone = sample(image, masks, masks, seed=5 + i)
+        for name in ("coeffs", "mask", "depth"):
+            found, expected = getattr(together, name), getattr(alone, name)
+            assert expected is None or torch.equal(found[i : i + 1], expected), name
+    assert len(report.areas) == len(together.coeffs) == 3
 
 
 @pytest.mark.parametrize("amplitude, breaks", [(2.0, False), (6.0, True)])

@@ -51,6 +51,18 @@ def test_an_item_of_a_batch_equals_the_single_run_with_its_seed():
         assert torch.equal(single.coeffs, motion.coeffs[i : i + 1])
 
 
+def test_playing_what_flows_can_be_cancelled():
+    def cancel():
+        raise KeyboardInterrupt
+
+    spectrum, _ = flow()
+    for motion in (spectrum, replace(sway(), behind=spectrum)):
+        with pytest.raises(KeyboardInterrupt):
+            play(motion, 24, 8.0, poll=cancel)
+    with pytest.raises(KeyboardInterrupt):
+        close_along(torch.rand(12, 3, *SIZE), spectrum, 3, 6.0, cancel)
+
+
 def test_the_seam_of_a_flow_is_a_step_like_every_other():
     spectrum, _ = flow(config=replace(CONFIG, light=0.1))
     motion, report = play(spectrum, 24, 8.0)

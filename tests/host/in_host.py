@@ -137,7 +137,8 @@ class Host:
         logging.getLogger().removeHandler(warnings)
         ours = {k: v for k, v in self.nodes.NODE_CLASS_MAPPINGS.items() if k not in own}
         self.nodes.NODE_CLASS_MAPPINGS |= {
-            kind.__name__: kind for kind in (Given, Kept, Probed, ReadByATI, UntrainedFlow)
+            kind.__name__: kind
+            for kind in (Given, GivenTracks, Kept, Probed, ReadByATI, UntrainedFlow)
         }
         from comfy_api.latest import io as schema_io
 
@@ -255,6 +256,21 @@ class Given:
 
         value = torch.from_numpy(np.load(file))
         return value, value
+
+
+class GivenTracks:
+    """An .npz file as TRACKS, with whatever it has."""
+
+    RETURN_TYPES, FUNCTION, CATEGORY = ("TRACKS",), "load", "tests"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"file": ("STRING", {})}}
+
+    def load(self, file):
+        import torch
+
+        return ({name: torch.from_numpy(value) for name, value in np.load(file).items()},)
 
 
 class Kept:

@@ -167,6 +167,45 @@ def test_guides_are_the_rendered_clip_and_its_masks(host, tmp_path):
     np.testing.assert_array_equal(graph.kept("last"), clip[-1:])
 
 
+def back_from(folder, **tracks) -> Graph:
+    """Tracks to Motion, of TRACKS with these fields."""
+    graph = Graph(folder)
+    graph.given("still", still())
+    np.savez(folder / "tracks.npz", **tracks)
+    graph.nodes["tracks"] = node("GivenTracks", file=str(folder / "tracks.npz"))
+    links = {"image": ("still", 0), "tracks": ("tracks", 0)}
+    graph.nodes["back"] = node("TracksToMotion", **links, **BACK)
+    return graph.keep(spectrum=("back", 0))
+
+
+@hosts.newest_only
+def test_one_visibility_a_frame_counts_for_all_tracks(host, tmp_path):
+    rng = np.random.default_rng(0)
+    start = rng.uniform((30, 10), (66, 50), (13, 2))
+    paths = np.float32(start + 3 * np.sin(np.arange(13) / 2)[:, None, None])
+    seen = np.ones((13, 13), bool)  # as many frames as tracks
+    seen[4:6] = False
+    found = []
+    for i, visible in enumerate((seen, seen[:, 0], seen[:, :1])):
+        (tmp_path / str(i)).mkdir()
+        graph = back_from(tmp_path / str(i), track_path=paths, track_visibility=visible)
+        assert_ran(graph.run(host))
+        found.append(graph.kept("spectrum", "coeffs"))
+    assert np.array_equal(found[0], found[1]) and np.array_equal(found[0], found[2])
+
+
+@hosts.newest_only
+def test_tracks_of_another_shape_are_a_sentence(host, tmp_path):
+    paths = np.zeros((13, 5, 2), np.float32)
+    odd = {"track_path": paths, "track_visibility": np.ones((13, 4), bool)}
+    sentence = refusal(back_from(tmp_path, **odd).run(host))
+    assert "shape (13, 5) for paths of 13 frames and 5 tracks, or of 13 values, got (13, 4)" in (
+        sentence
+    )
+    sentence = refusal(back_from(tmp_path, tracks=paths).run(host))
+    assert "paths of shape (frames, tracks, 2) as track_path, got none" in sentence
+
+
 @hosts.newest_only
 def test_batches_and_odd_texts_are_refused(host, tmp_path):
     two = tracked(tmp_path, np.concatenate([still(), still()]))

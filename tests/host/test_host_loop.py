@@ -65,8 +65,13 @@ def test_a_motion_that_is_no_loop_closes_along_its_paths(host, tmp_path):
     graph = Graph(tmp_path).animate(still(), painted(), motion=motion, sampler=sampler)
     graph.keep(frames=("render", 0))
     inputs = {"frames": ("render", 0), "displacement": ("motion", 0), "still": ("still", 0)}
-    closed = blend(graph, host, **inputs)
+    graph.nodes["blend"] = node("LoopBlend", overlap=4, clips=1, **inputs)
+    graph.save(video=("blend", 4)).keep(closed=("blend", 0), report=("blend", 1))
+    ran = graph.run(host)
+    assert_ran(ran)
+    closed = graph.kept("closed")
     assert closed.shape == (12, 64, 96, 3)
+    assert decoded(saved(host, ran))[1] == 12  # the motion's own, not that of the input fps
     before, after = largest_steps(graph.kept("frames")), largest_steps(closed)
     assert before[0] > before[1]
     assert after[0] <= after[1]
