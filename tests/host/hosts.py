@@ -29,7 +29,7 @@ PACK = Path(__file__).absolute().parents[2]
 IN_HOST = Path(__file__).with_name("in_host.py")
 NAME = "image-dynamics"  # the folder in custom_nodes that a server finds the pack in
 NEEDED = "import aiohttp, av, einops, PIL, psutil, safetensors, scipy, yaml, torch, torchsde"
-START_S = 120  # a host on a busy machine
+START_S = 300  # a host on a busy machine
 
 
 @dataclass(frozen=True)
