@@ -20,7 +20,7 @@ from .filters import box_mean, dilated
 from .texture import continue_texture
 
 MOST_SEARCHED = 2**21  # pixels that are searched one by one; larger pictures by blocks of pixels
-REACHES = 12  # px: how far the colours at the end of the matte go on at most
+REACHES = 6  # px: how far the colours at the end of the matte go on at most
 AWAY = 2  # px around the matte whose colours are not used either: its soft edge has mixed colours
 STEP = 0.05  # of a depth's range: what is nearer than its surroundings by that stands in front
 
