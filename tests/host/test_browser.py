@@ -42,8 +42,9 @@ SHORTER = """short => {
             node.widgets.find(widget => widget.name === name).value = value;
 }"""
 PLAYS = "[...document.querySelectorAll('video')].some(video => video.duration > 0.3)"
-# What was made has replaced the frames that were shown on the way.
-NO_FRAMES_LEFT = "!document.querySelector(\"img[src^='blob:']\")"
+# What was made has replaced the frames that were shown on the way; our own panels keep their still.
+NO_FRAMES_LEFT = """[...document.querySelectorAll("img[src^='blob:']")].every(
+    picture => picture.closest("[class*=gid-]"))"""
 ENDED = """new Promise(end => {
     for (const kind of ["execution_success", "execution_error", "execution_interrupted"])
         app.api.addEventListener(kind, event => end([kind, event.detail]), {once: true});
