@@ -16,7 +16,7 @@ const CATEGORY = "image dynamics";
 const SOCKETS = { GID_MODEL: "#d9a441", GID_SPECTRUM: "#5fc28f", GID_DISPLACEMENT: "#5aa7d6" };
 // Height for the small loop that a node shows, and the mask below it. Widgets of Nodes 2.0 are taller.
 const LOOP_PX = 380, LOOP_PX_2 = 480;
-const FRAME = "$$comfy_animation_preview", VIDEO = /\.(mp4|m4v|mov|webm|mkv)$/i;
+const FRAMES = ["$$comfy_animation_preview", "$$canvas-image-preview"], VIDEO = /\.(mp4|m4v|mov|webm|mkv)$/i;
 const COLOUR = "#2b4a3d", BACKGROUND = "#223630"; // of our nodes, where the user has chosen none
 const NODE = "PokeDynamics", FLOW = "FlowMotion", OUTPUT = "image_dynamics", HEIGHT = 260, WIDTH = 340;
 const SETTINGS = ["duration", "wind", "strength", "stiffness", "damping_ratio"]; // that are felt without a run
@@ -212,8 +212,10 @@ function showResults(node) {
         page?.config.globalProperties.$pinia?._s?.get("nodeOutput")?.revokePreviewsByLocatorId?.(name);
         if (!output.images.some(({ filename }) => VIDEO.test(filename))) return;
         node.imgs = undefined; // a video does not take the place of a frame by itself
-        const at = node.widgets?.findIndex(widget => widget.name === FRAME) ?? -1;
-        if (at >= 0) node.widgets.splice(at, 1)[0].onRemove?.();
+        for (const name of FRAMES) {
+            const at = node.widgets?.findIndex(widget => widget.name === name) ?? -1;
+            if (at >= 0) node.widgets.splice(at, 1)[0].onRemove?.();
+        }
     });
 }
 
