@@ -11,7 +11,8 @@ from templates import BLUEPRINTS, TEMPLATES, foreign_weights
 NAMES = sorted(path.stem for path in (hosts.PACK / "workflows").glob("*.json"))
 RUNNABLE = [t.name for t in TEMPLATES if not foreign_weights(t)]
 SHOWS = "MaskPreview", "MotionSpectrumPreview", "MotionVariations", "SaveVideo"
-LOADED = "window.app && window.app.graph && window.app.vueAppReady"
+LOADED = """window.app && window.app.graph && window.app.vueAppReady
+    && document.querySelector("[data-testid=queue-button]")"""
 # A title is 30 px high, above a node's position.
 BOXES = """app.graph._nodes.map(n => [n.title || n.type, n.pos[0], n.pos[1] - 30,
     n.pos[0] + n.size[0], n.pos[1] + n.size[1]])"""
