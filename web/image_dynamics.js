@@ -211,12 +211,18 @@ function showResults(node) {
         const page = document.getElementById("vue-app")?.__vue_app__; // Nodes 2.0 has to be told
         page?.config.globalProperties.$pinia?._s?.get("nodeOutput")?.revokePreviewsByLocatorId?.(name);
         if (!output.images.some(({ filename }) => VIDEO.test(filename))) return;
-        node.imgs = undefined; // a video does not take the place of a frame by itself
-        for (const name of FRAMES) {
-            const at = node.widgets?.findIndex(widget => widget.name === name) ?? -1;
-            if (at >= 0) node.widgets.splice(at, 1)[0].onRemove?.();
-        }
+        for (const wait of [0, 300, 1500]) setTimeout(dropFrame, wait, node); // the last one may still be on its way
     });
+}
+
+/** Take a frame off a node of the classic canvas: a video does not take its place by itself. */
+function dropFrame(node) {
+    if (node.imgs?.length && !node.imgs[0].src?.startsWith("blob:")) return;
+    node.imgs = undefined;
+    for (const name of FRAMES) {
+        const at = node.widgets?.findIndex(widget => widget.name === name) ?? -1;
+        if (at >= 0) node.widgets.splice(at, 1)[0].onRemove?.();
+    }
 }
 
 /** Open a saved page in a tab. The host serves HTML as a download only, so its text is fetched. */
