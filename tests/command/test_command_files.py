@@ -91,7 +91,8 @@ def refused(capsys, monkeypatch, command, sentence):
         "animate still.png -o a.mp4 --save-spectrum link.safetensors",
         "animate still.png --mask mask.png -o a.mp4 --save-modes hard.safetensors",
         "animate still.png -o a.mp4 --save-modes s.safetensors --save-spectrum S.safetensors",
-        "animate still.png -o a.mp4 --model weights.safetensors --save-spectrum weights.safetensors",  # noqa: E501
+        "animate still.png -o a.mp4 --model weights.safetensors "
+        "--save-spectrum weights.safetensors",
         "animate still.png -o a.mp4 --renderer weights.safetensors "
         "--save-spectrum weights.safetensors",
         "render still.gif --spectrum s.safetensors -o still.gif",
