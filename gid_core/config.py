@@ -1,6 +1,6 @@
 """Settings of the method as frozen data, with the defaults' sources beside them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 MOST_BANDS = 128  # of a spectrum
 
@@ -130,6 +130,8 @@ class DenoiserConfig:
     attention_from: int = 0  # level from which pixels attend to each other
     head: int = 64  # channels of an attention head
     layout: str = "coordinated"  # "coordinated", "independent", "volume"
+    # Radii, in places, of means that it is shown as well; older files do not know of them.
+    smoothed: tuple[int, ...] = field(default=(), metadata={"later": True})
 
 
 LAYOUTS = ("coordinated", "independent", "volume")

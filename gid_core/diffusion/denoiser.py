@@ -16,6 +16,7 @@ from torch import nn
 from ..config import DenoiserConfig
 from ..shapes import Float, Tensor
 from .blocks import FrequencyAttention, ResBlock, SpatialAttention, fourier, norm, zeroed
+from .smoothing import smoothed
 
 STEM = 2  # pixel-unshuffle factor before the first layer of the image encoder
 FOURIER = 32  # channels of a Fourier embedding
@@ -78,7 +79,8 @@ class Denoiser(nn.Module):
         hidden = 4 * widths[0]
         inputs = nn.Linear((1 if volume else 2) * FOURIER, hidden)
         self.embed = nn.Sequential(inputs, nn.SiLU(), nn.Linear(hidden, hidden))
-        self.enter = nn.Conv2d(channels + config.features, widths[0], 3, padding=1)
+        given = channels + config.features + channels * len(config.smoothed)
+        self.enter = nn.Conv2d(given, widths[0], 3, padding=1)
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         skips, width = [widths[0]], widths[0]
         for i, out in enumerate(widths):
@@ -115,9 +117,13 @@ class Denoiser(nn.Module):
         """
         Args:
             noise: ln(sigma) / 4 (Karras et al. 2022).
-            features: Of the still; zeros for the unconditional estimate.
+            features: Of the still; zeros for the unconditional estimate. Where the configuration
+                has `smoothed` means, one more channel says how much every place counts.
         """
         b, k = noisy.shape[:2]
+        weights = None
+        if self.config.smoothed:
+            features, weights = features[:, :-1], features[:, -1:]
         embedding = fourier(noise, FOURIER)
         if self.config.layout == "volume":
             x, bands = noisy.flatten(1, 2), 1
@@ -127,8 +133,11 @@ class Denoiser(nn.Module):
             embedding = torch.cat([embedding[:, None].expand(b, k, -1), frequency], 2)
             x, embedding, bands = noisy.flatten(0, 1), embedding.flatten(0, 1), k
             features = features.repeat_interleave(k, 0)
+            weights = weights if weights is None else weights.repeat_interleave(k, 0)
         embedding = self.embed(embedding)
-        x = self.enter(torch.cat([x, features], 1))
+        sigma = (4 * noise).exp().repeat_interleave(bands)
+        means = [smoothed(x, weights, sigma, radius) for radius in self.config.smoothed]
+        x = self.enter(torch.cat([x, features, *means], 1))
         skips = [x]
         for layer in self.down:
             x = layer(x, embedding, bands) if isinstance(layer, _Level) else layer(x)

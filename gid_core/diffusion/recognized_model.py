@@ -62,7 +62,13 @@ class RecognizedModelConfig:
     recognizer: RecognizerConfig = RecognizerConfig()
     expectation: ExpectationConfig = ExpectationConfig()
     denoiser: DenoiserConfig = DenoiserConfig(
-        latent=LATENT, widths=(32, 64, 96), blocks=1, attention_from=2, head=16, features=24
+        latent=LATENT,
+        widths=(32, 64, 96),
+        blocks=1,
+        attention_from=1,
+        head=16,
+        features=24,
+        smoothed=(2, 4, 8),
     )
 
 
@@ -135,7 +141,18 @@ class RecognizedModel(nn.Module):
             share: `motion_latents.coverage` of what moves.
         """
         trunk = self.expectation.trunk(torch.cat([seen, share], 1))
-        return self.expectation.features(trunk), self.amplitudes(trunk)
+        return self.told(trunk, share), self.amplitudes(trunk)
+
+    def told(
+        self, trunk: Float[Tensor, "b c h w"], share: Float[Tensor, "b 1 h w"]
+    ) -> Float[Tensor, "b f h w"]:
+        """Features for the denoiser; with what moves beside them if it weighs means by it."""
+        features = self.expectation.features(trunk)
+        return torch.cat([features, share.to(features)], 1) if self._weighs else features
+
+    @property
+    def _weighs(self) -> bool:
+        return bool(self.config.denoiser.smoothed)
 
     def amplitudes(self, trunk: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k 4 h w"]:
         """The deviation that every scalar is expected to have, where all of a place moves."""
@@ -165,9 +182,9 @@ class RecognizedModel(nn.Module):
             seen = still_features(self.recognizer, image, grid, self.multiple)
             right, below = (-n % self.multiple for n in reversed(grid))
             share = F.pad(F.interpolate(matte, grid, mode="area"), (0, right, 0, below))
-            given = torch.cat([seen.features, coverage(share)], 1).to(like)
-            trunk = self.expectation.trunk(given)
-            features = self.expectation.features(trunk)
+            counts = coverage(share).to(like)
+            trunk = self.expectation.trunk(torch.cat([seen.features.to(like), counts], 1))
+            features = self.told(trunk, counts)
             amplitudes = between(self.amplitudes(trunk), self.frequencies_hz, frequencies_hz)
             share = share.to(amplitudes)
 

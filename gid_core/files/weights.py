@@ -173,19 +173,26 @@ def _header(path, kind, text) -> dict:
 
 
 def _built(kind, values, name):
-    """A dataclass from the values in a file; every value must have the type of its default."""
-    if not isinstance(values, dict) or set(values) != {f.name for f in fields(kind)}:
+    """A dataclass from the values in a file; every value must have the type of its default.
+
+    What came later than a file was written is its default.
+    """
+    names = {f.name for f in fields(kind)}
+    needed = {f.name for f in fields(kind) if not f.metadata.get("later")}
+    if not isinstance(values, dict) or not needed <= set(values) <= names:
         raise ValueError(f"{name!r} is damaged: its configuration is not one of a {kind.__name__}.")
     given = {}
-    for known in fields(kind):
+    for known in (f for f in fields(kind) if f.name in values):
         value, default = values[known.name], known.default
         if is_dataclass(default):
             given[known.name] = _built(type(default), value, name)
             continue
         if isinstance(default, tuple) and isinstance(value, list):
             value = tuple(value)
-            fits = 0 < len(value) <= 8 and all(
-                type(v) is int and 0 < v <= MAX_CHANNELS for v in value
+            fits = (
+                (len(value) > 0 or default == ())
+                and len(value) <= 8
+                and all(type(v) is int and 0 < v <= MAX_CHANNELS for v in value)
             )
         elif isinstance(default, str):
             fits = isinstance(value, str)

@@ -29,6 +29,7 @@ from ..recognition.model import Recognizer, RecognizerConfig, save_recognizer
 from ..shapes import Float, Int, Tensor
 from .conversion import load_backbone
 from .outlines import FOLDER, NONE, labels, names, read_outlines
+from .pasted import CutOut, cut_outs, pasted, rare_kinds, scene_views
 from .views import SIDE, cropped, moved, random_box, relit
 
 FLOWS_SHARE, KIND_SHARE, DEGREE_SHARE, OVERLAP_SHARE = 0.3, 0.2, 0.3, 0.2  # of the loss
@@ -41,6 +42,8 @@ LOG = logging.getLogger("gid")
 @dataclass(frozen=True)
 class TrainingConfig:
     copies: int = 8  # views of every photograph, whose features are kept
+    pasted: float = 0.4  # share of views with rare things pasted in
+    scenes: int = 30  # synthetic ones of rare things, beside the photographs
     steps: int = 600  # of the head alone
     rate: float = 2e-3
     batch: int = 8
@@ -97,19 +100,37 @@ def loss_of(logits: Float[Tensor, "b o h w"], targets: Targets) -> Float[Tensor,
 
 
 def view_of(
-    image: Float[Tensor, "1 3 h w"], objects: list[dict], generator: torch.Generator
+    image: Float[Tensor, "1 3 h w"],
+    objects: list[dict],
+    things: list[CutOut],
+    generator: torch.Generator,
 ) -> tuple[Float[Tensor, "1 3 s s"], list[dict]]:
-    """A random view of a photograph, and its outlines there."""
+    """A random view of a photograph, and its outlines there; with `things` pasted in."""
     box = random_box(tuple(image.shape[-2:]), generator)
     mirrored, lit = (torch.rand(2, generator=generator) < torch.tensor([0.5, RELIT])).tolist()
     view = cropped(image, box, mirrored, (SIDE, SIDE)).clamp(0, 1)
-    return (relit(view, generator) if lit else view), moved(objects, box, mirrored)
+    objects = moved(objects, box, mirrored)
+    if things:
+        view, objects = pasted(view, objects, things, generator)
+    return (relit(view, generator) if lit else view), objects
 
 
 class Photographs:
-    """Outlined photographs of one side of the split, opened once."""
+    """Outlined photographs of one side of the split, opened once.
 
-    def __init__(self, folder: Path, validation: bool = False, labels_folder: Path = FOLDER):
+    Args:
+        pasted: Share of views that get rare things of other photographs pasted in.
+        scenes: How many synthetic scenes of rare things come with them.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        validation: bool = False,
+        labels_folder: Path = FOLDER,
+        pasted: float = 0.0,
+        scenes: int = 0,
+    ):
         self.names = names(validation, labels_folder)
         missing = [name for name in self.names if not (folder / f"{name}.jpg").is_file()]
         if missing:
@@ -120,6 +141,12 @@ class Photographs:
             )
         self.stills = [read_still(folder / f"{name}.jpg")[None, :3] for name in self.names]
         self.outlines = [read_outlines(name, labels_folder) for name in self.names]
+        kinds = rare_kinds(self.outlines) if pasted else []
+        self.things = cut_outs(self.stills, self.outlines, kinds)
+        for still, objects in scene_views(scenes):
+            self.stills.append(still)
+            self.outlines.append(objects)
+        self.pasted = pasted
 
     def views(self, count: int, generator: torch.Generator):
         """Random views, every photograph once before any comes again."""
@@ -127,7 +154,9 @@ class Photographs:
         for _ in range(count):
             order = order or torch.randperm(len(self.stills), generator=generator).tolist()
             number = order.pop()
-            yield view_of(self.stills[number], self.outlines[number], generator)
+            paste = float(torch.rand((), generator=generator)) < self.pasted
+            things = self.things if paste else []
+            yield view_of(self.stills[number], self.outlines[number], things, generator)
 
 
 def train_head(
@@ -141,7 +170,7 @@ def train_head(
     kept, outlines = [], []
     model.eval().requires_grad_(False)
     with torch.no_grad():
-        for view, objects in photographs.views(config.copies * len(photographs.names), generator):
+        for view, objects in photographs.views(config.copies * len(photographs.stills), generator):
             features = model.backbone(view)
             kept.append([features[stage][0].half() for stage in model.head.read])
             outlines.append(objects)
@@ -210,18 +239,24 @@ def main() -> None:
     parser.add_argument("photographs", type=Path)
     parser.add_argument("backbone", type=Path)
     parser.add_argument("-o", "--out", type=Path, required=True)
-    for name in ("copies", "steps", "tuned_steps", "seed"):
+    for name in ("copies", "scenes", "steps", "tuned_steps", "seed"):
         parser.add_argument(
             f"--{name.replace('_', '-')}", type=int, default=getattr(TrainingConfig, name)
         )
+    parser.add_argument("--pasted", type=float, default=TrainingConfig.pasted)
     for name in ("finest", "width", "stages"):
         parser.add_argument(f"--{name}", type=int, default=getattr(RecognizerConfig, name))
     args = parser.parse_args()
     config = TrainingConfig(
-        copies=args.copies, steps=args.steps, tuned_steps=args.tuned_steps, seed=args.seed
+        copies=args.copies,
+        pasted=args.pasted,
+        scenes=args.scenes,
+        steps=args.steps,
+        tuned_steps=args.tuned_steps,
+        seed=args.seed,
     )
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    photographs = Photographs(args.photographs)
+    photographs = Photographs(args.photographs, pasted=config.pasted, scenes=config.scenes)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(config.seed)  # of the head's weights and its dropout
         model = Recognizer(RecognizerConfig(args.stages, args.finest, args.width))

@@ -88,7 +88,7 @@ def loss_of(
     with torch.no_grad():
         trunk = model.expectation.trunk(torch.cat([batch.seen, batch.share], 1))
         clean = (batch.motion / model.amplitudes(trunk)).clamp(-FARTHEST, FARTHEST)
-    features = model.expectation.features(trunk)
+    features = model.told(trunk, batch.share)
     count, k = clean.shape[:2]
     told = (torch.rand(count, generator=generator) >= UNCONDITIONAL).to(features)
     features = features * told.view(-1, 1, 1, 1)
@@ -258,18 +258,26 @@ def _restore(out, model, optimizer, own, average, config) -> tuple[int, float]:
 def begun(
     samples: Prepared, weights: Path | None = None, layout: str = "coordinated", seed: int = 0
 ) -> RecognizedModel:
-    """A fresh model, or that of a file, in a layout of its denoiser."""
+    """A fresh model, or that of a file, in a layout of its denoiser.
+
+    A file's denoiser gets what today's has beside its own; that begins by changing nothing.
+    """
     before = None if weights is None else load_recognized_model(weights)
-    config = RecognizedModelConfig() if before is None else before.config
-    config = replace(config, denoiser=replace(config.denoiser, layout=layout))
+    today = RecognizedModelConfig()
+    config = today if before is None else before.config
+    also = {n: getattr(today.denoiser, n) for n in ("attention_from", "smoothed")}
+    config = replace(config, denoiser=replace(config.denoiser, layout=layout, **also))
     recognizer = load_recognizer(shipped()) if before is None else before.recognizer
     model = fresh_recognized(config, recognizer, seed)
     if before is None:
         model.usual.copy_(samples.usual())
     else:  # another layout takes over the tensors of the same name and shape
-        own = model.state_dict()
-        kept = {n: t for n, t in before.state_dict().items() if n in own}
-        kept = {n: t for n, t in kept.items() if t.shape == own[n].shape}
+        own, older = model.state_dict(), before.state_dict()
+        if layout != "volume":  # what its first layer is shown more of comes last
+            enter, known = own["denoiser.enter.weight"].zero_(), older["denoiser.enter.weight"]
+            enter[:, : known.shape[1]] = known
+            older["denoiser.enter.weight"] = enter
+        kept = {n: t for n, t in older.items() if n in own and t.shape == own[n].shape}
         model.load_state_dict(kept, strict=False)
     return model
 

@@ -1,6 +1,6 @@
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 import torch
@@ -52,6 +52,17 @@ def test_settings_are_read_before_anything_is_built(path):
         settings_in(path, "other thing")
     with pytest.raises(ValueError, match="found nothing"):
         settings_in(path.with_name("none"), "test network")
+
+
+def test_a_file_that_is_older_than_a_setting_has_its_default(path):
+    @dataclass(frozen=True)
+    class Later(Config):
+        also: tuple[int, ...] = field(default=(), metadata={"later": True})
+
+    given = ("test network", Later, lambda c: True, Network)
+    assert load_weights(path, *given).config == Later(4, 7, ())
+    save_weights(Network(Later(4, 7, (2, 8))), "test network", path)
+    assert load_weights(path, *given).config == Later(4, 7, (2, 8))
 
 
 def test_weights_of_something_else_are_refused(path):

@@ -7,6 +7,7 @@ from safetensors.torch import load_file, save_file
 
 from gid_core.config import DenoiserConfig
 from gid_core.diffusion.blocks import FrequencyAttention
+from gid_core.diffusion.motion_model import save_model
 from gid_core.diffusion.recognized_model import (
     ExpectationConfig,
     RecognizedModelConfig,
@@ -19,6 +20,7 @@ from gid_core.training.recognized import (
     STAGES,
     STATE,
     RunConfig,
+    begun,
     learning,
     likelihood,
     loss_of,
@@ -120,6 +122,24 @@ def test_a_run_that_is_resumed_equals_one_that_never_stopped(data, tmp_path, mon
     own, other = (load_file(tmp_path / part / STATE) for part in ("whole", "parts"))
     assert own.keys() == other.keys()
     assert all(torch.equal(own[name], other[name]) for name in own)
+
+
+def test_what_an_older_model_gets_beside_its_own_changes_nothing_at_the_start(data, tmp_path):
+    older = model("independent")
+    for parameter in older.denoiser.parameters():
+        parameter.data += 0.1 * torch.randn(
+            parameter.shape, generator=torch.Generator().manual_seed(parameter.numel())
+        )
+    save_model(older, tmp_path / "older.safetensors")
+    today = begun(data, tmp_path / "older.safetensors", "coordinated")
+    assert today.config.denoiser.smoothed and not CONFIG.denoiser.smoothed
+    batch = data.batch(3, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        losses = [
+            float(loss_of(m.eval(), "coordination", batch, torch.Generator().manual_seed(1)))
+            for m in (older, today)
+        ]
+    assert losses[0] == pytest.approx(losses[1], abs=2e-3)  # weights are kept in half precision
 
 
 def test_no_time_is_no_step(data, tmp_path):

@@ -1,0 +1,143 @@
+"""The paper's ablation of coordination, for the model that stands on recognition.
+
+    python benchmarks/layouts.py SAMPLES KEPT_APART OUT --from WEIGHTS [--seeds 3] [--steps 600]
+
+All layouts of the denoiser begin with the same weights of stage 1 (`--from`, where shapes agree: a
+volume's first and last layer are new) and see the same batches for as many steps:
+
+    coordinated   bands attend to each other at every place (the paper's)
+    independent   every band is drawn by itself
+    volume        all bands are channels of one picture
+
+KEPT_APART are samples that nothing was trained on (`gid_core/training/prepared.py`). One sample of
+each is compared with the winds that it holds: distance of temporal spectra (root mean square of log
+ratios by band), Frechet distance of motion descriptors, and the likeness of places four apart in
+the lowest four bands. OUT keeps runs and results, so that a second call goes on.
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from learned import apart
+from safetensors.torch import load_file
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from gid_core.diffusion.encoding import as_complex
+from gid_core.diffusion.motion_latents import coverage
+from gid_core.diffusion.recognized_model import even
+from gid_core.diffusion.sampling import denoised, sample as sample_codes
+from gid_core.evaluation.frechet import frechet_distance
+from gid_core.evaluation.motion_metrics import (
+    amplitude_spectrum,
+    motion_descriptors,
+    temporal_spectrum_distance,
+)
+from gid_core.training.batches import Prepared
+from gid_core.training.recognized import RunConfig, begun, train
+
+LAYOUTS = ("coordinated", "independent", "volume")
+PAPER = {"coordinated": "47.1 / 2.53", "independent": "52.5 / 2.70", "volume": "53.7 / 2.83"}
+STEPS, LOW, PLACES = 10, slice(0, 4), 4
+T_95 = {2: 12.7, 3: 4.30, 4: 3.18, 5: 2.78}  # Student's t of so many seeds
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("samples", type=Path)
+    parser.add_argument("kept_apart", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--from", type=Path, dest="begin", required=True)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--batch", type=int, default=2)
+    parser.add_argument("--rate", type=float, default=5e-4)
+    parser.add_argument("--only", nargs="+", choices=LAYOUTS, default=LAYOUTS)
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    samples, kept = Prepared(args.samples), args.out / "layouts.json"
+    done = json.loads(kept.read_text()) if kept.exists() else {}
+    held = sorted(args.kept_apart.glob("*.safetensors"))
+    print("stage 1", scored(begun(samples, args.begin, "independent"), held))
+    for seed in range(args.seeds):
+        for layout in args.only:
+            key = f"{layout} {seed}"
+            if key in done:
+                continue
+            started = time.process_time()
+            model = begun(samples, args.begin, layout, seed)
+            run = RunConfig("coordination", args.batch, args.rate, args.steps, seed=seed)
+            train(model, samples, run, args.out / key.replace(" ", "_"), minutes=1e6)
+            spent = time.process_time() - started
+            done[key] = {**scored(model, held), "minutes": spent / 60}
+            kept.write_text(json.dumps(done))
+            print(key, done[key], flush=True)
+    halves = torch.arange(len(held)) % 2 == 0
+    truth = of_one_kind([load_file(path)["motions"][0].float() for path in held])
+    floor = frechet(truth[halves], truth[~halves])
+    print(f"\nFrechet distance of two halves of the truth: {floor:.2f}\n")
+    columns = ("spectrum", "frechet", "likeness", "minutes")
+    print("| | " + " | ".join(columns) + " | paper, FVD / DTFVD |\n|" + "---|" * 6)
+    for layout in args.only:
+        rows = [done[k] for k in done if k.split()[0] == layout]
+        found = np.array([[row[c] for c in columns] for row in rows])
+        wide = T_95.get(len(found), np.nan) / np.sqrt(len(found))
+        spread = found.std(0, ddof=1) if len(found) > 1 else found[0] * np.nan
+        cells = [f"{m:.3f} +- {wide * s:.3f}" for m, s in zip(found.mean(0), spread, strict=True)]
+        print(f"| {layout} | " + " | ".join(cells) + f" | {PAPER[layout]} |")
+
+
+@torch.no_grad()
+def scored(model, held):
+    """One sample of each that was kept apart, against the wind that it holds."""
+    model.eval()
+    hertz, sigmas = model.frequencies_hz, model.noise.steps(STEPS)
+    drawn, truth, alike = [], [], []
+    for number, path in enumerate(held):
+        sample = load_file(path)
+        counts = coverage(sample["matte"].float()[None])
+        features, amplitudes = model.expect(sample["features"].float()[None], counts)
+
+        def estimate(x, sigma, features=features):
+            network = lambda x, level: model.denoiser(x, level, features, hertz)
+            return denoised(network, x, sigma)
+
+        noise = torch.randn(
+            1, len(hertz), 4, *counts.shape[-2:], generator=torch.Generator().manual_seed(number)
+        )
+        moved = sample_codes(estimate, noise, sigmas) * amplitudes
+        moved = (moved * even(moved.flatten(1, 2), amplitudes, counts)[:, None])[0]
+        weight = counts[0].sqrt()
+        drawn.append(moved * weight)
+        truth.append(sample["motions"][0].float() * weight)
+        alike.append([apart(c[-1][LOW], PLACES) for c in (drawn, truth)])
+    found, known = of_one_kind(drawn), of_one_kind(truth)
+    spectra = [torch.stack([amplitude_spectrum(s) for s in x]).mean(0) for x in (found, known)]
+    likeness, true = np.median(alike, 0)
+    return {
+        "spectrum": temporal_spectrum_distance(*spectra),
+        "frechet": frechet(found, known),
+        "likeness": float(likeness),
+        "truth": float(true),
+    }
+
+
+def of_one_kind(motions):
+    """Motions as complex bands, all lying; what was upright is turned."""
+    turned = [m if m.shape[-1] >= m.shape[-2] else m.transpose(-1, -2) for m in motions]
+    return as_complex(torch.stack(turned))
+
+
+def frechet(found, truth):
+    """Distance of descriptors, at a unit size of all that is compared."""
+    size = truth.abs().square().mean().sqrt()
+    return frechet_distance(*(motion_descriptors(x / size).double() for x in (found, truth)))
+
+
+if __name__ == "__main__":
+    main()
