@@ -102,7 +102,7 @@ def drawn(objects: list[dict], size: tuple[int, int]) -> Int[Tensor, "h w"]:
 
 
 def labels(objects: list[dict], size: tuple[int, int]) -> Labels:
-    """Maps of a photograph's outlines at (height, width)."""
+    """Maps of a photograph's outlines at (height, width). What has no kind (`None`) is still."""
     height, width = size
     index = drawn(objects, (FINENESS * height, FINENESS * width))
 
@@ -126,7 +126,7 @@ def labels(objects: list[dict], size: tuple[int, int]) -> Labels:
     return Labels(
         sways,
         flows,
-        read([KINDS.index(kind) for kind in kinds], NONE)[middle],
+        read([NONE if kind is None else KINDS.index(kind) for kind in kinds], NONE)[middle],
         read(degrees, 0.0)[middle],
         read([float(thing["front"]) for thing in objects], 0.0)[middle],
         torch.where(hardly > 0.5, 0.0, certain),

@@ -2,8 +2,10 @@
 
 Things of rare kinds are cut out along their outlines and put into views of other photographs, at
 another size, place and light. So a kind that three photographs show is seen before hundreds of
-backgrounds, and what it hangs or burns before is not taken for it. Synthetic scenes of such things
-are views as well; nothing is cut out of them, for their plain shapes could be anything.
+backgrounds, and what it hangs or burns before is not taken for it. Decoys have the same shapes and
+show a part of a photograph in which nothing moves: that something was pasted says nothing.
+Synthetic scenes of such things are views as well; nothing is cut out of them, for their plain
+shapes could be anything.
 
 Law: what is pasted is in front, and its outline lies where it was put.
 
@@ -30,6 +32,7 @@ FEW = 20  # photographs that show a kind: with fewer it is rare
 SMALLEST_PX = 20  # longer side of what is cut out
 HIDDEN = 0.2  # share of a thing that others may hide
 MOST = 3  # things pasted into one view
+DECOYS = 0.4  # share of what is pasted
 SMALL, LARGE = 0.05, 0.6  # longer side of what is pasted, of the view's
 LARGER = 2.5  # most that a thing is enlarged
 SOFT_PX = 1.0  # standard deviation of the edge of what is pasted
@@ -111,9 +114,14 @@ def pasted(
     view: Float[Tensor, "1 3 h w"],
     objects: list[dict],
     things: list[CutOut],
+    stills: Sequence[Float[Tensor, "1 3 _ _"]],
     generator: torch.Generator,
 ) -> tuple[Float[Tensor, "1 3 h w"], list[dict]]:
-    """A view with one to `MOST` more things in front, and all its outlines."""
+    """A view with one to `MOST` more things in front, and all its outlines.
+
+    Args:
+        stills: Photographs in which nothing moves, for decoys; without any there are none.
+    """
     draw = lambda low, high: float(uniform(generator, low, high))
     among = lambda several: several[min(len(several) - 1, int(draw(0, 1) * len(several)))]
     view, objects = view.clone(), list(objects)
@@ -125,7 +133,9 @@ def pasted(
         scale = min(side / max(high, wide), LARGER, height / high, width / wide)
         size = max(2, int(high * scale)), max(2, int(wide * scale))
         top, left = (int(draw(0, n - m + 1)) for n, m in zip((height, width), size, strict=True))
-        picture = F.interpolate(cut.picture, size, mode="bilinear", antialias=True).clamp(0, 1)
+        decoy = stills and draw(0, 1) < DECOYS
+        shown = _part(among(stills), draw) if decoy else cut.picture
+        picture = F.interpolate(shown, size, mode="bilinear", antialias=True).clamp(0, 1)
         share = blur(cut.mask(size), SOFT_PX)
         mirrored = draw(0, 1) < 0.5
         if mirrored:
@@ -137,8 +147,17 @@ def pasted(
         seen = (-left / size[1], -top / size[0], (width - left) / size[1], (height - top) / size[0])
         (thing,) = moved([thing], seen, False)
         front = max((o["front"] for o in objects), default=0) + 1
-        objects.append({**thing, "front": front})
+        objects.append({**thing, "front": front, **({"kind": None} if decoy else {})})
     return view, objects
+
+
+def _part(still, draw):
+    """A random part of a picture."""
+    height, width = still.shape[-2:]
+    share = draw(0.1, 0.5)
+    high, wide = max(2, int(share * height)), max(2, int(share * width))
+    top, left = int(draw(0, height - high)), int(draw(0, width - wide))
+    return still[..., top : top + high, left : left + wide]
 
 
 def _cut(still, thing) -> CutOut | None:

@@ -18,6 +18,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -29,7 +30,7 @@ from ..recognition.model import Recognizer, RecognizerConfig, save_recognizer
 from ..shapes import Float, Int, Tensor
 from .conversion import load_backbone
 from .outlines import FOLDER, NONE, labels, names, read_outlines
-from .pasted import CutOut, cut_outs, pasted, rare_kinds, scene_views
+from .pasted import cut_outs, pasted, rare_kinds, scene_views
 from .views import SIDE, cropped, moved, random_box, relit
 
 FLOWS_SHARE, KIND_SHARE, DEGREE_SHARE, OVERLAP_SHARE = 0.3, 0.2, 0.3, 0.2  # of the loss
@@ -100,18 +101,15 @@ def loss_of(logits: Float[Tensor, "b o h w"], targets: Targets) -> Float[Tensor,
 
 
 def view_of(
-    image: Float[Tensor, "1 3 h w"],
-    objects: list[dict],
-    things: list[CutOut],
-    generator: torch.Generator,
+    image: Float[Tensor, "1 3 h w"], objects: list[dict], generator: torch.Generator, add=None
 ) -> tuple[Float[Tensor, "1 3 s s"], list[dict]]:
-    """A random view of a photograph, and its outlines there; with `things` pasted in."""
+    """A random view of a photograph, and its outlines there; `add` may put more into them."""
     box = random_box(tuple(image.shape[-2:]), generator)
     mirrored, lit = (torch.rand(2, generator=generator) < torch.tensor([0.5, RELIT])).tolist()
     view = cropped(image, box, mirrored, (SIDE, SIDE)).clamp(0, 1)
     objects = moved(objects, box, mirrored)
-    if things:
-        view, objects = pasted(view, objects, things, generator)
+    if add is not None:
+        view, objects = add(view, objects)
     return (relit(view, generator) if lit else view), objects
 
 
@@ -143,6 +141,8 @@ class Photographs:
         self.outlines = [read_outlines(name, labels_folder) for name in self.names]
         kinds = rare_kinds(self.outlines) if pasted else []
         self.things = cut_outs(self.stills, self.outlines, kinds)
+        pairs = zip(self.stills, self.outlines, strict=True)
+        self.still = [still for still, objects in pairs if not objects]
         for still, objects in scene_views(scenes):
             self.stills.append(still)
             self.outlines.append(objects)
@@ -155,8 +155,10 @@ class Photographs:
             order = order or torch.randperm(len(self.stills), generator=generator).tolist()
             number = order.pop()
             paste = float(torch.rand((), generator=generator)) < self.pasted
-            things = self.things if paste else []
-            yield view_of(self.stills[number], self.outlines[number], things, generator)
+            add = partial(pasted, things=self.things, stills=self.still, generator=generator)
+            yield view_of(
+                self.stills[number], self.outlines[number], generator, add if paste else None
+            )
 
 
 def train_head(

@@ -41,7 +41,7 @@ def test_what_is_pasted_is_in_front_and_its_outline_lies_where_it_was_put(rng):
     view, below = torch.zeros(1, 3, 96, 112), [box("tree", 0, 0, 1, 1, front=5)]
     view[:, 2] = 1
     for _ in range(12):
-        got, objects = pasted(view, below, [CutOut(red, corner)], rng)
+        got, objects = pasted(view, below, [CutOut(red, corner)], [], rng)
         index = drawn(objects, (96, 112))
         assert objects[0] == below[0] and 2 <= len(objects) <= 1 + module.MOST
         reddish = got[0, 0] > got[0, 2]
@@ -55,7 +55,7 @@ def test_what_is_pasted_is_in_front_and_its_outline_lies_where_it_was_put(rng):
 def test_the_same_seed_pastes_the_same(rng):
     cut = CutOut(torch.rand(1, 3, 20, 30, generator=rng), box("hanging", 0, 0, 1, 1))
     view = torch.rand(1, 3, 64, 80, generator=rng)
-    one, other = (pasted(view, [], [cut], torch.Generator().manual_seed(4)) for _ in range(2))
+    one, other = (pasted(view, [], [cut], [], torch.Generator().manual_seed(4)) for _ in range(2))
     assert torch.equal(one[0], other[0]) and one[1] == other[1]
 
 
@@ -81,5 +81,19 @@ def test_scenes_show_what_is_rare():
 @pytest.mark.parametrize("size", [(2, 96), (96, 3)])
 def test_thin_things_fit_into_a_view(size, rng):
     cut = CutOut(torch.rand(1, 3, *size, generator=rng), box("reeds", 0, 0, 1, 1))
-    got, _ = pasted(torch.zeros(1, 3, 40, 48), [], [cut], rng)
+    got, _ = pasted(torch.zeros(1, 3, 40, 48), [], [cut], [], rng)
     assert bool(got.isfinite().all())
+
+
+def test_decoys_hide_what_is_below_and_are_nothing(monkeypatch, rng):
+    monkeypatch.setattr(module, "DECOYS", 1.0)
+    cut = CutOut(torch.ones(1, 3, 20, 30), box("flame", 0, 0, 1, 1))
+    grey = torch.full((1, 3, 50, 60), 0.5)
+    below = [box("tree", 0, 0, 1, 1)]
+    view, objects = pasted(torch.zeros(1, 3, 64, 80), below, [cut], [grey], rng)
+    index, seen = drawn(objects, (128, 160)) > 0, labels(objects, (64, 80))
+    share = index.view(64, 2, 80, 2).float().mean((1, 3))
+    assert {o["kind"] for o in objects} == {"tree", None} and 0.001 < float(share.mean()) < 0.9
+    torch.testing.assert_close(seen.sways, 1 - share)
+    assert not bool(seen.flows.any()) and int(seen.kind.min()) == -1
+    assert 0 < float(view.max()) < 1
