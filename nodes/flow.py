@@ -81,33 +81,24 @@ class FlowMotion(io.ComfyNode):
                     optional=True,
                     tooltip="White is near and flows faster. Empty: as horizon says.",
                 ),
-                io.Float.Input(
+                _may_be_given(
                     "horizon",
-                    default=-1.0,
-                    min=-1.0,
-                    max=1.0,
-                    step=0.01,
-                    optional=True,
-                    tooltip="Height of the horizon, 0 the picture's top, 1 its bottom: what is "
+                    -1.0,
+                    (-1.0, 1.0, 0.01),
+                    "Height of the horizon, 0 the picture's top, 1 its bottom: what is "
                     "closer to it goes slower, on water below and in clouds above. Below 0: none.",
                 ),
-                io.Float.Input(
+                _may_be_given(
                     "light",
-                    default=config.light,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    optional=True,
-                    tooltip="How much its light flickers: 0 not at all, 0.1 a candle, 0.3 a fire.",
+                    config.light,
+                    (0.0, 1.0, 0.01),
+                    "How much its light flickers: 0 not at all, 0.1 a candle, 0.3 a fire.",
                 ),
-                io.Float.Input(
+                _may_be_given(
                     "duration",
-                    default=config.duration_s,
-                    min=0.2,
-                    max=60.0,
-                    step=0.1,
-                    optional=True,
-                    tooltip="Seconds that eddies and flicker take to repeat; best as long as the "
+                    config.duration_s,
+                    (0.2, 60.0, 0.1),
+                    "Seconds that eddies and flicker take to repeat; best as long as the "
                     "loop (frames / fps).",
                 ),
                 io.Boolean.Input(
@@ -123,14 +114,11 @@ class FlowMotion(io.ComfyNode):
                     "Motion: the spectrum then holds both, such as clouds that drift behind a "
                     "tree.",
                 ),
-                io.Float.Input(
+                _may_be_given(
                     "ripples",
-                    default=config.ripples_pct,
-                    min=0.0,
-                    max=5.0,
-                    step=0.05,
-                    optional=True,
-                    tooltip="How far reflections sway on water, in % of the picture's width: 0 not "
+                    config.ripples_pct,
+                    (0.0, 5.0, 0.05),
+                    "How far reflections sway on water, in % of the picture's width: 0 not "
                     "at all, 0.2 a calm lake. Other kinds have none.",
                 ),
             ],
@@ -203,6 +191,14 @@ class FlowMotion(io.ComfyNode):
             spectrum = behind(in_front, flowing)
         shown = {"image_dynamics": [{"files": [_shown_still(stills[0])]}], "text": (said,)}
         return io.NodeOutput(spectrum, sockets.to_mask(flowing.mask), said, ui=shown)
+
+
+def _may_be_given(name, default, scale, tooltip):
+    """A number that old graphs lack; scale: its least value, its largest, and a step."""
+    least, most, step = scale
+    return io.Float.Input(
+        name, default=default, min=least, max=most, step=step, optional=True, tooltip=tooltip
+    )
 
 
 def _shown_still(still):

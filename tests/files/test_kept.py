@@ -16,6 +16,7 @@ MOTION = Displacement(
     12.0,
     (8, 10),
 )
+FIVE_BYTES = lambda path: path.write_bytes(b"12345")
 
 
 def test_equal_content_has_one_key_whatever_the_objects():
@@ -67,14 +68,18 @@ def test_a_file_is_made_once(tmp_path):
     assert made == [tmp_path / "a.mp4", tmp_path / "b.mp4"]
 
 
-def test_what_was_used_longest_ago_goes_first(tmp_path):
-    write = lambda path: path.write_bytes(b"12345")
+def _three_of_rising_age(folder):
+    """Files a, b and c, of five bytes each; a was used longest ago."""
     for age, key in enumerate("abc"):
-        os.utime(kept(tmp_path, key, "", write, limit=10), ns=(age, age))
-    kept(tmp_path, "a", "", write, limit=10)  # used again
-    kept(tmp_path, "d", "", write, limit=10)
+        os.utime(kept(folder, key, "", FIVE_BYTES), ns=(age, age))
+
+
+def test_what_was_used_longest_ago_goes_first(tmp_path):
+    _three_of_rising_age(tmp_path)
+    kept(tmp_path, "a", "", FIVE_BYTES, limit=10)  # used again
+    kept(tmp_path, "d", "", FIVE_BYTES, limit=10)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "c", "d"]
-    kept(tmp_path, "e", "", write, limit=0)  # the newest stays, however large
+    kept(tmp_path, "e", "", FIVE_BYTES, limit=0)  # the newest stays, however large
     assert [path.name for path in tmp_path.iterdir()] == ["e"]
 
 
@@ -89,9 +94,7 @@ def test_a_file_that_vanishes_when_it_is_asked_for_is_made_again(tmp_path, monke
 
 
 def test_files_that_vanish_while_a_folder_is_cleaned_do_not_matter(tmp_path, monkeypatch):
-    write = lambda path: path.write_bytes(b"12345")
-    for age, key in enumerate("abc"):
-        os.utime(kept(tmp_path, key, "", write), ns=(age, age))
+    _three_of_rising_age(tmp_path)
     state = Path.stat
 
     def vanishing(self, **options):
@@ -100,23 +103,20 @@ def test_files_that_vanish_while_a_folder_is_cleaned_do_not_matter(tmp_path, mon
         return state(self, **options)
 
     monkeypatch.setattr(Path, "stat", vanishing)
-    kept(tmp_path, "d", "", write, limit=5)
+    kept(tmp_path, "d", "", FIVE_BYTES, limit=5)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["c", "d"]
 
 
 def test_what_is_still_being_written_is_not_counted_and_stays(tmp_path):
     (tmp_path / ".half-1f.mp4").write_bytes(bytes(100))
     (tmp_path / "folder").mkdir()
-    write = lambda path: path.write_bytes(b"12345")
     for key in "ab":
-        kept(tmp_path, key, "", write, limit=5)
+        kept(tmp_path, key, "", FIVE_BYTES, limit=5)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".half-1f.mp4", "a", "b", "folder"]
 
 
 def test_what_cannot_be_removed_still_counts(tmp_path, monkeypatch):
-    write = lambda path: path.write_bytes(b"12345")
-    for age, key in enumerate("abc"):
-        os.utime(kept(tmp_path, key, "", write), ns=(age, age))
+    _three_of_rising_age(tmp_path)
     unlink = Path.unlink
 
     def open_elsewhere(self, **options):
@@ -125,5 +125,5 @@ def test_what_cannot_be_removed_still_counts(tmp_path, monkeypatch):
         unlink(self, **options)
 
     monkeypatch.setattr(Path, "unlink", open_elsewhere)
-    kept(tmp_path, "d", "", write, limit=5)
+    kept(tmp_path, "d", "", FIVE_BYTES, limit=5)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "d"]
