@@ -32,6 +32,8 @@ CHOICES = {
         "clouds",
         "candle",
         "candle, its smoke",
+        "river",
+        "river, its reeds",
     ),
     ("FeatureSplatRender", "draft"): DRAFTS,
     ("FeatureSplatRender", "output"): OUTPUTS,

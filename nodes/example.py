@@ -30,6 +30,8 @@ EXAMPLES = {
     "clouds": Example("clouds", 0.9),
     "candle": Example("candle", None),
     "candle, its smoke": Example("candle", None, "candle_smoke"),
+    "river": Example("river", 0.94),
+    "river, its reeds": Example("river", 0.94, "river_reeds"),
 }
 
 

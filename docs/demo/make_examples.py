@@ -3,8 +3,8 @@
     PYTHONPATH=. python docs/demo/make_examples.py
 
 Takes some minutes. The meadow is the demo still of paint.py, clouds and candle are from
-paint_flows.py, lanterns and flowers are scenes of gid_core/scenes. Motions are kept on small
-grids, so that their files are small.
+paint_flows.py, the river from paint_river.py, lanterns and flowers are scenes of gid_core/scenes.
+Motions are kept on small grids, so that their files are small.
 """
 
 from dataclasses import replace
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import paint_flows
+import paint_river
 import torch
 from PIL import Image
 from scipy import ndimage
@@ -48,6 +49,11 @@ def main() -> None:
 
     still, plants = paint_flows.clouds()
     _write("clouds", still, ndimage.binary_dilation(plants, iterations=PAINT_PX), quality=78)
+    still, water, reeds = paint_river.river()
+    # Painted short of stones and shores, so that none of them flows along.
+    water = ndimage.binary_erosion(water, iterations=PAINT_PX, border_value=1)
+    _write("river", still, water, quality=78)
+    _write_mask("river_reeds_mask", ndimage.binary_dilation(reeds, iterations=PAINT_PX))
     still, flame, unlit, smoke = paint_flows.candle()
     _write("candle", still, flame)
     _write_mask("candle_anchor", unlit)

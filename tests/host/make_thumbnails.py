@@ -29,7 +29,7 @@ OAK = "a lone oak tree on a grassy hill, fine summer leaves, soft evening light"
 def main() -> None:
     meadow, mask = (_example(kind, "meadow") for kind in ("", "_mask"))
     lanterns, strings = (_example(kind, "lanterns") for kind in ("", "_mask"))
-    clouds, candle = (_example("", name) for name in ("clouds", "candle"))
+    clouds, candle, river = (_example("", name) for name in ("clouds", "candle", "river"))
     flowers = _clip_frames(EXAMPLES / "flowers.mp4", 2)
     winds = [_moved(meadow, mask, seed) for seed in range(4)]
     refined = winds[0][1]
@@ -69,6 +69,7 @@ def main() -> None:
             _tinted(_picture(meadow), refined * (1 - held), WARM), held, GREEN
         ),
         "Clouds over a meadow that sways": _arrow(_picture(clouds), (90, 80), (420, 80)),
+        "A river behind reeds": _arrow(_picture(river), (60, 235), (330, 235)),
         "A candle, flame, smoke and light": _picture(candle),
         "Loop on the beat": _said(_picture(meadow), "100 bpm", (256, 300), 40),
         "Keep a motion and use it again": _said(

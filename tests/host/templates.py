@@ -502,6 +502,33 @@ TEMPLATES = [
         | to_frames(3, STILL, ("flow", 0), "clouds"),
     ),
     Template(
+        "A river behind reeds",
+        {
+            "still": node("ExampleStill", 0, "The water, painted", example="river", room=260),
+            "reeds": node(
+                "ExampleStill", 0, "Its reeds, painted", example="river, its reeds", room=260
+            ),
+            "model": node("ElasticMotionModel", 1, "Reeds", kind="reeds"),
+        }
+        | sampled(1, model=("model", 0), mask=("reeds", 1))
+        | {
+            "flow": node(
+                "FlowMotion",
+                2,
+                image=STILL,
+                kind="water",
+                speed=2.5,
+                mask=MASK,
+                horizon=0.38,
+                refine_mask=False,
+                in_front=("sample", 0),
+                room=300,
+            ),
+            "said": node("PreviewAny", 2, "What flows", source=("flow", 2), room=60),
+        }
+        | to_frames(3, STILL, ("flow", 0), "river"),
+    ),
+    Template(
         "A candle, flame, smoke and light",
         {
             "still": node("ExampleStill", 0, example="candle", room=260),

@@ -25,7 +25,11 @@ from templates import TEMPLATES, foreign_weights
 
 NAMES = sorted(path.stem for path in WORKFLOWS.glob("*.json"))
 STILLS = ["Photo to loop", "Photo to loop, with an anchor"]
-FLOWS = ["Clouds over a meadow that sways", "A candle, flame, smoke and light"]
+FLOWS = [
+    "Clouds over a meadow that sways",
+    "A river behind reeds",
+    "A candle, flame, smoke and light",
+]
 CLIPS = ["Clip to calm loop", "Motion of a clip on a photo"]
 WAN_MOVE = "Photo to Wan-Move"  # a part of it runs without weights
 FOREIGN = [t for t in TEMPLATES if foreign_weights(t) and t.name != WAN_MOVE]
