@@ -176,7 +176,7 @@ def exact_path(camera, near, grid, size, frames):
             (((torch.arange(grid[0]).double() + 0.5) / grid[0] - 0.5) * size[0] / size[1])[:, None],
         )
     )
-    seen = module._seen(place, inverse, rotation, position, shift)[0] - place
+    seen = module._seen(place, inverse[0, 0], rotation, position, shift) - place
     return ((seen - seen.mean(0)) * size[1])[::8].float()
 
 

@@ -34,6 +34,7 @@ LEAST_RANGE = 1e-3  # of a depth, between its lowest and highest value
 HARMONICS = 3  # of orbit and push-in: sway has one, handheld as many as reach SHAKE_HZ
 SHAKE_HZ, SHAKE_CORNER_HZ = 2.0, 0.5  # highest frequency of a hand; from the corner on it falls
 MOST_HARMONICS = 64
+ROWS = 16  # of the grid that are projected at once
 PAN, ROLL = 0.3, 0.15  # rotation of a hand beside its shift, as the way of points in the picture
 RAMP = 4.0  # width over which stretched borders fade, in largest displacements
 LEAST_RAMP = 0.04  # the same, at least, in picture widths
@@ -122,14 +123,16 @@ def camera_motion(
     place = place * scale - near.new_tensor([0.5, size[0] / size[1] / 2]).view(2, 1, 1)
     inverse_depth = 1 / FARTHEST + (1 - 1 / FARTHEST) * near
     harmonics = torch.arange(1, _harmonics(camera) + 1, dtype=torch.float64)
-    wave = torch.polar(torch.ones(1).double(), -2 * math.pi * harmonics[:, None] * period)
-    wave, coeffs = 2 / len(period) * wave, []
+    angle = 2 * math.pi * harmonics[:, None] * period
+    waves = 2 / len(period) * torch.cat([angle.cos(), -angle.sin()])  # 2k t
+    coeffs = []
     for i, here in enumerate(inverse_depth.split(1)):
         path = _path(replace(camera, seed=camera.seed + i), period)
-        moved = (_seen(place, here, *path) - place) / scale  # px of the grid
+        bands, reach = _series(place, here[0, 0], path, waves)
+        bands = bands / scale  # px of the grid
         if camera.borders == "stretch":
-            moved = moved * _fading(moved, grid)
-        coeffs.append(torch.einsum("kt,btchw->bkchw", wave, moved.to(wave.dtype)))
+            bands = bands * _fading((reach / scale.flatten()).tolist(), grid)
+        coeffs.append(torch.complex(*bands.view(2, 1, len(harmonics), 2, *grid)))
     spectrum = SpectralVolume(
         torch.cat(coeffs).to(torch.complex64),
         (harmonics / camera.duration_s).float(),
@@ -233,24 +236,32 @@ def _rotation(yaw, pitch, roll) -> Float[Tensor, "t 3 3"]:
 
 
 def _seen(place, inverse_depth, rotation, position, shift):
-    """Where points of the still are seen at all times: b t 2 h w, in widths about the centre."""
-    ray = torch.cat([place, torch.ones_like(place[:1])])  # 3 h w; the focal length is one width
-    batch, (height, width) = len(inverse_depth), place.shape[-2:]
-    turned = torch.einsum("txc,xhw->tchw", rotation, ray)
-    offset = torch.einsum("txc,tx->tc", rotation, position)
-    x, y, z = (
-        turned[None, :, c] - inverse_depth * offset[None, :, c, None, None] for c in range(3)
-    )
-    seen = torch.stack([x / z, y / z], 2).view(batch, -1, 2, height, width)
-    return seen + shift[None, :, :, None, None]
+    """Where points of the still are seen at all times: t 2 h w, in widths about the centre."""
+    points = torch.cat([place, torch.ones_like(place[:1]), inverse_depth[None]])  # 4 h w
+    back = rotation.mT
+    camera = torch.cat([back, -back @ position[:, :, None]], 2)  # t 3 4
+    x, y, z = (camera.transpose(0, 1) @ points.flatten(1)).unflatten(2, place.shape[1:])
+    return torch.stack([x, y], 1).div_(z[:, None]).add_(shift[:, :, None, None])
 
 
-def _fading(moved, grid):
+def _series(place, inverse_depth, path, waves):
+    """Fourier sums of how points move (2k 2 h w), and the largest way in x and in y, in widths.
+
+    Some rows at a time, so that all moments of them stay in the processor's cache.
+    """
+    sums, reach = [], []
+    for here, depth in zip(place.split(ROWS, -2), inverse_depth.split(ROWS, -2)):
+        moved = _seen(here, depth, *path).sub_(here)
+        sums.append((waves @ moved.flatten(1)).view(-1, *here.shape))
+        reach.append(moved.abs().amax((0, 2, 3)))
+    return torch.cat(sums, 2), torch.stack(reach).amax(0)
+
+
+def _fading(reach, grid):
     """1 inside, and towards the two borders that a direction crosses smoothly down to 0."""
     factors = []
-    for axis, (c, length) in enumerate(((0, grid[1]), (1, grid[0]))):
-        reach = RAMP * float(moved[:, :, c].abs().max())
-        ramp = max(1.0, reach, LEAST_RAMP * grid[1])
+    for axis, (far, length) in enumerate(zip(reach, (grid[1], grid[0]))):
+        ramp = max(1.0, RAMP * far, LEAST_RAMP * grid[1])
         place = torch.arange(length, dtype=torch.float64)
         distance = torch.minimum(place, length - 1 - place)
         t = (distance / min(ramp, max(1.0, (length - 1) / 2))).clamp(0, 1)
