@@ -361,8 +361,8 @@ def _train(command):
     add(
         "--perceptual F",
         PATH,
-        "of the renderer: VGG-16 as safetensors with torchvision's names, so that the looks of a "
-        "frame count too",
+        "of the renderer: the looks of a frame count too, by the features of the recognizer that "
+        "came along (recognizer) or of VGG-16 (its safetensors, with torchvision's names)",
     )
     add("--photographs DIR", PATH, "also the elastic prior's motion of these pictures")
     add(

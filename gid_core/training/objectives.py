@@ -27,7 +27,7 @@ from ..diffusion.motion_model import MotionModel, save_model
 from ..render.network import RenderModel
 from ..render.renderer import save_renderer
 from ..shapes import Float, Tensor
-from .perceptual import PerceptualDistance
+from .perceptual import LookDistance, PerceptualDistance
 
 STAGES = ("autoencoder", "encoder", "bands", "coordination")  # of a motion model, in this order
 RENDERER = "renderer"
@@ -160,7 +160,7 @@ class RendererObjective:
     """
 
     model: RenderModel
-    perceptual: PerceptualDistance | None = None
+    perceptual: LookDistance | PerceptualDistance | None = None
 
     def learning(self) -> list[torch.nn.Parameter]:
         """The parameters that are trained: all."""
@@ -207,7 +207,7 @@ class RendererObjective:
 
 
 def objective_of(
-    stage: str, model: torch.nn.Module, perceptual: PerceptualDistance | None = None
+    stage: str, model: torch.nn.Module, perceptual: LookDistance | PerceptualDistance | None = None
 ) -> Objective | RendererObjective:
     """The objective of a stage for a model; `perceptual` is for a renderer.
 

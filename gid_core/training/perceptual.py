@@ -2,9 +2,10 @@
 
 Law: zero for equal pictures, and symmetric; gradients flow to both.
 
-The network is VGG-16. We may not ship its weights: they are read from the user's disk, from a
-safetensors file with torchvision's names (`features.0.weight`, ...), never from a pickle. Features
-have unit length at every pixel and equal weights, as in LPIPS without its learned weights.
+The network is that of the recognizer, which came along, or VGG-16. We may not ship the weights of
+the latter: they are read from the user's disk, from a safetensors file with torchvision's names
+(`features.0.weight`, ...), never from a pickle. Features have unit length at every pixel and equal
+weights, as in LPIPS without its learned weights.
 
 Source: Simonyan & Zisserman 2015; Johnson et al., ECCV 2016; Zhang et al., CVPR 2018 (unit length).
 """
@@ -16,15 +17,47 @@ import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
+from ..recognition.backbone import MULTIPLE, Backbone
+from ..recognition.model import load_recognizer, shipped
 from ..shapes import Float, Tensor
 
+RECOGNIZER = "recognizer"  # in place of a path: the features that came along
+STAGES = 5  # of the recognizer's backbone, down to 16 px of the picture a place
 # Widths of the convolutions; "M" is a max pooling, and features are taken before each.
 PLAN = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512)
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
 
 
+class LookDistance(nn.Module):
+    """The stem and the first stages of a recognizer's backbone, frozen.
+
+    name: what a run's settings record.
+    """
+
+    name = RECOGNIZER
+
+    def __init__(self, backbone: Backbone):
+        super().__init__()
+        self.backbone = backbone.float().eval().requires_grad_(False)
+
+    def forward(
+        self, one: Float[Tensor, "b 3 h w"], other: Float[Tensor, "b 3 h w"]
+    ) -> Float[Tensor, " b"]:
+        """Distance item by item, 0 to 4: mean over places and stages, of any size."""
+        x = torch.cat([one, other])
+        below, right = (-n % MULTIPLE for n in x.shape[-2:])
+        x = self.backbone.entered(F.pad(x, (0, right, 0, below), "replicate"))
+        stages = [x, *self.backbone.onward(x, end=STAGES)]
+        return torch.stack([_distance(features) for features in stages]).mean(0)
+
+
 class PerceptualDistance(nn.Module):
-    """The first four groups of VGG-16, frozen."""
+    """The first four groups of VGG-16, frozen.
+
+    name: what a run's settings record.
+    """
+
+    name = True
 
     def __init__(self):
         super().__init__()
@@ -57,16 +90,23 @@ def _distance(features):
     return (one - other).square().sum(1).mean((1, 2))
 
 
-def load_perceptual_distance(path: str | Path) -> PerceptualDistance:
-    """Read the weights of the first four groups; the file may hold more.
+def load_perceptual_distance(path: str | Path) -> LookDistance | PerceptualDistance:
+    """The recognizer that came along, or VGG-16: its first four groups; the file may hold more.
+
+    Args:
+        path: Of VGG-16, or "recognizer".
 
     Raises:
         ValueError: If the file is missing, is no safetensors file, or does not hold VGG-16 by
             torchvision's names.
     """
     path = Path(path)
+    if str(path) == RECOGNIZER:
+        return LookDistance(load_recognizer(shipped()).backbone)
     if not path.is_file():
-        raise ValueError(f"Expected the weights of VGG-16, found nothing at {str(path)!r}.")
+        raise ValueError(
+            f'Expected "{RECOGNIZER}" or the weights of VGG-16, found nothing at {str(path)!r}.'
+        )
     with torch.device("meta"):
         network = PerceptualDistance()
     tensors = {}

@@ -35,7 +35,7 @@ class TrainRequest:
     scenes: number of synthetic scenes. photographs, clips: folders of the user's own data.
     scenes_weight, photographs_weight, clips_weight: relative shares of the samples.
     cache: folder that keeps samples once they are made.
-    perceptual: weights of VGG-16, for a renderer's loss.
+    perceptual: "recognizer" or weights of VGG-16, for a renderer's loss.
     """
 
     training: TrainConfig

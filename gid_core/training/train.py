@@ -96,7 +96,7 @@ def train(
     ranks, rank = accelerator.num_processes, accelerator.process_index
     if config.batch % ranks:
         raise ValueError(f"Expected a batch that {ranks} processes can share, got {config.batch}.")
-    further = {} if perceptual is None else {"perception": True}
+    further = {} if perceptual is None else {"perception": perceptual.name}
     run = _Run(out, model, data, config, accelerator.is_main_process, further)
     first = run.load(model)
     steps = accelerator.gather(torch.tensor([first], device=accelerator.device))
