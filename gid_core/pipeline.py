@@ -216,9 +216,15 @@ def sample_variations(
 def _batched(volumes):
     """Motions of one still each, as one batch."""
     pictures = "coeffs", "mask", "depth", "protect"
-    together = {n: [getattr(v, n) for v in volumes] for n in pictures}
-    together = {n: None if parts[0] is None else torch.cat(parts) for n, parts in together.items()}
-    return replace(volumes[0], **together)
+    return replace(volumes[0], **{n: _stacked([getattr(v, n) for v in volumes]) for n in pictures})
+
+
+def _stacked(pictures):
+    """Pictures as a batch, 0 everywhere for each that is None; None if all are."""
+    given = next((picture for picture in pictures if picture is not None), None)
+    if given is None:
+        return None
+    return torch.cat([torch.zeros_like(given) if p is None else p for p in pictures])
 
 
 def _each(said):
@@ -512,8 +518,8 @@ def render(
         mask: What may move, at any size; the motion's own by default.
         frames: Indices of the frames wanted, counted through all clips; all by default.
         model: The network that refines frames; none by default.
-        depth: Order where things meet, 1 = nearest; by default the motion's, and where it has none
-            what moves more is in front.
+        depth: Order where things meet, 1 = nearest; by default the motion's. A still that has none,
+            or one that is 0 everywhere, shows what moves more in front.
         shutter: Motion blur: share of the time between frames for which the shutter is open.
         background: What is seen behind things that move away, used as it comes, at any size;
             filled by default.
@@ -547,6 +553,7 @@ def render(
         here = [t - first for t in wanted if first <= t < first + motion.frames]
         if here:
             matte, front = (None if m is None else m[i] for m in (mask, depth))
+            front = front if front is not None and front.any() else None
             behind = Behind(None if background is None else background[i], texture, edge)
             options = model, front, shutter, None, behind, alone
             stays = None if protect is None else protect[item].to(still.device)

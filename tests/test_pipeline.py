@@ -6,9 +6,11 @@ import oracles
 import pytest
 import torch
 
+from gid_core import pipeline
 from gid_core.config import ElasticConfig, SpectrumConfig
 from gid_core.elastic.kinds import KINDS
 from gid_core.elastic.prior import ElasticPrior
+from gid_core.elastic.sheet import Thing
 from gid_core.files.stills import read_still
 from gid_core.motion.displacement import Displacement
 from gid_core.motion.playback import play
@@ -24,7 +26,7 @@ from gid_core.pipeline import (
     sample_motion,
     sample_variations,
 )
-from gid_core.recognition.moving_area import what_sways
+from gid_core.recognition.moving_area import MovingArea, what_sways
 from gid_core.render.renderer import load_renderer, render_frames, shipped_renderer
 from gid_core.still.matte import refine_mask
 
@@ -92,6 +94,31 @@ def test_an_item_of_a_batch_equals_the_single_run_with_its_seed(batch):
         assert torch.equal(together.mask[i : i + 1], alone.mask)
     assert together.reference_size == (32, 48)
     assert together.frequencies_hz.tolist() == [0.5, 1.0, 1.5, 2.0]
+
+
+@pytest.mark.parametrize("apart", [0, 1])
+def test_stills_of_a_batch_are_apart_each_by_itself(batch, monkeypatch, apart):
+    """One still is of two things that are rooted in two ways, and so has a depth; one is not."""
+    images, masks = batch[0], torch.cat([batch[1][:1], batch[1][1:].roll(3, -1)])
+    kind = torch.zeros_like(masks[:1]).long()
+    columns = torch.arange(48).view(1, 1, 1, -1)
+    things = [Thing(masks[apart : apart + 1] * (columns % 2 == i), MODEL.elastic) for i in (0, 1)]
+    areas = [MovingArea(mask[None], "recognized", kind=kind) for mask in masks]
+    seen = lambda still, *_: areas[int(torch.equal(still, images[1:]))]
+    rooted = lambda matte, *_: (
+        (things, ("a", "b")) if torch.equal(matte, masks[apart : apart + 1]) else ((), ())
+    )
+    monkeypatch.setattr(pipeline, "moving_area", seen)
+    monkeypatch.setattr(pipeline, "rooted_apart", rooted)
+    together = sample(images, seed=3)
+    frames = [frame for frame, _ in render(images, play(together, 3, 10.0)[0])]
+    for i in range(2):
+        alone = sample(images[i : i + 1], seed=3 + i)
+        assert torch.equal(together.coeffs[i : i + 1], alone.coeffs)
+        assert (alone.depth is not None) == (i == apart)
+        expected = render(images[i : i + 1], play(alone, 3, 10.0)[0])
+        for found, (frame, _) in zip(frames[3 * i : 3 * i + 3], expected, strict=True):
+            assert torch.equal(found, frame)
 
 
 def test_one_mask_and_one_anchor_serve_all_stills(batch):

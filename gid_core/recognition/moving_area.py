@@ -36,8 +36,6 @@ class MovingArea:
     @property
     def doubtful(self) -> bool:
         """Whether someone should look at it: nothing found, or far from what was painted."""
-        if self.matte is None:
-            return False
         fitted = self.source == "painted" and self.refinement is not None
         unlike = fitted and (self.refinement.doubtful or self.refinement.differs)
         return unlike or not bool(self.matte.any())
