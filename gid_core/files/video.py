@@ -11,7 +11,6 @@ Browsers show a frame of a gif for 2 cs at least, and one of a webp for 11 ms: s
 Source: Chromium, third_party/blink/renderer/platform/graphics/bitmap_image.cc.
 """
 
-import errno
 import json
 import math
 from collections.abc import Iterable
@@ -107,7 +106,7 @@ def save_clip(
         try:
             encode(str(temporary), frames, fps, suffix, tags or {}, crf)
         except FFmpegError as error:
-            if error.errno == errno.ENOSPC:
+            if isinstance(error, OSError):  # of the disk or the folder, not of the encoder
                 raise
             height, width = first.shape[-2:]
             raise ValueError(

@@ -44,14 +44,14 @@ def written_whole(path: Path, suffix: str = ""):
     path = Path(path)
     check_folder(path)
     target = Path(os.path.realpath(path))
-    temporary, mode = _created(path, target, suffix or path.suffix)
+    temporary, mode = _created(target, suffix or path.suffix)
     try:
         yield temporary
         _complete(temporary, mode)
         _moved(temporary, target)
     except (OSError, SafetensorError) as error:
         full = getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error)
-        why = "the disk is full" if full else str(error)
+        why = "the disk is full" if full else getattr(error, "strerror", None) or str(error)
         raise ValueError(
             f"Could not write {shown(path)}: {why}. Nothing was left behind."
         ) from error
@@ -68,7 +68,7 @@ def check_output(path: Path) -> None:
         ValueError: As `written_whole`.
     """
     check_folder(path)
-    temporary, _ = _created(path, Path(os.path.realpath(path)), path.suffix)
+    temporary, _ = _created(Path(os.path.realpath(path)), path.suffix)
     with suppress(OSError):
         temporary.unlink()
 
@@ -99,7 +99,7 @@ def check_folder(path: Path) -> None:
         raise ValueError(f"The file {shown(path)} is read-only. Write to another.")
 
 
-def _created(path, target, suffix):
+def _created(target, suffix):
     """A new empty file beside the target, and the mode that it should have at last.
 
     The system applies the umask, which no thread of a program can read without changing it.
@@ -114,7 +114,7 @@ def _created(path, target, suffix):
             continue
         except OSError as error:
             raise ValueError(
-                f"Cannot write in {shown(path.parent)}: {error.strerror}. Write elsewhere."
+                f"Cannot write in {shown(target.parent)}: {error.strerror}. Write elsewhere."
             ) from error
         break
     mode = stat.S_IMODE(os.fstat(handle).st_mode)
@@ -141,20 +141,23 @@ def _complete(temporary, mode):
 
 
 def _moved(temporary, target):
-    """Give a file its name. Where it cannot be moved (EXDEV, EBUSY, ENOSYS) it is copied."""
+    """Give a file its name. Where it cannot be moved (EXDEV, EBUSY, ENOSYS) it is copied; if that
+    fails, what was there before is put back."""
     try:
         os.replace(temporary, target)
         return
     except OSError as error:
         if error.errno in FATAL or not temporary.exists():
             raise
-    existed = target.exists()
+    former = target.read_bytes() if target.exists() else None
     try:
         shutil.copyfile(temporary, target)
-    except OSError:
-        if not existed:
-            with suppress(OSError):
-                target.unlink()
+    except BaseException:
+        with suppress(OSError):
+            if former is None:
+                target.unlink(missing_ok=True)
+            else:
+                target.write_bytes(former)
         raise
 
 

@@ -1,5 +1,6 @@
 import errno
 import os
+import shutil
 import weakref
 
 import av
@@ -260,6 +261,34 @@ def test_a_full_disk_is_said_in_a_sentence(tmp_path, ending, monkeypatch):
 
     with pytest.raises(ValueError, match="the disk is full. Nothing was left behind"):
         write_clip(tmp_path / f"a{ending}", full(), 10.0)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("ending", CONTAINERS)
+def test_a_folder_that_vanishes_while_frames_are_made_is_said(tmp_path, ending):
+    def vanishing():
+        yield torch.zeros(3, 16, 24)
+        shutil.rmtree(tmp_path / "sub")
+        yield torch.ones(3, 16, 24)
+
+    (tmp_path / "sub").mkdir()
+    with pytest.raises(
+        ValueError, match="^Could not write '.*sub.*': No such file or directory. N"
+    ):
+        write_clip(tmp_path / "sub" / f"a{ending}", vanishing(), 10.0)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("ending", CONTAINERS)
+@pytest.mark.parametrize("code", [errno.EFBIG, errno.EDQUOT, errno.EROFS])
+def test_what_a_disk_refuses_is_not_blamed_on_the_size(tmp_path, ending, code, monkeypatch):
+    def refuses(*encoding):
+        raise av.error.OSError(code, os.strerror(code), "a")
+
+    for encoder in ("_encode_gif", "_encode_video"):
+        monkeypatch.setattr(f"gid_core.files.video.{encoder}", refuses)
+    with pytest.raises(ValueError, match=f"^Could not write .*: {os.strerror(code)}. Nothing"):
+        write_clip(tmp_path / f"a{ending}", iter(torch.zeros(2, 3, 16, 24)), 10.0)
     assert os.listdir(tmp_path) == []
 
 

@@ -63,6 +63,29 @@ def test_a_copy_that_fails_half_way_leaves_nothing(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "full"), KeyboardInterrupt()])
+def test_a_copy_that_fails_half_way_puts_back_what_was_there(tmp_path, monkeypatch, error):
+    def half(source, target):
+        Path(target).write_bytes(b"ha")
+        raise error
+
+    (tmp_path / "a.bin").write_bytes(b"the old one")
+    monkeypatch.setattr(os, "replace", raising(errno.EXDEV))
+    monkeypatch.setattr("shutil.copyfile", half)
+    with pytest.raises((ValueError, KeyboardInterrupt)):
+        write(tmp_path / "a.bin")
+    assert os.listdir(tmp_path) == ["a.bin"]
+    assert (tmp_path / "a.bin").read_bytes() == b"the old one"
+
+
+def test_a_link_into_a_folder_that_is_gone_is_a_sentence_with_that_folder(tmp_path):
+    (tmp_path / "a.bin").symlink_to(tmp_path / "gone" / "a.bin")
+    for check in (check_output, write):
+        with pytest.raises(ValueError, match="Cannot write in '.*gone': No such file"):
+            check(tmp_path / "a.bin")
+    assert os.listdir(tmp_path) == ["a.bin"]
+
+
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
 def test_a_disk_that_fails_while_flushed_is_said(tmp_path, monkeypatch, code):
     monkeypatch.setattr(os, "fsync", raising(code))
