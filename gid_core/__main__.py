@@ -56,6 +56,7 @@ MAX_PERIOD_S = 10.0
 FINE_CRF = 8.0  # for clips that are measured: compression should not show in the measures
 PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 WRITTEN = (*PICTURES, ".bmp", ".tif", ".tiff")  # of pictures
+OPAQUE = (".jpg", ".jpeg", ".bmp")  # those without transparency
 SPECTRUM = ".safetensors"
 SAME_PROPORTIONS = 0.02  # relative
 LARGE_MPX = 8.0  # megapixels from which a still is said to take long
@@ -293,7 +294,7 @@ def _background(args, still, motion, mask):
     else:
         filled = pipeline.fill_backgrounds(still[None], motion, mask, args.fill == TEXTURED)
     if args.save_background is not None:
-        opaque = args.save_background.suffix.lower() in (".jpg", ".jpeg")
+        opaque = args.save_background.suffix.lower() in OPAQUE
         picture = video.over(filled[0], args.background) if opaque else filled[0]
         stills.write_picture(args.save_background, picture)
         _say(f"wrote {args.save_background}")
@@ -539,7 +540,7 @@ def _check_files(inputs, outputs):
     """
     _check_apart(inputs, outputs)
     for path in filter(None, outputs.values()):
-        whole.check_folder(path)
+        whole.check_output(path)
 
 
 def _check_apart(inputs, outputs):

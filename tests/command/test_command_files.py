@@ -154,6 +154,25 @@ def test_long_names_are_refused_before_any_work(capsys, monkeypatch, command):
     refused(capsys, monkeypatch, command.replace("LONG", "n" * 256), "too long")
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "animate still.png -o LOST.mp4",
+        "animate still.png -o a.mp4 --save-modes LOST.safetensors",
+        "animate still.png -o a.mp4 --save-background LOST.png",
+        "render still.png --spectrum s.safetensors -o LOST.webp",
+        "edit s.safetensors -o LOST.safetensors",
+        "mask still.png -o LOST.png",
+        "extract clip.mp4 -o m.safetensors --report LOST.json",
+        "page still.png --spectrum s.safetensors -o LOST.html",
+    ],
+)
+def test_where_nothing_can_be_made_is_said_before_any_work(capsys, monkeypatch, command):
+    name = next(word for word in command.split() if word.startswith("LOST"))
+    Path(name).symlink_to(Path("gone") / name)  # as a folder that may not be written to
+    refused(capsys, monkeypatch, command, "Cannot write in '.*gone': No such file")
+
+
 def test_scenes_do_not_replace_the_photographs_they_are_made_of(capsys, monkeypatch):
     before = contents()
     options = "--count 1 --size 32x20 --frames 2 --kind tree --quiet"

@@ -465,6 +465,21 @@ def test_what_is_behind_is_filled_in_two_ways_or_comes_from_a_picture(folder, ca
     fails(capsys, 1, "red.png", leaves)
 
 
+@pytest.mark.parametrize("ending", ["jpg", "bmp", "png", "tif", "webp"])
+def test_a_background_is_transparent_or_over_a_colour(folder, ending):
+    picture = np.asarray(Image.open("still.png").convert("RGBA")).copy()
+    picture[:9] = 0  # transparent, and black where that is not known
+    Image.fromarray(picture).save("clear.png")
+    options = "--mask mask.png --exact-mask --frames 1 --bands 1 --renderer splat --quiet"
+    options += f" --save-background b.{ending} --background #336699"
+    assert main(f"animate clear.png -o a.webp {options}".split()) == 0
+    kept = np.asarray(Image.open(f"b.{ending}")).astype(int)[:4, :4]
+    if kept.shape[2] == 4:
+        assert (kept[..., 3] == 0).all()
+    else:
+        assert np.abs(kept - (0x33, 0x66, 0x99)).max() <= 3
+
+
 def test_borders_and_what_moves_alone_are_chosen(folder, capsys):
     plain = ("-o", "a.webp", "--renderer", "splat", "--amplitude", "12", "--exact-mask")
     seen = {}
