@@ -169,7 +169,7 @@ def exact_path(camera, near, grid, size, frames):
 
     period = torch.arange(8 * frames).double() / (8 * frames)
     rotation, position, shift = module._path(camera, period)
-    inverse = 0.1 + 0.9 * F.interpolate(near, grid, mode="area").double()
+    inverse = 0.1 + 0.9 * F.interpolate(near, grid, mode="nearest-exact").double()
     place = torch.stack(
         torch.broadcast_tensors(
             ((torch.arange(grid[1]).double() + 0.5) / grid[1] - 0.5)[None],

@@ -115,7 +115,8 @@ def camera_motion(
     """
     disparity, notes = disparity_of(size, depth, near_is_white)
     grid = grid_size(*size, LONGEST_SIDE)
-    near = F.interpolate(disparity, grid, mode="area").double()
+    # At the points themselves: a mean over an edge would be a depth at which there is nothing.
+    near = F.interpolate(disparity, grid, mode="nearest-exact").double()
     period = torch.arange(_moments(camera), dtype=torch.float64) / _moments(camera)
     # In widths of the picture, about its centre.
     place = pixel_grid(*grid, like=near) + 0.5

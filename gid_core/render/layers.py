@@ -30,6 +30,7 @@ from .splat import CHUNK, SoftmaxSums
 
 MARGIN = 2  # px around the matte that move with it, so that its soft edge moves too
 COLOUR_SIGMA = 0.1  # colour difference at which a grid point's weight falls to exp(-1/2)
+DEPTH_SIGMA = 0.05  # the same for depth, of its whole range
 UNLIKE = 0.02  # weight that a grid point of another colour keeps: the weights must not all vanish
 SOFT = 0.05  # splatting weight of a pixel of matte 0, relative to one of matte 1
 
@@ -147,10 +148,10 @@ def separate_layers(
     here = slice(None), *place
     hides = None
     if depth is not None and bool((matte > 0).all()):
+        depth = _sized(depth.to(still), (height, width))
         # Twice the reach: what is uncovered is then nearer to what is far than to what is not. The
         # soft edge of what is near lies beside the step.
-        hides = in_front(_sized(depth.to(still), (height, width)), 2 * max(reach))
-        hides = dilated(hides, MARGIN)
+        hides = dilated(in_front(depth, 2 * max(reach)), MARGIN)
     filled = behind.of(still, matte, here, hides)
     matte = _opaque_enough(still[here], filled, matte[here])
     foreground = torch.cat([still[here] - (1 - matte) * filled, matte])
@@ -165,7 +166,8 @@ def separate_layers(
             foreground[:-1] *= inside
     support = dilated(foreground[-1:], MARGIN)[0] > 0
     source_pixels = support.flatten().nonzero().squeeze(1).int()
-    nodes, weights = _follow(still[:3], source_pixels, rows, columns, grid)
+    steps = None if hides is None else depth
+    nodes, weights = _follow(still[:3], steps, source_pixels, rows, columns, grid)
     origin = (int(rows[0]), int(columns[0])) if len(source_pixels) else (0, 0)
     span = _colour_span(foreground)
     layers = picture, still, filled, place, foreground, *span, origin, source_pixels
@@ -546,10 +548,18 @@ def _sampled(layers, position):
     return colour.clamp(*ends), read[-1:].clamp(0, 1)
 
 
-def _follow(guide, source_pixels, rows, columns, grid):
-    """The four points of the padded grid around each pixel, weighted by distance and by colour."""
+def _follow(guide, depth, source_pixels, rows, columns, grid):
+    """The four points of the padded grid around each pixel, weighted by distance and by colour.
+
+    By depth, too, where that is what the motion follows: what is near and what is far do not share
+    a motion, and no dust of pixels is left between them.
+    """
     height, width = guide.shape[-2:]
     coarse = F.interpolate(guide[None], grid, mode="area")
+    if depth is not None:
+        depth = depth * (COLOUR_SIGMA / DEPTH_SIGMA)
+        at_points = F.interpolate(depth[None], grid, mode="nearest-exact")
+        guide, coarse = torch.cat([guide, depth]), torch.cat([coarse, at_points], 1)
     coarse = F.pad(coarse, (1, 1, 1, 1), mode="replicate")[0].flatten(1)
     every_node = torch.empty_like(source_pixels)
     every_weight = guide.new_empty(3, len(source_pixels))

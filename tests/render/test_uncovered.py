@@ -4,6 +4,7 @@ import torch
 from gid_core import pipeline
 from gid_core.motion.camera import CameraMove, camera_motion
 from gid_core.motion.playback import play
+from gid_core.render.layers import splatted_frames
 from gid_core.still.background import in_front
 
 SIZE = H, W = 72, 110
@@ -59,3 +60,18 @@ def test_a_surface_that_is_drawn_out_has_no_dust_of_the_background():
     motion, _ = play(camera_motion(SIZE, depth, CameraMove(strength_pct=5.0))[0], 6, 1.2)
     for frame, _ in pipeline.render(still, motion):
         assert frame[0, :, 12:-12].diff(dim=1).diff(dim=1).abs().max() < 0.3  # 0.42 with dust
+
+
+def test_what_is_near_and_what_is_far_do_not_share_a_motion_at_their_edge():
+    # 2.3 px from one grid point to the next, and no colours to tell the two sides apart.
+    size = h, w = 67, 603
+    depth = torch.zeros(1, 1, h, w)
+    depth[..., 201:370] = 1
+    still = torch.full((1, 3, h, w), 0.5)
+    motion, _ = play(camera_motion(size, depth, CameraMove(strength_pct=2.0))[0], 6, 1.2)
+    frames = splatted_frames(still[0], motion, depth=motion.depth[0])
+    moved = next(f for t, f in enumerate(frames) if t == 1).fields[0]
+    near, far = float(moved[30, 280]), float(moved[30, 40])
+    assert abs(near - far) > 8
+    own = torch.where(depth[0, 0] > 0, near, far)
+    assert float((moved - own).abs().max()) < 0.1 * abs(near - far)
