@@ -1,14 +1,15 @@
 /* What a node has to say after a run: lines of text, and a button that opens the page it saved. Knows no ComfyUI. */
 
 const WARNS = "\u26a0"; // how a line that warns begins
-const LINE_PX = 16, CHARACTER_PX = 6.4, PADDING_PX = 12, BUTTON_PX = 28, MOST_LINES = 9;
+export const MARGIN_PX = 2; // around it, in a node of the classic canvas
+const LINE_PX = 16, CHARACTER_PX = 6.4, PADDING_PX = 8 + 2 * MARGIN_PX, BUTTON_PX = 28, MOST_LINES = 9;
 export const WORDS = {
     en: { open: "Open the page" },
     zh: { open: "打开网页" },
     ja: { open: "ページを開く" },
 };
 const STYLE = `
-.gid-said { box-sizing: border-box; width: 100%; height: 100%; max-height: 184px; padding: 4px 6px; overflow: auto; font: 12px/16px sans-serif; color: #bbb; user-select: text; cursor: text; overflow-wrap: anywhere }
+.gid-said { box-sizing: border-box; width: 100%; height: 100%; max-height: 184px; padding: 4px 12px; overflow: auto; font: 12px/16px sans-serif; color: #bbb; user-select: text; cursor: text; overflow-wrap: anywhere }
 .gid-said p { margin: 0 }
 .gid-said .warns { color: #eb5 }
 .gid-said button { margin-top: 4px; padding: 2px 8px; border: 0; border-radius: 4px; background: #345; color: #ddd; font: inherit; cursor: pointer }`;

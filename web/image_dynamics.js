@@ -8,14 +8,13 @@ saved. Frontend API of 1.28 to 1.58, classic canvas and Nodes 2.0. */
 import { app } from "../../scripts/app.js";
 import { Panel } from "./gid_poke.js";
 import { shown } from "./gid_player.js";
-import { Said } from "./gid_said.js";
+import { MARGIN_PX, Said } from "./gid_said.js";
 import { Strokes } from "./gid_strokes.js";
 import { everyNode, filled, SAVES } from "./gid_tokens.js";
 
 const CATEGORY = "image dynamics";
 const SOCKETS = { GID_MODEL: "#d9a441", GID_SPECTRUM: "#5fc28f", GID_DISPLACEMENT: "#5aa7d6" };
-// Height for the small loop that a node shows, and the mask below it. Widgets of Nodes 2.0 are taller.
-const LOOP_PX = 380, LOOP_PX_2 = 480;
+const SIZE_PX = 15, LOOK_MS = 300, LOOKS = 40; // the line below a picture; how long to wait for a picture
 const FRAMES = ["$$comfy_animation_preview", "$$canvas-image-preview"], VIDEO = /\.(mp4|m4v|mov|webm|mkv)$/i;
 const COLOUR = "#2b4a3d", BACKGROUND = "#223630"; // of our nodes, where the user has chosen none
 const NODE = "PokeDynamics", FLOW = "FlowMotion", OUTPUT = "image_dynamics", HEIGHT = 260, WIDTH = 340;
@@ -170,7 +169,7 @@ function addSaid(node) {
         if (!said) {
             said = new Said(language());
             widget = node.addDOMWidget("said", "GID_SAID", said.element, {
-                serialize: false, hideOnZoom: false, getValue: () => "", setValue() {},
+                serialize: false, hideOnZoom: false, margin: MARGIN_PX, getValue: () => "", setValue() {},
             });
             // As high as its text, in both canvases: what is left of the node is for its pictures.
             Object.assign(widget, {
@@ -180,16 +179,21 @@ function addSaid(node) {
         }
         said.show(lines, page && (() => openPage(page)));
         mount(node, said.element, "said");
-        grow();
-        if (output.images?.length) setTimeout(grow, 400, window.LiteGraph?.vueNodesMode ? LOOP_PX_2 : LOOP_PX); // when the page has its pictures in the node
+        grow(node.computeSize()[1] - node.size[1]);
+        if (output.images?.length && !grown) setTimeout(growForPicture, LOOK_MS, LOOKS);
     }
-    /** Make room for what the widgets need, and for the pictures where there are any. */
-    function grow(pictures = 0) {
-        const needed = node.computeSize()[1] + pictures;
-        if (!node.graph || (pictures && grown)) return;
-        grown ||= pictures > 0;
-        node.setSize?.([node.size[0], Math.max(node.size[1], needed)]);
+    function grow(by) {
+        if (!node.graph || by <= 0) return;
+        node.setSize?.([node.size[0], node.size[1] + by]);
         node.graph.setDirtyCanvas?.(true, true);
+    }
+    /** Once: later the height is the user's. */
+    function growForPicture(looks) {
+        const by = missingHeight(node);
+        if (by === null && looks > 1) setTimeout(growForPicture, LOOK_MS, looks - 1);
+        if (by === null || grown) return;
+        grown = true;
+        grow(by);
     }
     function lookSoon() {
         setTimeout(() => node.graph && show(app.nodeOutputs?.[nameOf(node)]), 200);
@@ -197,6 +201,20 @@ function addSaid(node) {
     after(node, "onExecuted", show);
     after(node, "onConfigure", lookSoon);
     after(node, "onAdded", lookSoon);
+}
+
+/** How much higher a node must be for its picture to be as wide as the node; null while the page has none in it. */
+function missingHeight(node) {
+    const high = (picture, width) => Math.ceil((picture.naturalHeight * width) / picture.naturalWidth);
+    if (window.LiteGraph?.vueNodesMode) {
+        const picture = document.querySelector(`[data-node-id="${node.id}"] img[src*="/view?"]`);
+        return picture?.naturalWidth ? high(picture, picture.offsetWidth) - picture.offsetHeight : null;
+    }
+    const picture = node.imgs?.[0], widget = node.widgets?.find(({ name }) => FRAMES.includes(name));
+    if (!picture?.naturalWidth || !widget) return null;
+    const wanted = high(picture, Math.min(node.size[0], picture.naturalWidth)) + SIZE_PX;
+    const counted = widget.computeLayoutSize?.(node).minHeight ?? 0; // among what the widgets need
+    return node.computeSize()[1] + Math.max(0, wanted - counted) - node.size[1];
 }
 
 /**

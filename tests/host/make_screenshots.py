@@ -1,10 +1,11 @@
 """Remake the pictures of nodes for the help pages and the README, in the real page after a run.
 
-    PYTHONPATH=. python tests/host/make_screenshots.py [TEMPLATE ...] [--look FOLDER]
+    PYTHONPATH=. python tests/host/make_screenshots.py [TEMPLATE ...] [--new] [--look FOLDER]
 
 Opens templates in the newest host with Nodes 2.0, runs them short, and keeps a picture of every
 node of ours as web/docs/NODE.jpg; the first template as a whole becomes docs/demo/graph.jpg. Takes
-some minutes. A node that several templates have is shown as in the first of them. With --look
+some minutes. A node that several templates have is shown as in the first of them. With --new only
+nodes without a picture get one, and only templates that have such a node are opened. With --look
 nothing of the pack changes: templates are drawn as a whole, on both canvases, into that folder.
 """
 
@@ -19,8 +20,10 @@ import hosts
 from PIL import Image
 from test_browser import ENDED, LOADED, SETTLED
 
+NODES = hosts.PACK / "locales/en/nodeDefs.json"
 DOCS = hosts.PACK / "web/docs"
 GRAPH = hosts.PACK / "docs/demo/graph.jpg"
+WORKFLOWS = hosts.PACK / "workflows"
 TEMPLATES = [  # in an order in which the most telling run of a node comes first
     "Animate a photo",
     "Photo to loop",
@@ -76,7 +79,7 @@ def opened(browser, server, name, nodes_2):
     page = browser.new_page(viewport={"width": WINDOW[0], "height": WINDOW[1]})
     page.goto(server.url, wait_until="domcontentloaded")
     page.wait_for_function(LOADED, timeout=60_000)
-    graph = json.loads((hosts.PACK / "workflows" / f"{name}.json").read_text())
+    graph = json.loads((WORKFLOWS / f"{name}.json").read_text())
     page.evaluate("graph => app.loadGraphData(graph, true, true, null)", graph)
     page.evaluate(SETTLED)
     page.evaluate(SHORTER, SHORT)
@@ -136,31 +139,40 @@ def look(browser, server, names, folder):
             page.close()
 
 
-def remake(browser, server, names):
-    """Write the pictures of the pack."""
-    wanted = set(json.loads((hosts.PACK / "locales/en/nodeDefs.json").read_text()))
+def remake(browser, server, names, wanted, others):
+    """Write the pictures of the wanted nodes of the pack; with others, of those that never ran."""
     for name in names:
         page, nodes = opened(browser, server, name, True)
         shoot_nodes(page, nodes, wanted)
         if name == TEMPLATES[0]:
             shoot_graph(page, [n for n in nodes if n[1] != "MarkdownNote"], GRAPH, GRAPH_WIDTH)
-        if name == names[-1] and len(names) == len(TEMPLATES):
+        if name == names[-1] and others:
             shoot_others(page, wanted)
         page.close()
+
+
+def kinds_of(name):
+    return {n["type"] for n in json.loads((WORKFLOWS / f"{name}.json").read_text())["nodes"]}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("templates", nargs="*", default=TEMPLATES)
+    parser.add_argument("--new", action="store_true", help="only nodes without a picture")
     parser.add_argument("--look", type=Path, metavar="FOLDER")
     args = parser.parse_args()
+    names, wanted = args.templates, set(json.loads(NODES.read_text()))
+    others = len(names) == len(TEMPLATES)
+    if args.new:
+        wanted = {kind for kind in wanted if not (DOCS / f"{kind}.jpg").is_file()}
+        names = [name for name in names if wanted & kinds_of(name)] or names[-1:]
     with tempfile.TemporaryDirectory() as folder, chromium.started("--disable-gpu") as browser:
         server = hosts.Server(hosts.FOUND[0], Path(folder) / "base")
         try:
             server.wait()
             if args.look:
-                return look(browser, server, args.templates, args.look)
-            remake(browser, server, args.templates)
+                return look(browser, server, names, args.look)
+            remake(browser, server, names, wanted, others)
         finally:
             server.close()
 

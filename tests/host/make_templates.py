@@ -25,7 +25,11 @@ CORE = "0.3.64"  # the oldest host whose nodes these are
 LANGUAGES = {"zh": "中文", "ja": "日本語"}
 NOTE, COLUMN, GAP = (420, 680), 440, 50  # px
 WIDE = {"MotionSpectrumPreview": 760, "SaveVideo": 560, "CLIPTextEncode": 400, "PokeDynamics": 420}
-SHOWN = {"MotionSpectrumSampler": 460, "AnimateStill": 460}  # px: the text and loop of a run
+SHOWN = {  # px: the text and loop of a run
+    "MotionSpectrumSampler": 460,
+    "AnimateStill": 460,
+    "SpectrumToDisplacement": 70,
+}
 ROW, LINE, TEXT = 26, 34, 90  # px of a socket, of a widget, and of a text of more lines
 BRINGS_INPUTS = "COMFY_DYNAMICCOMBO_V3"  # a choice with inputs of its own for each answer
 WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", BRINGS_INPUTS)

@@ -42,6 +42,29 @@ SHORTER = """short => {
         for (const [name, value] of Object.entries(short[node.type] ?? {}))
             node.widgets.find(widget => widget.name === name).value = value;
 }"""
+# As low as they go, so that what a run needs is what they grow by.
+LOW = """app.graph._nodes.forEach(node =>
+    node.setSize([node.size[0], node.computeSize()[1]]))"""
+# (type, height, height that its proportions want), px, of each picture below a node's text.
+PICTURES = """app.graph._nodes.filter(node =>
+    node.widgets?.some(widget => widget.name === "said") && app.nodeOutputs[node.id]?.images?.length
+).map(node => {
+    const name = `[data-node-id="${node.id}"] img[src*="/view?"]`;
+    const picture = LiteGraph.vueNodesMode ? document.querySelector(name) : node.imgs?.[0];
+    if (!picture?.naturalWidth) return [node.type, 0, Infinity];
+    const high = width => picture.naturalHeight / picture.naturalWidth * width;
+    if (LiteGraph.vueNodesMode)
+        return [node.type, picture.offsetHeight, high(picture.offsetWidth)];
+    const others = node.widgets.filter(widget => !widget.name.startsWith("$$"));
+    const end = Math.max(...others.map(widget => widget.y + (widget.computedHeight ?? 20)));
+    return [node.type, node.size[1] - end, high(Math.min(node.size[0], picture.naturalWidth))];
+})"""
+LEAST, AROUND = 220, 40  # px: the least that the page gives to a picture, and what is around one
+FILLED = f"{PICTURES}.every(([_, height, wanted]) => wanted - 2 <= height)"
+# Text that its place in a node does not show whole, but for what is longer than a node shows.
+CUT = """[...document.querySelectorAll(".gid-said")].filter(said =>
+    0 < said.clientHeight && said.clientHeight < Math.min(said.scrollHeight, 180) - 1
+).map(said => said.textContent)"""
 PLAYS = "[...document.querySelectorAll('video')].some(video => video.duration > 0.3)"
 # What was made has replaced the frames that were shown on the way; our own panels keep their still.
 NO_FRAMES_LEFT = """[...document.querySelectorAll("img[src^='blob:']")].every(
@@ -94,6 +117,15 @@ def opened(page, name):
     return page.evaluate("app.graph._nodes.filter(node => node.has_errors).map(n => n.type)")
 
 
+def lying_over(page):
+    """Pairs of nodes that share a place."""
+    return [
+        (a, b)
+        for (a, *one), (b, *other) in itertools.combinations(page.evaluate(BOXES), 2)
+        if one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+    ]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_workflow_opens_as_the_tests_run_it_and_no_node_lies_over_another(page, name):
     complaints = opened(page, name)
@@ -105,9 +137,7 @@ def test_a_workflow_opens_as_the_tests_run_it_and_no_node_lies_over_another(page
         node["inputs"].pop("video-preview", None)  # not an input: the page's own player
     assert prompt == workflow(name)
     assert page.problems == []
-    for (a, *one), (b, *other) in itertools.combinations(page.evaluate(BOXES), 2):
-        apart = one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
-        assert apart, f"{a} lies over {b}"
+    assert lying_over(page) == []
 
 
 @pytest.mark.parametrize("blueprint", BLUEPRINTS, ids=lambda blueprint: blueprint.name)
@@ -125,10 +155,11 @@ def test_a_blueprint_opens_as_one_node_that_holds_its_chain(page, blueprint):
 
 
 def test_every_template_without_foreign_weights_runs_as_it_opens(page):
-    """Each of them on one of the two canvases."""
+    """Each of them on one of the two canvases; what it shows finds its place in the nodes."""
     for name in RUNNABLE[page.number :: 2]:
         opened(page, name)
         page.evaluate(SHORTER, SHORT)
+        page.evaluate(LOW)
         kind, detail = page.evaluate(ENDED)
         assert kind == "execution_success", (name, detail)
         prompt = workflow(name)
@@ -139,4 +170,9 @@ def test_every_template_without_foreign_weights_runs_as_it_opens(page):
             page.wait_for_function(there + " === 1", timeout=10_000)
         page.wait_for_function(PLAYS, timeout=10_000)
         page.wait_for_function(NO_FRAMES_LEFT, timeout=10_000)
+        page.wait_for_function(FILLED, timeout=20_000)
+        page.evaluate(SETTLED)
+        for kind, height, wanted in page.evaluate(PICTURES):
+            assert height <= max(LEAST, wanted + AROUND), (name, kind, height, wanted)
+        assert page.evaluate(CUT) == [] == lying_over(page), name
         assert page.problems == [], name
