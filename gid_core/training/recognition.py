@@ -1,6 +1,6 @@
 """Train the recognizer on outlined photographs.
 
-    python -m gid_core.training.recognition PHOTOS BACKBONE -o WEIGHTS
+    python -m gid_core.training.recognition PHOTOS BACKBONE -o WEIGHTS [--from WEIGHTS]
 
 PHOTOS is the folder of the photographs that `photographs/` has outlines of, BACKBONE what
 `training/conversion.py` wrote. The head is trained on features that are computed once for some
@@ -26,7 +26,7 @@ import torch.nn.functional as F
 
 from ..files.stills import read_still
 from ..recognition.head import DEGREE, FLOWS, KIND, SWAYS
-from ..recognition.model import Recognizer, RecognizerConfig, save_recognizer
+from ..recognition.model import Recognizer, RecognizerConfig, load_recognizer, save_recognizer
 from ..shapes import Float, Int, Tensor
 from .conversion import load_backbone
 from .outlines import FOLDER, NONE, labels, names, read_outlines
@@ -245,6 +245,8 @@ def main() -> None:
         parser.add_argument(
             f"--{name.replace('_', '-')}", type=int, default=getattr(TrainingConfig, name)
         )
+    parser.add_argument("--from", type=Path, dest="begin", help="weights to go on from")
+    parser.add_argument("--rate", type=float, default=TrainingConfig.rate)
     parser.add_argument("--pasted", type=float, default=TrainingConfig.pasted)
     for name in ("finest", "width", "stages"):
         parser.add_argument(f"--{name}", type=int, default=getattr(RecognizerConfig, name))
@@ -254,6 +256,7 @@ def main() -> None:
         pasted=args.pasted,
         scenes=args.scenes,
         steps=args.steps,
+        rate=args.rate,
         tuned_steps=args.tuned_steps,
         seed=args.seed,
     )
@@ -261,8 +264,11 @@ def main() -> None:
     photographs = Photographs(args.photographs, pasted=config.pasted, scenes=config.scenes)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(config.seed)  # of the head's weights and its dropout
-        model = Recognizer(RecognizerConfig(args.stages, args.finest, args.width))
-        model.backbone = load_backbone(args.backbone, args.stages)
+        if args.begin is None:
+            model = Recognizer(RecognizerConfig(args.stages, args.finest, args.width))
+            model.backbone = load_backbone(args.backbone, args.stages)
+        else:
+            model = load_recognizer(args.begin)
         train_head(model, photographs, config, LOG.info)
         save_recognizer(model, args.out, asdict(config))
         if config.tuned_steps:
