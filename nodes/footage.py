@@ -40,6 +40,9 @@ def clip(value: torch.Tensor | Input.Video, fps: float, longest_side: int):
 
     A video in a file is read frame by frame, and scaled so that its longer side is at most
     `longest_side` px.
+
+    Raises:
+        ValueError: For what is no clip, or frames that are no pictures.
     """
     from ..gid_core.footage.clips import read_clip
     from ..gid_core.still.inputs import check_images
@@ -47,6 +50,7 @@ def clip(value: torch.Tensor | Input.Video, fps: float, longest_side: int):
     if isinstance(value, torch.Tensor):
         check_images(from_image(value))
         return Frames(value, fps)
+    _check_video(value)
     # The base class's get_stream_source would encode the frames into a file first.
     if type(value).get_stream_source is Input.Video.get_stream_source:
         parts = value.get_components()
@@ -88,13 +92,26 @@ def as_video(images: torch.Tensor, rate: Fraction, audio: dict | None = None) ->
 
 
 def parts(value: torch.Tensor | Input.Video, fps: float) -> Parts:
-    """An IMAGE at `fps`, or a VIDEO, trimmed as it is, at its own frame rate."""
+    """An IMAGE at `fps`, or a VIDEO, trimmed as it is, at its own frame rate.
+
+    Raises:
+        ValueError: For what is neither.
+    """
     if isinstance(value, torch.Tensor):
         return Parts(value, fps)
+    _check_video(value)
     found = value.get_components()
     alpha = getattr(found, "alpha", None)
     images = found.images if alpha is None else torch.cat([found.images[..., :3], alpha], -1)
     return Parts(images, float(found.frame_rate), found.audio)
+
+
+def _check_video(value) -> None:
+    if not isinstance(value, Input.Video):
+        raise ValueError(
+            f"Expected a clip as IMAGE or VIDEO, got {type(value).__name__}. Check the node that "
+            "it comes from."
+        )
 
 
 FLOWS = {"variational": "torch", "DIS, if OpenCV is installed": "dis"}

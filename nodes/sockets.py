@@ -8,7 +8,7 @@ from comfy_api.latest import io
 from einops import rearrange
 
 from ..gid_core.motion.envelope import Sound
-from ..gid_core.still.inputs import clean_mask, is_painted, other_shape
+from ..gid_core.still.inputs import check_images, clean_mask, is_painted, other_shape
 from . import host
 
 Model = io.Custom("GID_MODEL")
@@ -53,8 +53,9 @@ def from_image(image: torch.Tensor) -> torch.Tensor:
     Taken as well: h w c, and whole numbers from 0 to 255.
 
     Raises:
-        ValueError: For any other shape.
+        ValueError: For any other shape, or what holds no numbers.
     """
+    _check_tensor(image, "IMAGE")
     image = image[None] if image.ndim == 3 else image
     if image.ndim != 4 or image.shape[-1] not in (1, 3, 4):
         raise ValueError(
@@ -69,16 +70,23 @@ def from_image(image: torch.Tensor) -> torch.Tensor:
 
 
 def from_frames(frames: torch.Tensor) -> torch.Tensor:
-    """IMAGE as b h w c, float32 on the CPU; what `from_image` takes is taken."""
-    return rearrange(from_image(frames), "b c h w -> b h w c")
+    """IMAGE as b h w c, float32 on the CPU; what `from_image` takes is taken.
+
+    Raises:
+        ValueError: As `from_image`, and for values that are not finite.
+    """
+    pictures = from_image(frames)
+    check_images(pictures)
+    return rearrange(pictures, "b c h w -> b h w c")
 
 
 def from_field(image: torch.Tensor) -> torch.Tensor:
     """IMAGE that holds a vector field in red and green, as t 2 h w; its values are no colours.
 
     Raises:
-        ValueError: For another shape.
+        ValueError: For another shape, or what holds no numbers.
     """
+    _check_tensor(image, "flow (IMAGE)")
     if image.ndim != 4 or image.shape[-1] < 2:
         raise ValueError(
             "Expected an IMAGE of shape (frames, height, width, 2 channels or more) as flow, got "
@@ -122,13 +130,16 @@ def from_mask(value: torch.Tensor | None, name: str = "mask") -> torch.Tensor | 
 
 
 def mask_notes(image: torch.Tensor, **masks: torch.Tensor | None) -> list[str]:
-    """What is odd about masks, by their names: paint that does not count, another shape."""
+    """What is odd about masks, by their names: values that are no numbers, paint that does not
+    count (of a depth all does), another shape."""
     notes, (height, width) = [], image.shape[-3:-1]
     for name, value in masks.items():
         value = _mask(value, name)
         if value is None or not value.any():
             continue
-        if not is_painted(value):
+        if unknown := int(value.isnan().sum()):
+            notes.append(f"The {name} holds {unknown} values that are no numbers: they count as 0.")
+        if name != "depth" and not is_painted(value):
             notes.append(
                 f"The {name} counts as empty: hardly any of it is half white or more, as in what "
                 "Load Image makes of a nearly opaque picture."
@@ -160,6 +171,8 @@ def from_depth(value: torch.Tensor | None) -> torch.Tensor | None:
 
 def from_depth_picture(value: torch.Tensor | None) -> torch.Tensor | None:
     """Depth as IMAGE or MASK, as b 1 h w; None for none, or one that is 0 everywhere."""
+    if value is not None:
+        _check_tensor(value, "depth (IMAGE or MASK)")
     if value is not None and value.ndim == 4 and value.shape[-1] in (3, 4):
         value = value[..., :3].float().mean(-1)
     return from_depth(value)
@@ -192,6 +205,7 @@ def _mask(value, name):
     """MASK to b 1 h w. Taken as well: h w, b 1 h w, b h w 1, and whole numbers from 0 to 255."""
     if value is None:
         return None
+    _check_tensor(value, f"{name} (MASK)")
     if value.ndim == 4 and 1 in (value.shape[1], value.shape[-1]):
         value = value[:, 0] if value.shape[1] == 1 else value[..., 0]
     value = value[None] if value.ndim == 2 else value
@@ -203,10 +217,24 @@ def _mask(value, name):
     return _unit(value)[:, None]
 
 
+def _check_tensor(value, expected) -> None:
+    """Refuse what other nodes hand on by mistake: nothing, lists, arrays, complex numbers."""
+    found = type(value).__name__
+    if isinstance(value, torch.Tensor):
+        if value.layout is torch.strided and not value.is_complex() and not value.is_meta:
+            return
+        found = f"one of {value.dtype}, {value.layout} on {value.device}"
+    raise ValueError(
+        f"Expected a tensor of numbers as {expected}, got {found}. Check the node that it comes "
+        "from."
+    )
+
+
 def _unit(values):
-    """Float32 on the CPU; whole numbers, which reach from 0 to 255, in [0, 1]."""
+    """Float32 on the CPU; whole numbers, from 0 to 255 or of 16 bits to 65535, in [0, 1]."""
     whole = not values.is_floating_point() and values.dtype != torch.bool
-    return values.float().cpu() / (255 if whole else 1)
+    white = 65535 if values.dtype == torch.uint16 else 255 if whole else 1
+    return values.float().cpu() / white
 
 
 def to_image(frames: torch.Tensor) -> torch.Tensor:

@@ -35,6 +35,7 @@ NOISE = (0.1 / 255) ** 2  # mean square change of brightness that is taken for n
 LOW_TO_HIGH = 4.0  # least ratio of amplitudes in the lower and upper half of frequencies
 HOLE_PX = 0.3  # least motion of a hole in the moving area for the hole to be part of it
 LEAST_AREA = 12  # pixels of the grid: smaller components of the moving area are dropped
+LEAST_PX = (2, 12)  # of a frame's shorter and longer side
 MOST_FRAMES = 3000  # of a window
 MOST_S = 10.0  # of a window that is as long as the clip
 MOST_SHIFT, MOST_TURN_DEG, MOST_ZOOM_PCT = 0.05, 3.0, 3.0  # camera motion that is removed, at most
@@ -129,7 +130,7 @@ def extract(
         callback: Called often with (frames done, number of frames); may raise to cancel.
 
     Raises:
-        ValueError: If the window does not fit the bands or the frame rate.
+        ValueError: If the window does not fit the bands or the frame rate, or for specks of frames.
     """
     length = window_frames(fps, config) if config.window_s else round(MOST_S * fps)
     shot = longest_shot(frames, length, lambda x: _scaled(x, config.longest_side))
@@ -143,6 +144,7 @@ def extract(
     reasons = _too_short(shot, length, fps, config)
     if reasons:
         return Extraction(None, ExtractionReport(False, reasons, [], **read))
+    _check_size(shot.frames.shape[-2:])
     size = reference_size or shot.size
     still = shot.frames[0].float() / 255
     flow, visible = follow(shot.frames, estimate, callback)
@@ -178,6 +180,15 @@ def extract(
     report = ExtractionReport(not reasons, reasons, warnings, **read, **measured)
     goes_on = None if stream is None else as_flow(stream, mask, config.window_s)
     return Extraction(None if reasons else spectrum, report, still, motion, visible, goes_on)
+
+
+def _check_size(size) -> None:
+    """Refuse frames in which no estimator can follow anything."""
+    if min(size) < LEAST_PX[0] or max(size) < LEAST_PX[1]:
+        raise ValueError(
+            f"Expected frames of at least {LEAST_PX[1]}x{LEAST_PX[0]} px, got "
+            f"{size[1]}x{size[0]}: nothing can be followed in them. Use a larger clip."
+        )
 
 
 def window_frames(fps: float, config: ExtractionConfig) -> int:

@@ -52,6 +52,16 @@ def test_without_a_window_the_whole_clip_is_read_as_with_its_length():
     assert whole.report == told.report
 
 
+@pytest.mark.parametrize("flow", ["torch", "dis"])
+@pytest.mark.parametrize("height, width", [(1, 1), (1, 40), (40, 1), (5, 7)])
+def test_specks_of_frames_are_a_sentence(flow, height, width):
+    if flow == "dis":
+        pytest.importorskip("cv2")
+    frames = torch.linspace(0, 1, height * width).view(1, 1, height, width).expand(T, 3, -1, -1)
+    with pytest.raises(ValueError, match=f"at least 12x2 px, got {width}x{height}: nothing can"):
+        extract(frames, FPS, SHORT, estimator(flow))
+
+
 def test_without_a_window_a_long_clip_is_read_for_ten_seconds():
     sway = course((2, 3.0, -1.0)).repeat(4)
     found = read(strip(sway - sway[0]), replace(SHORT, window_s=0.0))

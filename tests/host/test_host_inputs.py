@@ -37,6 +37,39 @@ def test_pictures_without_a_batch_and_in_bytes_are_pictures(host, tmp_path):
         np.testing.assert_array_equal(found, expected)
 
 
+def test_whole_numbers_of_sixteen_bits_are_pictures(host, tmp_path):
+    picture = np.round(still() * 65535)
+    expected, _ = coeffs(host, tmp_path, np.float32(picture / 65535), MASK[None])
+    found, _ = coeffs(host, tmp_path, picture.astype(np.uint16), MASK[None])
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("odd, name", [("picture", "IMAGE"), ("mask", "mask (MASK)")])
+def test_what_holds_no_numbers_is_a_sentence(host, tmp_path, odd, name):
+    given = {"picture": still(), "mask": MASK[None]}
+    given[odd] = given[odd].astype(np.complex64)
+    _, ran = sampled(host, tmp_path, **given)
+    assert f"Expected a tensor of numbers as {name}, got one of torch.complex64" in refusal(ran)
+
+
+def test_values_that_are_no_numbers_are_said_and_depth_of_any_grey_counts(host, tmp_path):
+    graph = Graph(tmp_path).animate(still(), np.where(MASK > 0, MASK, np.nan)[None])
+    graph.given("depth", MASK[None] * 0.3)
+    graph.nodes["sampler"]["inputs"]["depth"] = ("depth", 1)
+    graph.keep(report=("sampler", 2))
+    assert_ran(graph.run(host))
+    said, unknown = str(graph.kept("report")), int((MASK == 0).sum())
+    assert f"The mask holds {unknown} values that are no numbers: they count as 0." in said
+    assert "empty" not in said
+
+
+def test_frames_that_are_not_finite_are_no_clip_to_close(host, tmp_path):
+    graph = Graph(tmp_path)
+    graph.given("clip", np.where(still() > 0.5, np.nan, still()).repeat(12, 0).astype(np.float32))
+    graph.nodes["blend"] = node("LoopBlend", frames=("clip", 0), overlap=3, clips=1)
+    assert "Expected finite" in refusal(graph.keep(closed=("blend", 0)).run(host))
+
+
 @pytest.mark.parametrize(
     "picture, mask, shape",
     [
