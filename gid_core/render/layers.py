@@ -224,19 +224,31 @@ class SplattedFrame:
 
     @property
     def fields(self) -> Float[Tensor, "4 h w"]:
+        """`fields_in` the whole picture."""
+        height, width = self.frame.shape[-2:]
+        return self.fields_in((slice(0, height), slice(0, width)))
+
+    def fields_in(self, place: tuple[slice, slice]) -> Float[Tensor, "4 hp wp"]:
         """Displacement (2), importance, and distance moved by what left or arrived, per pixel.
 
-        Made anew each time: of a large picture it takes more memory than the frame.
+        Made anew each time: of a large picture they take more memory than the frame.
+
+        Args:
+            place: Rows and columns of the picture.
         """
-        layers, (height, width) = self.layers, self.frame.shape[-2:]
-        x, y = _places(layers, slice(None))
-        x, y = x + layers.origin[1], y + layers.origin[0]
-        inside = ((y >= 0) & (y < height) & (x >= 0) & (x < width)).nonzero().squeeze(1)
-        at = (y * width + x)[inside]
+        layers, (rows, columns) = self.layers, place
+        height, width = rows.stop - rows.start, columns.stop - columns.start
         fields = self.frame.new_zeros(4, height * width)
-        values = torch.cat([self.displacement, self.of_features]).index_select(1, inside)
-        _put(fields, at.long(), values)
-        _put(fields[3:], self.touched, self.distance[None])
+        x, y = _places(layers, slice(None))
+        y, x = y + (layers.origin[0] - rows.start), x + (layers.origin[1] - columns.start)
+        inside = ((y >= 0) & (y < height) & (x >= 0) & (x < width)).nonzero().squeeze(1)
+        at = (y * width + x)[inside].long()
+        for field, values in zip(fields, (*self.displacement, *self.of_features)):
+            field.scatter_(0, at, values.index_select(0, inside))
+        wide = self.frame.shape[-1]
+        y, x = self.touched // wide - rows.start, self.touched % wide - columns.start
+        inside = ((y >= 0) & (y < height) & (x >= 0) & (x < width)).nonzero().squeeze(1)
+        fields[3].scatter_(0, (y * width + x)[inside], self.distance[inside])
         return fields.view(4, height, width)
 
 

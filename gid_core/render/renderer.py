@@ -23,7 +23,7 @@ from ..motion.displacement import Displacement, shutter_samples
 from ..shapes import Float, Tensor
 from ..still.alpha import straight
 from .layers import MARGIN, Behind, SplattedFrame, shown, splatted_frames
-from .network import RenderModel, mixed, others_of
+from .network import RenderModel, inpainted, mixed, splatted_colours
 
 log = logging.getLogger("gid")
 KIND = "renderer"  # of weights
@@ -46,9 +46,9 @@ TILE, SMALLEST_TILE = 1024, 64  # side of what is decoded at once, px, without i
 class Refiner:
     """A network prepared for one still.
 
-    still: Padded to whole multiples, premultiplied if it has alpha; its part of the picture that
-        `place` is.
-    place: Rows and columns of the picture that frames are refined in.
+    still: Premultiplied if it has alpha; its part of the picture that `place` is.
+    place: Rows and columns of the picture that frames are refined in. Where they are no whole
+        multiples, their last pixels are repeated, tile by tile: no padded copies are kept.
     tile: Longest side that is decoded at once, px, a multiple of the model's; halved when memory
         runs out.
     """
@@ -69,21 +69,25 @@ class Refiner:
         if len(splatted.touched) == 0:
             return splatted.frame
 
-        def here(picture, mode="constant"):
-            return self.model.padded(picture[None, :, self.place[0], self.place[1]], mode)
-
+        rows, columns = self.place
         with _memory_for("what a whole frame could show"), torch.no_grad():
-            frame = here(splatted.frame, "replicate")
-            disocclusion = here(splatted.disocclusion, "replicate")
-            field, importance, distance = here(splatted.fields).split((2, 1, 1), 1)
-            others = others_of(self.still, frame, disocclusion, field, importance)
+            frame, disocclusion = (
+                x[None, :, rows, columns] for x in (splatted.frame, splatted.disocclusion)
+            )
+            # One after the other, so that little is held at once.
+            padded = lambda picture: self.model.padded(picture, "replicate")
+            fill = inpainted(padded(frame), padded(disocclusion))
+            fields = self.model.padded(splatted.fields_in(self.place)[None])
+            field, importance, distance = fields.split((2, 1, 1), 1)
+            colours = splatted_colours(padded(self.still), padded(frame), field, importance)
             levels = self.model.splatted(self.pyramid, field, importance)
             distance = distance.clone()
-            del field, importance  # not held while the picture is decoded
+            del fields, field, importance  # not held while the picture is decoded
             made = frame.clone()
         while True:
             try:
-                self._mix_tiles(levels, (self.still, frame, disocclusion, distance, others), made)
+                whole = self.still, frame, disocclusion, distance, colours, fill
+                self._mix_tiles(levels, whole, made)
                 break
             except (RuntimeError, MemoryError) as error:
                 if not _out_of_memory(error):
@@ -95,30 +99,28 @@ class Refiner:
                     ) from error
             log.info("Out of memory with tiles of %d px: going on with %d px.", self.tile, half)
             self.tile = half
-        del levels, others, frame  # room for the whole frame
+        del levels, colours, fill, whole  # room for the whole frame
         with _memory_for("a refined frame"):
-            height, width = (part.stop - part.start for part in self.place)
-            mix = made[0, :, :height, :width]
-            frame = splatted.frame.clone()
-            part = frame[:, self.place[0], self.place[1]]
-            part.copy_(_where_it_moved(part, mix, distance[0, :, :height, :width] > 0))
+            made, frame = made[0], splatted.frame.clone()
+            part = frame[:, rows, columns]
+            height, width = made.shape[-2:]
+            part.copy_(_where_it_moved(part, made, distance[0, :, :height, :width] > 0))
             return frame
 
     @torch.no_grad()
     def _mix_tiles(self, levels, whole, made):
         """Write into `made`, tile by tile, where anything moves."""
         for inner, outer in self._tiles(whole[3]):
-            still, frame, disocclusion, distance, others = (
-                x[..., outer[0], outer[1]] for x in whole
-            )
+            still, frame, disocclusion, distance, *others = (_tile_of(x, outer) for x in whole)
             parts = []
             for i, level in enumerate(levels):
                 reduced = tuple(slice(s.start >> i + 1, s.stop >> i + 1) for s in outer)
                 parts.append(level[..., reduced[0], reduced[1]])
             share = self.model(parts, _in_colour(still), _in_colour(frame), disocclusion, distance)
-            tile = mixed(frame, still, others, share)
-            at = tuple(slice(i.start - o.start, i.stop - o.start) for i, o in zip(inner, outer))
-            made[..., inner[0], inner[1]] = tile[..., at[0], at[1]]
+            tile = mixed(frame, still, torch.cat(others, 1), share)
+            top, left = (i.start - o.start for i, o in zip(inner, outer))
+            part = made[..., inner[0], inner[1]]
+            part.copy_(tile[..., top : top + part.shape[-2], left : left + part.shape[-1]])
 
     def _tiles(self, distance):
         """(rows and columns of a tile, the same with its margin), where anything moves."""
@@ -171,9 +173,10 @@ def refiner(
             slice(max(0, (s.start - margin) // step * step), min(whole.stop, s.stop + margin))
             for s, whole in zip(moving, place)
         )
-    still = model.padded(still[None, :, place[0], place[1]], "replicate")
+    still = still[None, :, place[0], place[1]]
     with _memory_for("the features of a whole still"), torch.no_grad():
-        pyramid = model.pyramid(_in_colour(still).to(model.shares.weight))
+        whole = model.padded(_in_colour(still), "replicate")
+        pyramid = model.pyramid(whole.to(model.shares.weight))
         return Refiner(model, still, pyramid, place, tile)
 
 
@@ -282,6 +285,13 @@ def _where_it_moved(frame, mix, moved):
         mix = torch.cat([colour, frame[3:]])
         touched = touched & seen
     return torch.where(touched, mix, frame)
+
+
+def _tile_of(picture, tile):
+    """Rows and columns of a picture; beyond its end its last pixels."""
+    part = picture[..., tile[0], tile[1]]
+    below, right = (s.stop - s.start - n for s, n in zip(tile, part.shape[-2:]))
+    return F.pad(part, (0, right, 0, below), "replicate") if right or below else part
 
 
 def _in_colour(picture):

@@ -141,4 +141,4 @@ def pull_push(
     pulled = F.avg_pool2d(F.pad(torch.cat([picture * weight, weight], 1), even), 2)
     coarse = pull_push(pulled[:, :-1] / pulled[:, -1:], (4 * pulled[:, -1:]).clamp(max=1))
     pushed = F.interpolate(coarse, scale_factor=2.0, mode="bilinear")[..., :height, :width]
-    return picture * known + pushed * (1 - known)
+    return (picture * known).add_(pushed * (1 - known))
