@@ -22,8 +22,10 @@ ADVICE = {  # by what a file starts with
     b"%PDF": "It is a document. Export the page as PNG.",
     b"<svg": "It is a vector drawing. Export it as PNG.",
     b"<?xml": "It is XML, perhaps a vector drawing. Export it as PNG.",
-    b"<!DOC": "It is a web page. Download the picture itself.",
+    b"<!doc": "It is a web page. Download the picture itself.",
     b"<html": "It is a web page. Download the picture itself.",
+    b"version https://git-lfs": "It only points to the picture: run `git lfs pull`.",
+    b"PK\x03\x04": "It is an archive, or a painting program's own file. Export it as PNG.",
     b"\x1aE\xdf\xa3": "It is a video. The command extract reads its motion.",
 }
 BRANDS = {  # of ISO media files
@@ -50,7 +52,10 @@ def advice(start: bytes, suffix: str) -> str:
         if brand in HEIC:
             return HEIC_ADVICE
         return BRANDS.get(brand, "It is a video. The command extract reads its motion.")
-    known = (text for begins, text in ADVICE.items() if start.startswith(begins))
+    text = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()  # of pages and drawings
+    known = (
+        told for begins, told in ADVICE.items() if any(x.startswith(begins) for x in (start, text))
+    )
     return next(known, "Save it as PNG or JPEG.")
 
 

@@ -102,12 +102,12 @@ def load_spectrum(path: str | Path) -> SpectralVolume:
             finite.
     """
     path = check_input(path, "a spectrum file", "nothing")
-    if path.stat().st_size > MAX_GB * 1e9 or _header_bytes(path) > MAX_HEADER:
-        raise ValueError(
-            f"{path.name!r} is not a readable safetensors file of a motion: it, or what it says of "
-            "itself, is too long."
-        )
     try:
+        if path.stat().st_size > MAX_GB * 1e9 or _header_bytes(path) > MAX_HEADER:
+            raise ValueError(
+                f"{path.name!r} is not a readable safetensors file of a motion: it, or what it "
+                "says of itself, is too long."
+            )
         with safe_open(path, "pt") as file:
             header = _parsed((file.metadata() or {}).get(HEADER, "null"))
             slices = {name: file.get_slice(name) for name in file.keys() if _known(name)}

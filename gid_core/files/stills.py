@@ -20,6 +20,8 @@ from .whole import written_whole
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".ppm")
 MAX_PIXELS = 2**26  # of a still or a mask; reading takes 15 bytes of memory for each
 DEEP = "IF"  # first letters of Pillow's modes of more than 8 bits
+SAMPLE_FORMAT, PHOTOMETRIC = 339, 262  # tags of TIFF
+MAX_LABEL = 258  # colours of a label: black, and one with every alpha
 NEVER = {"EPS", "WMF"}  # formats for which Pillow would start another program
 
 
@@ -35,8 +37,8 @@ def read_still(path: str | Path) -> Float[Tensor, "c h w"]:
 def read_mask(path: str | Path) -> Float[Tensor, "1 h w"]:
     """Read a mask: white moves. Where the picture has alpha, the mask is grey times alpha.
 
-    White is 1, 255 or 65535, the smallest that no value exceeds (`levels`). A palette of black and
-    one colour is a label, as segmentation tools save them: the colour is white.
+    White is 1, 255 or 65535, the smallest that no value exceeds (`levels`). Black and one colour
+    are a label, as segmentation tools save them, or paint on its own layer: the colour is white.
 
     Raises:
         ValueError: As `read_still`, and if no value comes near white.
@@ -71,8 +73,9 @@ def _read(path, pixels_of):
     Decoders of damaged files raise anything, so that all of it is caught here, and only here.
     """
     with open(path, "rb") as file:
-        start = file.read(32)
+        start = b""
         try:
+            start = file.read(64)
             picture = _decoded(file, path, start)
             return pixels_of(picture, file, path.name)
         except _Refused as error:
@@ -107,10 +110,7 @@ def _opened(file, path):
     picture = Image.open(file)
     width, height = picture.size
     if width * height > MAX_PIXELS:
-        raise _Refused(
-            f"{path.name!r} is too large: {width}x{height}, where {MAX_PIXELS // 10**6} million "
-            "pixels are allowed. Scale it down first."
-        )
+        raise _Refused(_too_large(path, f"{width}x{height}"))
     if picture.format in NEVER:
         raise _Refused(f"{path.name!r} is a drawing ({picture.format}). Export it as PNG.")
     if picture.format in ("TIFF", "DNG") and formats.is_camera_raw(file, path.suffix):
@@ -120,11 +120,19 @@ def _opened(file, path):
     return picture
 
 
+def _too_large(path, what):
+    most = MAX_PIXELS // 10**6
+    return (
+        f"{path.name!r} is too large: {what}, where {most} million pixels are allowed. Scale it "
+        "down first."
+    )
+
+
 def _no_picture(path, start, error):
     from PIL import Image, UnidentifiedImageError
 
     if isinstance(error, Image.DecompressionBombError):
-        return f"{path.name!r} is too large: {error}. Scale it down first."
+        return _too_large(path, "it has more pixels than any picture")
     what = str(error)[:200].rstrip(".") or type(error).__name__
     unknown = "its format is unknown" if start else "it is empty"
     what = unknown if isinstance(error, UnidentifiedImageError) else what
@@ -134,10 +142,7 @@ def _no_picture(path, start, error):
 def _still_pixels(picture, file, name):
     if picture.mode[0] in DEEP:
         return _deep_still(picture, file, name)
-    try:
-        pixels = np.array(colour.to_srgb(picture, file, name))
-    except ValueError as error:
-        raise _Refused(str(error)) from None
+    pixels = np.array(_said(colour.to_srgb, picture, file, name))
     return rearrange(torch.from_numpy(pixels), "h w c -> c h w").float() / 255
 
 
@@ -147,43 +152,49 @@ def _deep_still(picture, file, name):
     if picture.mode.startswith("I;16") or picture.format == "PNG":
         grey = (values.astype(np.float32) / 65535).clip(0, 1)
     else:
-        grey = _levels(values, name)
-    steps = colour.grey_to_srgb(picture, file, name)
+        grey = _said(levels, values, name)
+    steps = _said(colour.grey_to_srgb, picture, file, name)
+    clear = picture.info.get("transparency")  # of a PNG: the grey that is transparent
+    alpha = [] if clear is None else [np.float32(values != clear)]
     if np.abs(steps - np.linspace(0, 1, 256, dtype=np.float32)[:, None]).max() > 1e-6:
         places = np.linspace(0, 1, 256, dtype=np.float32)
         rgb = [np.interp(grey, places, steps[:, i]).astype(np.float32) for i in range(3)]
-        return torch.from_numpy(np.stack(rgb))
-    return torch.from_numpy(grey).expand(3, -1, -1)
+    else:
+        rgb = [grey] * 3
+    return torch.from_numpy(np.stack([*rgb, *alpha]))
 
 
 def _mask_pixels(picture, file, name):
     if picture.mode[0] in DEEP:
-        return torch.from_numpy(_levels(_numbers(picture), name))[None]
-    if _is_label(picture):
-        return torch.from_numpy(np.array(picture.convert("RGB")).any(-1))[None].float()
+        return torch.from_numpy(_said(levels, _numbers(picture), name))[None]
     alpha = colour.has_alpha(picture)
-    pixels = torch.from_numpy(np.array(picture.convert("RGBA" if alpha else "RGB"))).movedim(-1, 0)
-    grey = _of_white(pixels[:3]).mean(0, keepdim=True)
+    picture = picture.convert("RGBA" if alpha else "RGB")
+    pixels = torch.from_numpy(np.array(picture)).movedim(-1, 0)
+    label = _is_label(picture)
+    grey = pixels[:3].any(0, True).float() if label else _of_white(pixels[:3]).mean(0, keepdim=True)
     grey = grey * _of_white(pixels[3:]) if alpha else grey
     if 0 < grey.max() < DARKEST:
-        _levels((grey * 255).numpy(), name)
+        _said(levels, (grey * 255).numpy(), name)
     return grey
 
 
 def _numbers(picture):
-    """Values of more than 8 bits. Pillow reads 32 bits without a sign as if they had one."""
-    values = np.array(picture)
-    sample_format = getattr(picture, "tag_v2", {}).get(339, (1,))
-    unsigned = picture.format == "TIFF" and sample_format in (1, (1,))
-    return values.view(np.uint32) if unsigned and values.dtype == np.int32 else values
+    """Values of more than 8 bits. Of a TIFF, Pillow reads 32 bits without a sign as if they had
+    one, and 16 bits of which 0 is white as if it were black."""
+    values, tags = np.array(picture), getattr(picture, "tag_v2", {})
+    if picture.format != "TIFF":
+        return values
+    if values.dtype == np.int32 and tags.get(SAMPLE_FORMAT, (1,)) in (1, (1,)):
+        return values.view(np.uint32)
+    return ~values if values.dtype == np.uint16 and tags.get(PHOTOMETRIC) == 0 else values
 
 
 def _is_label(picture):
-    """Whether a picture has a palette, and its pixels are black or one colour that is no grey."""
-    if picture.mode != "P" or "transparency" in picture.info:
-        return False
-    colours = {rgb for _, rgb in picture.convert("RGB").getcolors(2) or ()}
-    return len(colours) == 2 and (0, 0, 0) in colours and any(len(set(c)) > 1 for c in colours)
+    """Whether what is seen of a picture is black and one colour that is no grey."""
+    alpha = picture.mode == "RGBA"
+    seen = [c for _, c in picture.getcolors(MAX_LABEL) or () if not alpha or c[3]]
+    colours = {c[:3] for c in seen} - {(0, 0, 0)}
+    return len(colours) == 1 and len(set(*colours)) > 1
 
 
 def _of_white(planes):
@@ -191,8 +202,9 @@ def _of_white(planes):
     return planes.float() / (1 if planes.max() == 1 else 255)
 
 
-def _levels(values, name):
+def _said(read, *given):
+    """What a function gives; its ValueError is the sentence for the user."""
     try:
-        return levels(values, name)
+        return read(*given)
     except ValueError as error:
         raise _Refused(str(error)) from None

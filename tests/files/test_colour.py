@@ -145,6 +145,19 @@ def test_hdr_code_points_are_refused(tmp_path, transfer, kind):
     assert read_mask(path).shape == (1, 4, 5)  # a mask is data
 
 
+def test_hdr_of_sixteen_bits_is_one_sentence(tmp_path):
+    data = io.BytesIO()
+    Image.fromarray(np.full((4, 5), 9000, np.uint16)).save(data, "PNG")
+    data, body = data.getvalue(), b"cICP" + bytes([9, 18, 0, 1])
+    chunk = struct.pack(">I", 4) + body + struct.pack(">I", zlib.crc32(body))
+    (tmp_path / "a.png").write_bytes(data[:33] + chunk + data[33:])
+    with pytest.raises(
+        ValueError, match="^'a.png' is an HDR picture .HLG.: .* PNG or JPEG.$"
+    ) as no:
+        read_still(tmp_path / "a.png")
+    assert str(no.value).count("a.png") == 1
+
+
 def test_code_points_of_png_are_obeyed_and_rule_over_the_profile(tmp_path):
     path = png(tmp_path / "a.png", (b"cICP", bytes([12, 13, 0, 1])), colour=IN_SPACE["P3"][0])
     assert levels(path) == pytest.approx(RED, abs=2)

@@ -115,6 +115,14 @@ def box(brand):
         (b"%PDF-1.7" + bytes(300), "document"),
         (b"<svg xmlns=''>" + bytes(300), "vector drawing"),
         (b"<!DOCTYPE html><html>", "web page"),
+        (b"\n  <!doctype HTML>", "web page"),
+        (b"<HTML><body>", "web page"),
+        (b"\xef\xbb\xbf<?xml version='1.0'?>", "XML"),
+        (
+            b"version https://git-lfs.github.com/spec/v1",
+            "points to the picture: run `git lfs pull`",
+        ),
+        (b"PK\x03\x04" + bytes(300), "archive"),
         (b"", "it is empty"),
         (b"plain text", "format is unknown. Save it as PNG or JPEG"),
     ],
@@ -216,4 +224,16 @@ def test_a_picture_beyond_the_limit_is_refused_unread(tmp_path, monkeypatch):
     monkeypatch.setattr(stills, "MAX_PIXELS", 60 * 40 - 1)
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda self: pytest.fail("it was read"))
     with pytest.raises(ValueError, match="'a.png' is too large: 60x40.*Scale it down first"):
+        read_still(tmp_path / "a.png")
+
+
+def test_a_picture_beyond_what_pillow_opens_is_refused_in_the_same_words(tmp_path):
+    Image.new("RGB", (3, 2)).save(tmp_path / "a.png")
+    data = (tmp_path / "a.png").read_bytes()
+    head = b"IHDR" + struct.pack(">II", 2**31 - 1, 2**31 - 1) + data[24:29]
+    head += struct.pack(">I", zlib.crc32(head))
+    (tmp_path / "a.png").write_bytes(data[:12] + head + data[33:])
+    with pytest.raises(
+        ValueError, match="'a.png' is too large: .*67 million pixels are allowed. S"
+    ):
         read_still(tmp_path / "a.png")

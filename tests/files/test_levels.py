@@ -117,6 +117,30 @@ def test_a_palette_of_black_and_one_colour_is_a_label(tmp_path, colour):
         assert torch.equal(read_mask(path)[0], torch.from_numpy(BLOCK).float())
 
 
+@pytest.mark.parametrize("colour", [(255, 0, 0), (0, 0, 90), (3, 200, 7)])
+def test_black_and_one_colour_are_a_label_in_any_kind_of_picture(tmp_path, colour):
+    rgb = BLOCK[..., None] * np.uint8(colour)
+    opaque = read_mask(saved(tmp_path / "a.png", rgb))
+    assert torch.equal(opaque[0], torch.from_numpy(BLOCK).float())
+    # Paint on a layer of its own, of a soft brush; what is hidden has any colour.
+    alpha = np.where(BLOCK, np.arange(60, 68, dtype=np.uint8), 0).astype(np.uint8)
+    hidden = np.where(BLOCK[..., None], rgb, np.uint8([9, 80, 10]))
+    layer = read_mask(saved(tmp_path / "b.png", np.dstack([hidden, alpha])))
+    torch.testing.assert_close(layer[0], torch.from_numpy(alpha).float() / 255)
+
+
+def test_white_below_black_is_turned_round_in_16_bits(tmp_path):
+    """A TIFF of 16 bits in which 0 is white, which Pillow reads as if it were black."""
+    Image.fromarray(np.uint16((1 - RAMP) * 65535 + 0.5)).save(tmp_path / "a.tif", tiffinfo={262: 0})
+    data = bytearray((tmp_path / "a.tif").read_bytes())
+    at = data.index(struct.pack("<HHI", 262, 3, 1)) + 8
+    data[at : at + 2] = b"\0\0"
+    (tmp_path / "a.tif").write_bytes(data)
+    for read in (read_mask, read_still):
+        found = read(tmp_path / "a.tif")[0]
+        torch.testing.assert_close(found, torch.from_numpy(RAMP).float(), atol=2e-5, rtol=0)
+
+
 def test_a_palette_of_greys_is_read_by_its_greys(tmp_path):
     palette = Image.fromarray(BLOCK.astype(np.uint8), "P")
     palette.putpalette([0, 0, 0, 128, 128, 128])

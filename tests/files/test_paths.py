@@ -58,6 +58,13 @@ def test_files_without_permission_are_sentences(shared_folder, unprivileged, rea
                 read(path)
 
 
+@pytest.mark.skipif(not os.path.exists("/proc/self/mem"), reason="only Linux has such a file")
+@pytest.mark.parametrize("name", ["still", "mask", "spectrum"])
+def test_a_disk_that_fails_while_it_is_read_is_a_sentence(name):
+    with pytest.raises(ValueError, match="'mem' is not a readable .*Input/output error"):
+        READERS[name]("/proc/self/mem")  # opens, and cannot be read
+
+
 def test_endings_are_known_in_any_case(tmp_path):
     check_ending(tmp_path / "A.PNG", [".png"])
     for name in ("a.jpg", "a", ".png"):

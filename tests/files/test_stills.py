@@ -67,6 +67,14 @@ def test_sixteen_bits_keep_their_brightness(tmp_path, ending):
     torch.testing.assert_close(read_still(tmp_path / f"a{ending}"), expected, atol=1e-4, rtol=0)
 
 
+def test_the_grey_that_is_transparent_is_so_in_sixteen_bits(tmp_path):
+    grey = np.uint16([[0, 700, 65535], [700, 9, 700]])
+    Image.fromarray(grey).save(tmp_path / "a.png", transparency=700)
+    still = read_still(tmp_path / "a.png")
+    assert still.shape == (4, 2, 3) and torch.equal(still[3], torch.from_numpy(grey != 700).float())
+    torch.testing.assert_close(still[1], torch.from_numpy(np.float32(grey) / 65535))
+
+
 def test_cmyk_and_one_bit_pictures_are_read(tmp_path):
     Image.new("CMYK", (3, 2), (0, 0, 0, 0)).save(tmp_path / "a.tif")
     assert torch.equal(read_still(tmp_path / "a.tif"), torch.ones(3, 2, 3))
