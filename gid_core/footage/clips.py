@@ -208,8 +208,10 @@ def _container(source):
 
 
 def _stream(container, source):
-    """The first stream that moves: the cover picture of a record is a video stream, too."""
+    """The first stream that moves: the cover picture of a record is a video stream, too, and so is
+    the still in an animated AVIF."""
     streams = [s for s in container.streams.video if "attached_pic" not in str(s.disposition)]
+    streams.sort(key=lambda stream: stream.frames == 1)
     if not streams:
         has = "sound but no picture" if container.streams.audio else "no picture"
         raise ValueError(f"{_name(source)!r} has {has}. Expected a video.")

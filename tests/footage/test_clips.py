@@ -7,7 +7,7 @@ import av
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, features
 
 from gid_core.files.video import write_clip
 from gid_core.footage import clips
@@ -371,6 +371,17 @@ def test_every_frame_of_a_gif_comes_once_at_its_average_rate(tmp_path, delays_cs
     assert clip.fps == pytest.approx((count - 1) / (sum(delays_cs[:-1]) / 100))
     assert clip.fps == pytest.approx(fps, rel=0.06)
     assert order(clip.frames) == list(range(count)) and clip.notes == []
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow writes no AVIF")
+def test_every_frame_of_an_animated_avif_is_read(tmp_path):
+    greys = [Image.new("L", (32, 16), 20 + 30 * i).convert("RGB") for i in range(6)]
+    path = tmp_path / "a.avif"
+    greys[0].save(path, save_all=True, append_images=greys[1:], duration=40)
+    clip = read_clip(path)
+    levels = [float(frame.mean()) * 255 for frame in clip.frames]
+    assert clip.fps == pytest.approx(25)
+    assert levels == pytest.approx([20 + 30 * i for i in range(6)], abs=3)
 
 
 @pytest.mark.parametrize("delay", [0, 1])
