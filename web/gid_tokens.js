@@ -3,7 +3,14 @@
 %width% or %year%, is left for the host. No DOM in here: tested by `node --test`. */
 
 export const SAVES = ["SaveMotionSpectrum", "SaveInteractivePage", "SaveMotionMaps"]; // our nodes that save files
-const UNSAFE = /[/?<>\\:*|"\x00-\x1f\x7f]/g; // in a file name, on any system
+const UNSAFE = /[/?<>\\:*|"\p{C}\p{Zl}\p{Zp}]|(?! )\p{Zs}/gu; // in a file name, on any system
+const MOST_BYTES = 150; // of a value in a file name: texts of prompts are longer
+
+/** A value as part of a file name: what some system refuses becomes _, and its ends are no dots or spaces. */
+function safe(value) {
+    const bytes = new TextEncoder().encode(String(value ?? "").replace(UNSAFE, "_")).slice(0, MOST_BYTES);
+    return new TextDecoder().decode(bytes).replace(/\ufffd$/, "").replace(/^[. ]+|[. ]+$/g, "") || "_";
+}
 
 /** A date by a format of d, dd, M, MM, yy, yyyy, h, hh, m, mm, s, ss. */
 export function dated(format, now) {
@@ -16,13 +23,13 @@ export function dated(format, now) {
 /** A text with its tokens filled. Nodes have properties, a title, and widgets with names and values. */
 export function filled(text, nodes, now) {
     return text.replace(/%([^%]+)%/g, (whole, token) => {
-        if (token.startsWith("date:")) return dated(token.slice(5), now).replace(UNSAFE, "_");
+        if (token.startsWith("date:")) return safe(dated(token.slice(5), now));
         const [name, field, ...rest] = token.split(".");
         if (field === undefined || rest.length) return whole;
         const node = nodes.find(each => each.properties?.["Node name for S&R"] === name)
             ?? nodes.find(each => each.title === name);
         const widget = node?.widgets?.find(each => each.name === field);
-        return widget ? String(widget.value ?? "").replace(UNSAFE, "_") : whole;
+        return widget ? safe(widget.value) : whole;
     });
 }
 

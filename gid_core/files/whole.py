@@ -172,9 +172,9 @@ def confined(folder: str | Path, name: str) -> Path:
     """
     parts = name.replace("\\", "/").split("/")
     path = Path(folder, *parts)
-    if name[:1] in ("/", "\\") or ":" in name:
+    if name[:1] in ("/", "\\") or name[1:2] == ":":
         why = "it is no name inside a folder"
-    elif not name.isprintable() or set(name) & set('<>"|?*'):
+    elif not name.isprintable() or set(name) & set('<>:"|?*'):
         why = "it has characters that file names cannot have everywhere"
     elif any(part.strip(" .") != part or not part for part in parts):
         why = "a part of it is empty, or begins or ends with a dot or a space"

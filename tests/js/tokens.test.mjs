@@ -23,6 +23,16 @@ test("a value never makes a folder or a name that some system refuses", () => {
     assert.equal(filled("%date:dd/MM\\yyyy:hh%", [], now), "09_11_2026_07");
 });
 
+test("a text of a prompt is part of a name, whatever it holds", () => {
+    const named = value => filled("x/%p.text%_1", [{ title: "p", widgets: [{ name: "text", value }] }], now);
+    assert.equal(named("a tree in the wind."), "x/a tree in the wind_1");
+    assert.equal(named(" .hidden\n\u202ename\u00a0here "), "x/hidden__name_here_1");
+    for (const nothing of ["", "...", null, undefined, "  "]) assert.equal(named(nothing), "x/__1");
+    const long = named("樹".repeat(400));
+    assert.ok(new TextEncoder().encode(long).length < 160 && long.startsWith("x/樹樹") && long.endsWith("樹_1"));
+    assert.equal(named(7), "x/7_1");
+});
+
 test("what is no token of the page is left for the host", () => {
     for (const text of ["%year%-%width%", "100 %", "%Nobody.image%", "%LoadImage.mask%", "%a.b.c%", "plain"])
         assert.equal(filled(text, [loader], now), text);
