@@ -172,7 +172,12 @@ def stabilized(
 
 
 def textured(first: Float[Tensor, "3 h w"]) -> Bool[Tensor, "h w"]:
-    """Pixels with texture in two directions, where flow is reliable (Shi & Tomasi 1994)."""
+    """Pixels with texture in two directions, where flow is reliable (Shi & Tomasi 1994).
+
+    A picture that is one pixel wide or high has texture in one direction at most.
+    """
+    if min(first.shape[-2:]) < 2:
+        return torch.zeros_like(first[0], dtype=torch.bool)
     grey = first.mean(0)
     dx = F.pad((grey[:, 2:] - grey[:, :-2]) / 2, (1, 1))
     dy = F.pad((grey[2:] - grey[:-2]) / 2, (0, 0, 1, 1))

@@ -32,6 +32,7 @@ DATA_SCALE, SMOOTH_SCALE = 0.1, 0.02  # px and px/px: from here the penalties ar
 EDGE = 0.04  # grey values per pixel: discontinuities of the flow cost less across stronger edges
 REACHES = 1, 2, 3  # px: of the passes that gather the data term, 6 px in all to every side
 LIKENESS = 0.1  # difference of grey values at which a neighbour's weight falls to 1 / e
+DIS_LEAST = 12  # px: the sides that OpenCV's DIS needs; smaller pictures are continued by their rim
 WARM_LEVELS = 2  # pyramid levels that are solved if there is an initial flow
 
 
@@ -73,10 +74,14 @@ def _dis(
     frame: Float[Tensor, "3 h w"],
     initial: Float[Tensor, "2 h w"] | None = None,
 ) -> Float[Tensor, "2 h w"]:
-    pair = [_grey(x).mul(255).round().byte().cpu().numpy() for x in (first, frame)]
+    height, width = first.shape[-2:]
+    right, below = (max(0, DIS_LEAST - n) for n in (width, height))
+    large = lambda x: F.pad(x[None], (0, right, 0, below), mode="replicate")[0]
+    pair = [large(_grey(x)[None])[0].mul(255).round().byte().cpu().numpy() for x in (first, frame)]
     # A copy: OpenCV writes its result into the initial flow.
-    start = None if initial is None else initial.movedim(0, -1).float().cpu().numpy().copy()
-    return torch.from_numpy(engine.calc(*pair, start)).movedim(-1, 0).to(first)
+    start = None if initial is None else large(initial).movedim(0, -1).float().cpu().numpy().copy()
+    flow = torch.from_numpy(engine.calc(*pair, start)).movedim(-1, 0).to(first)
+    return flow[:, :height, :width]
 
 
 def raft_estimator(model: torch.nn.Module) -> Estimate:

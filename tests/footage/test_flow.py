@@ -48,6 +48,15 @@ def test_equal_pictures_have_no_flow(name):
 
 
 @names
+@pytest.mark.parametrize("size", [(1, 1), (1, 37), (29, 1), (3, 5), (11, 40), (12, 11)])
+def test_pictures_of_any_size_have_a_flow(name, size):
+    one = torch.rand(3, *size, generator=torch.Generator().manual_seed(2))
+    for start in (None, torch.zeros(2, *size)):
+        found = known(name)(one, one, start)
+        assert found.shape == (2, *size) and found.abs().max() < 1e-3
+
+
+@names
 def test_an_initial_flow_recovers_a_shift_that_is_too_large_without_it(name):
     # A texture of fine detail alone: twenty pixels are many of its periods.
     y, x = torch.meshgrid(torch.arange(float(H)), torch.arange(float(W)), indexing="ij")
