@@ -31,7 +31,7 @@ COSTLY = {
         "window": 2.0,
         "loop_seconds": 4.0,
         "count": 64,
-        "seconds": 1.0,
+        "seconds": 0.5,  # of each of 30 stills
     },
 }
 TEXTS = [
@@ -48,6 +48,27 @@ TEXTS = [
     "1e9",
 ]
 TEXTS += ["/etc/passwd", "C:\\x", "nan", '[{"t":0,"x":0.5,"y":0.4,"dx":0.1,"dy":0}]', "\0", "[1,2]"]
+MEANT = {  # texts that a node understands, by the name of the input
+    "strokes": [
+        '[{"path": [[0.2, 0.6], [0.8, 0.5]], "speed": 1}]',
+        '[{"path": [[0.5, 0.5]], "speed": 0}, {"path": [[0, 0], [1, 1], [0, 1]], "speed": -3}]',
+        '[{"path": [[0.4, 0.4], [0.6, 0.4], [0.5, 0.6]], "speed": 0, "obstacle": true}]',
+    ],
+    "gestures": [
+        '[{"t": 0.1, "x": 0.5, "y": 0.4, "dx": 0.1, "dy": 0, "hold": 0.3}]',
+        '[{"t": 0, "x": 1, "y": 1, "dx": -1, "dy": -1}, {"t": 0.5, "x": 0, "y": 0, "dx": 0, '
+        '"dy": 0.2, "hold": 0.2, "push": true}]',
+    ],
+    "bands": ["0.2:1, 1:0.5, 3:0", "1:0", "0.5, 1, 0.5"],
+    "mute": ["1", "0.4, 1-2"],
+    "solo": ["0.5-1"],
+    "pace": ["0:1, 1:0.25", "0, 1, 2"],
+    "strength": ["0:0.2, 0.5:1, 1:0.2", "1, 0, 1", "0"],
+    "object_kinds": ["flower", "tree, grass"],
+    "text": [
+        '[[{"x": 10, "y": 10}, {"x": 14, "y": 12}], [{"x": 40, "y": 30}, {"x": 40, "y": 30}]]',
+    ],
+}
 PRODUCERS = {  # what makes values of the pack's own types
     "GID_SPECTRUM": ("sway", "modes"),
     "GID_DISPLACEMENT": ("play",),
@@ -58,8 +79,9 @@ PRODUCERS = {  # what makes values of the pack's own types
 def pictures(draw: random.Random) -> np.ndarray:
     """A picture of any shape that a careless node could hand on."""
     if draw.random() < 0.4:  # that of the motion, or a clip of it
-        batch = draw.choice([1, 1, 30])
-        return odd(still((40, 56), draw.choice([3, 4])).repeat(batch, 0), draw)
+        batch, one = draw.choice([1, 1, 30]), still((40, 56), draw.choice([3, 4]))
+        shifts = np.round(2 * np.sin(np.arange(batch) * 0.4)).astype(int)
+        return odd(np.concatenate([np.roll(one, shift, 2) for shift in shifts]), draw)
     height, width = draw.choice([(40, 56), (64, 48), (1, 37), (29, 1), (3, 5), (97, 64)])
     batch, channels = draw.choice([1, 1, 1, 2, 3]), draw.choice([3, 3, 3, 4, 1, 2])
     values = np.random.default_rng(draw.randrange(2**32)).random((batch, height, width, channels))
@@ -153,7 +175,9 @@ def _value(draw, name, spec, given):
     if "BOOLEAN" in kinds:
         return draw.random() < 0.5
     if "STRING" in kinds:
-        return draw.choice([options.get("default", ""), *TEXTS])
+        # Most texts are ones that are understood: the host refuses others before anything runs.
+        meant = [options.get("default", ""), *MEANT.get(name, ())]
+        return draw.choice(meant if draw.random() < 0.7 else TEXTS)
     if {"IMAGE", "MASK"} & set(kinds):
         mask = "IMAGE" not in kinds
         given[f"given {name}"] = masks(draw) if mask else pictures(draw)
