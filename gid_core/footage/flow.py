@@ -154,10 +154,10 @@ def _increment(dx, dy, dt, inside, edge, alike, flow):
     """Solve the linearized equations for the increment, with the penalties evaluated at `flow`."""
     # Distances to each constraint's line in pixels (Zimmer, Eq. 11), then robust weights.
     norm = 1 / (dx.square() + dy.square() + DATA_NOISE**2)
-    share = torch.stack([torch.ones_like(inside), *[inside * GRADIENT] * 2]) * inside * norm
-    residual = dt.square() * share
+    counted = torch.stack([torch.ones_like(inside), *[inside * GRADIENT] * 2]) * inside * norm
+    residual = dt.square() * counted
     residual = torch.cat([residual[:1], residual[1:].sum(0, keepdim=True).expand(2, -1, -1)])
-    weight = share / (residual / DATA_SCALE**2 + 1).sqrt()
+    weight = counted / (residual / DATA_SCALE**2 + 1).sqrt()
     products = [(weight * a * b).sum(0) for a, b in ((dx, dx), (dx, dy), (dy, dy))]
     products += [-(weight * a * dt).sum(0) for a in (dx, dy)]
     # The normalization makes noise count as much as texture, so neighbours are averaged.

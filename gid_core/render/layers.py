@@ -416,14 +416,14 @@ def splatted_frames(
     layers = separate_layers(still, matte.to(still), motion.grid, reach, behind, depth)
     if alone:
         layers = foreground_alone(layers)
-    share = upsample(layers, (total / motion.frames / max(size)).to(still))
+    mean_motion = upsample(layers, (total / motion.frames / max(size)).to(still))
     given = [None if x is None else _at_sources(layers, x.to(still)) for x in (order, depth)]
     # What is half transparent hides as little as what moves a quarter as far: else the rim of a
     # thing, where it lands with a small share, would cut into what is behind it.
     alpha = layers.foreground[-1:].flatten(1)[:, layers.source_pixels]
     importance = (
-        importance_of(share * alpha.square(), *given),
-        importance_of_features(share, *given),
+        importance_of(mean_motion * alpha.square(), *given),
+        importance_of_features(mean_motion, *given),
     )
     held = None
     for t in range(motion.frames) if frames is None else frames:

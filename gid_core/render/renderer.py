@@ -335,9 +335,9 @@ def _memory_for(what, remedy=REMEDY):
 
 def _said(error, what, remedy):
     """The sentence as an error, of torch's own type on graphics cards: hosts free models on it."""
-    kind = torch.cuda.OutOfMemoryError
-    kind = kind if isinstance(error, kind) else ValueError
-    return kind(f"There is too little memory {what}. {remedy}")
+    own = torch.cuda.OutOfMemoryError
+    own = own if isinstance(error, own) else ValueError
+    return own(f"There is too little memory {what}. {remedy}")
 
 
 def _out_of_memory(error) -> bool:

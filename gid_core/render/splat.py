@@ -230,8 +230,8 @@ def normalize_splat(
     """
     values, weight, coverage = moved[:, :-2], moved[:, -2:-1], moved[:, -1:]
     covered = coverage > MIN_COVERAGE
-    share = torch.where(covered, 1 / torch.where(covered, weight, 1.0), 0.0)
-    return values * share, torch.where(covered, weight, 0.0)
+    inverse = torch.where(covered, 1 / torch.where(covered, weight, 1.0), 0.0)
+    return values * inverse, torch.where(covered, weight, 0.0)
 
 
 def _triton(values):
