@@ -3,7 +3,7 @@ Flow Motion node one over its text of strokes, shows on every node of ours what 
 sockets, and fills the tokens in names of files that our nodes save, which the page does for its own nodes alone.
 
 The text stays a stock widget: it is what is saved, copied, undone and queued. The panel is a view of it that is not
-saved. Frontend API of 1.28 to 1.58, classic canvas and Nodes 2.0. */
+saved. Frontend API of 1.27.10 to 1.58, classic canvas and Nodes 2.0. */
 
 import { app } from "../../scripts/app.js";
 import { Panel } from "./gid_poke.js";
