@@ -13,6 +13,7 @@ Source: softmax splatting, Niklaus & Liu 2020. Guided interpolation of a motion:
 upsampling, Kopf et al. 2007.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -33,6 +34,9 @@ COLOUR_SIGMA = 0.1  # colour difference at which a grid point's weight falls to 
 DEPTH_SIGMA = 0.05  # the same for depth, of its whole range
 UNLIKE = 0.02  # weight that a grid point of another colour keeps: the weights must not all vanish
 SOFT = 0.05  # splatting weight of a pixel of matte 0, relative to one of matte 1
+# Neighbours that a motion draws apart get points between them, from so many px on; those that part
+# by more than a share of a cell of the motion's grid are torn.
+DRAWN_OUT, TORN = 0.75, 0.5
 
 
 BORDERS = "mirror", "extend", "crop", "transparent"
@@ -269,10 +273,10 @@ def splat_frame(
     size, width = tuple(layers.foreground.shape[-2:]), still.shape[-1]
     frame, hole = still.flatten(1).clone(), torch.zeros_like(still[:1]).flatten(1)
     moved = upsample(layers, displacement)
-    sums = _splatted_displacement(layers, moved, importance)
-    found = [(still.new_zeros(0, dtype=torch.long), still.new_zeros(0))]
     row_starts = torch.arange(size[0] + 1, device=still.device, dtype=torch.int32) * size[1]
     row_starts = torch.searchsorted(layers.source_pixels, row_starts)
+    sums = _splatted_displacement(layers, displacement, moved, importance, row_starts)
+    found = [(still.new_zeros(0, dtype=torch.long), still.new_zeros(0))]
     step = max(1, _at_once(still) // max(1, size[1]))
     # A few rows of the picture at a time: intermediate results stay small.
     for top in range(layers.place[0].start, layers.place[0].stop, step):
@@ -303,21 +307,83 @@ def splat_frame(
     return SplattedFrame(layers, *made)
 
 
-def _splatted_displacement(layers, moved, importance):
+def _splatted_displacement(layers, displacement, moved, importance, row_starts):
     """The sums of softmax splatting of the displacement, on the canvas."""
     canvas = layers.foreground
     sums = SoftmaxSums(canvas[None, :2], importance[None])
-    step = _at_once(canvas)
-    for first in range(0, len(layers.source_pixels), step):
-        part = slice(first, first + step)
-        alpha = canvas[-1].flatten().index_select(0, layers.source_pixels[part])
+
+    def points(which):
+        alpha = canvas[-1].flatten().index_select(0, layers.source_pixels[which])
         # The soft edge of a thing does not hide what is solid, and where both land the solid one's
         # displacement decides. What lies outside the matte hides nothing at all.
-        logits = torch.where(alpha > 0, importance[:, part], 0.0) + (SOFT + alpha).log()
-        x, y = _places(layers, part)
-        positions = torch.stack([x + moved[0, part], y + moved[1, part]])
-        sums.add(moved[None, :, part], positions[None], logits[None])
+        logits = torch.where(alpha > 0, importance[:, which], 0.0) + (SOFT + alpha).log()
+        x, y = _places(layers, which)
+        positions = torch.stack([x + moved[0, which], y + moved[1, which]])
+        return moved[:, which], positions, logits
+
+    torn = TORN * layers.still.shape[-1] / displacement.shape[-1]
+    step = max(1, _at_once(canvas) // canvas.shape[-1])
+    for top in range(0, canvas.shape[-2], step):
+        rows = slice(top, min(top + step, canvas.shape[-2]))
+        landing = points(slice(int(row_starts[rows.start]), int(row_starts[rows.stop])))
+        if torn > DRAWN_OUT and _most_apart(layers, displacement, rows) > DRAWN_OUT:
+            one, other, share = _between(layers, moved, rows, row_starts, torn)
+            between = (torch.lerp(a, b, share) for a, b in zip(points(one), points(other)))
+            landing = [torch.cat(parts, -1) for parts in zip(landing, between)]
+        sums.add(*(x[None] for x in landing))
     return sums
+
+
+def _most_apart(layers, displacement, rows):
+    """How far neighbours can part in some rows of the canvas: they follow points of the motion's
+    grid that are two cells apart at most."""
+    share = displacement.shape[-2] / layers.still.shape[-2]
+    low, high = (math.floor((y + layers.origin[0]) * share) for y in (rows.start, rows.stop))
+    last = displacement.shape[-2] - 1
+    near = displacement[:, min(max(0, low - 1), last) : max(0, high) + 3]
+    near = F.pad(near[None], (0, 2, 0, 2), mode="replicate")[0]
+    return (largest_within(near, 3) + largest_within(-near, 3)).norm(dim=0).amax()
+
+
+def _between(layers, moved, rows, row_starts, torn):
+    """Points to put between neighbouring pixels of a surface that is drawn out, from some rows on.
+
+    Without them it would show what is behind, as specks or a comb.
+
+    Args:
+        torn: px from which on neighbours do not belong together.
+
+    Returns:
+        Indices of both neighbours, and the share of the second, for every point.
+    """
+    sources, wide = layers.source_pixels, layers.foreground.shape[-1]
+    end = min(rows.stop + 1, len(row_starts) - 1)
+    held, high = slice(int(row_starts[rows.start]), int(row_starts[end])), end - rows.start
+    field = moved[:, held]
+    if field.shape[1] < high * wide:  # not all of these rows moves
+        field = moved.new_full((2, high * wide), torch.nan)
+        _put(field, (sources[held] - rows.start * wide).long(), moved[:, held])
+    field = field.view(2, high, wide)
+    found = [(sources.new_zeros(0), sources.new_zeros(0), moved.new_zeros(0))]
+    for x, y in ((1, 0), (0, 1), (1, 1)):  # to the right, below, and right below
+        if (x, y) == (1, 1) and len(found) < 3:
+            continue  # only what is drawn out both ways has holes that those do not fill
+        along = field[0] if not y else field[1] if not x else field.sum(0)
+        upper = min(rows.stop - rows.start, high - y)
+        parted = along[y : y + upper, x:] - along[:upper, : wide - x]
+        drawn = parted > DRAWN_OUT * math.hypot(x, y)
+        if not drawn.any():
+            continue
+        top, left = drawn.nonzero().unbind(1)
+        whole = (field[:, top + y, left + x] - field[:, top, left]).norm(dim=0) <= torn
+        count = (parted[top, left] / math.hypot(x, y)).ceil().long() * whole
+        flat = ((top + rows.start) * wide + left).to(sources)
+        number = torch.arange(int(count.sum()), device=count.device)
+        number = number - (count.cumsum(0) - count).repeat_interleave(count)
+        share = (number + 1) / (count + 1).repeat_interleave(count)
+        ends = (torch.searchsorted(sources, at) for at in (flat, flat + (y * wide + x)))
+        found.append((*(i.repeat_interleave(count) for i in ends), share.to(moved)))
+    return (torch.cat(parts) for parts in zip(*found))
 
 
 def _touched(layers, sums, moved, rows, sources):

@@ -16,11 +16,12 @@ import torch
 import torch.nn.functional as F
 
 from ..shapes import Bool, Float, Tensor
-from .filters import box_mean, dilated
+from .filters import box_mean, dilated, pull_push
 from .texture import continue_texture
 
 MOST_SEARCHED = 2**21  # pixels that are searched one by one; larger pictures by blocks of pixels
 REACHES = 6  # px: how far the colours at the end of the matte go on at most
+BESIDE = 4  # px around a part of the picture that is filled smoothly
 AWAY = 2  # px around the matte whose colours are not used either: its soft edge has mixed colours
 STEP = 0.05  # of a depth's range: what is nearer than its surroundings by that stands in front
 
@@ -63,7 +64,7 @@ def mirrored(
     taken = _blocks(unsafe, block)
     if taken.all():  # every block holds something that moves
         block, taken = 1, unsafe
-    source_y, source_x = _sources(taken)
+    source_y, source_x, blind = _sources(taken)
     target = moving.flatten().nonzero().squeeze(1)
     y, x = target // width, target % width
     at = (y // block) * source_y.shape[1] + x // block
@@ -73,6 +74,9 @@ def mirrored(
     background = image.flatten(1).clone()
     background[:, target] = background[:, source]
     background = background.view_as(image)
+    blind = moving.flatten().new_zeros(height * width).index_put((target,), blind.flatten()[at])
+    if blind.any():
+        background = _smoothly(background, blind.view_as(moving))
     # Neighbours may take their colours from far apart: smooth what was filled, by two 3 x 3 means.
     rows, columns = (_around(moving.any(axis), 2) for axis in (1, 0))
     part = background[:, rows, columns]
@@ -157,9 +161,21 @@ def _sources(unsafe):
     y = torch.arange(height, device=unsafe.device).view(-1, 1)
     x = torch.arange(width, device=unsafe.device)
     source, safe = ny * width + nx, ~unsafe.flatten()
+    blind = unsafe.clone()
     for step in (0.25, 0.5, 1.0):  # the farthest still one wins
         sy = (ny + ((ny - y) * step).round().long()).clamp(0, height - 1)
         sx = (nx + ((nx - x) * step).round().long()).clamp(0, width - 1)
         mirrored = sy * width + sx
         source = torch.where(safe[mirrored], mirrored, source)
-    return source // width, source % width
+        blind &= ~safe[mirrored]
+    return source // width, source % width, blind
+
+
+def _smoothly(picture, unknown):
+    """Unknown pixels by what lies around them, in the part of the picture that holds them."""
+    part = tuple(_around(unknown.any(axis), BESIDE) for axis in (1, 0))
+    here = (slice(None), *part)
+    picture = picture.clone()
+    known = (~unknown[part]).to(picture)[None, None]
+    picture[here] = pull_push(picture[here][None], known)[0]
+    return picture

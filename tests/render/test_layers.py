@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from gid_core.motion.coords import harmonic_coords
 from gid_core.motion.displacement import Displacement
-from gid_core.render.layers import MARGIN, Behind, separate_layers, splat_frame
+from gid_core.render.layers import MARGIN, Behind, separate_layers, splat_frame, splatted_frames
 from gid_core.render.renderer import render_frames
 
 H, W = 24, 36
@@ -125,6 +125,33 @@ def test_a_thing_that_leaves_the_picture_leaves_the_background(thing):
     frame, hole = first(still, motion(away), matte)
     torch.testing.assert_close(frame, colour(*BLUE).expand(3, H, W), atol=1e-5, rtol=0)
     torch.testing.assert_close(hole, matte, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("stretch", [(2.5, 1.0), (1.0, 3.0), (2.5, 2.5)])
+@pytest.mark.parametrize("scale", [1, 3])
+def test_a_surface_that_is_drawn_out_shows_nothing_of_what_is_behind(stretch, scale):
+    # On a grid of cells of 8 px, or of 24 px: the same picture three times as large.
+    size, grid = (48 * scale, 80 * scale), (6, 10)
+    y, x = (torch.arange(n) + 0.5 for n in size)
+    inside = (y[:, None] < 16 * scale) & (x < 24 * scale)
+    matte = inside.float()[None]
+    still = torch.where(inside, colour(*RED), colour(*BLUE))
+    centres = torch.meshgrid(*((torch.arange(n) + 0.5) * 8 for n in grid), indexing="ij")
+    field = torch.stack([(s - 1) * at / 8 for s, at in zip(stretch, reversed(centres))])
+    (moved,) = splatted_frames(still, motion(field[None], size=size), matte=matte)
+    # The last cells follow their own colour alone, so that they are not drawn out.
+    covered = (y[:, None] < 11 * scale * stretch[1]) & (x < 19 * scale * stretch[0])
+    shown = moved.frame[:, covered]
+    torch.testing.assert_close(shown, colour(*RED)[:, 0].expand_as(shown), atol=1e-3, rtol=0)
+
+
+def test_things_that_part_show_what_is_behind_them(thing):
+    # One half of a thing goes by six pixels: more than half a cell of the grid, so it is torn.
+    still, matte = thing
+    right = torch.arange(W) >= 17
+    frame, _ = first(still, motion(constant(6, 0) * right), matte)
+    gap = frame[:, 9:15, 18:22]
+    torch.testing.assert_close(gap, colour(*BLUE).expand_as(gap), atol=1e-5, rtol=0)
 
 
 def test_a_half_transparent_thing_stays_so(thing):

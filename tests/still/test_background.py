@@ -89,6 +89,16 @@ def test_the_background_is_mirrored_inwards(rng, besides):
     torch.testing.assert_close(background[:1, 20:24, :5], expected[:, 20:24])
 
 
+def test_what_no_mirror_reaches_has_no_edge_of_its_own(rng):
+    # Two places stay, one black and one white; all between them moves.
+    moving = torch.ones(48, 80, dtype=torch.bool)
+    moving[21:28, 9:16] = moving[21:28, 64:71] = False
+    image = (torch.arange(80) > 40).float().expand(3, 48, 80)
+    filled = mirrored(image, moving, grown(moving[None].float(), AWAY)[0] > 0)
+    assert filled[:, 24, 38:42].diff().abs().max() < 0.05  # blocks of black and white met there
+    assert filled[:, 24, 18].max() < 0.3 and filled[:, 24, 61].min() > 0.7
+
+
 def ramp(blur, cut, width=80):
     """Dark on the left, bright on the right, blurred by so many px; what moves ends at `cut`."""
     x = torch.arange(width).float()
