@@ -3,7 +3,7 @@
     python benchmarks/rendering.py [--weights F] COMMAND ...
 
     synthetic [--size 256x160] [--scenes 40] [--gain 1] [--grain] [--picture P]
-    real FOLDER OUT [--picture P]
+    real FOLDER OUT [--moments 6] [--picture P]
     speed [--sizes 512x288 1024x576 1920x1080]
 
 All renderers get the same motion at every pixel. remap reads the still backwards. average and
@@ -63,6 +63,7 @@ def main():
     command.set_defaults(run=real)
     command.add_argument("folder", type=Path)
     command.add_argument("out", type=Path)
+    command.add_argument("--moments", type=int, default=6)
     command.add_argument("--picture", type=Path)
     command = commands.add_parser("speed")
     command.set_defaults(run=speed)
@@ -198,10 +199,14 @@ def sharpness(picture, where) -> float:
 
 
 def real(args, model):
-    """Every clip: its first frame moved by what was read from it, against its later frames."""
+    """Every clip: its first frame moved by what was read from it, against its later frames.
+
+    A moment is a frame and the one after it.
+    """
     args.out.mkdir(parents=True, exist_ok=True)
-    gains, sharp, pictures = {}, {}, []
+    gains, sharp, changes, pictures = {}, {}, {}, []
     head = [f"{name}, dB" for name in METHODS[1:]] + ["sharpness, learned"]
+    head += [f"change, {name}" for name in ("softmax", "weightless", "learned")]
     print("| gain over the first frame, where it moves | " + " | ".join(head) + " |")
     print("|---|" + "---|" * len(head))
     for path in sorted(p for p in args.folder.iterdir() if p.is_file()):
@@ -220,22 +225,28 @@ def real(args, model):
             continue
         spectrum, first = spectra.load_spectrum(kept), int(start.read_text())
         taken = frames[first:]
-        numbers = np.linspace(8, min(len(taken), round(5 * clip.fps)) - 1, 12).round().astype(int)
+        last = min(len(taken), round(5 * clip.fps)) - 2
+        numbers = np.linspace(8, last, args.moments).round().astype(int).repeat(2)
+        numbers[1::2] += 1
         coeffs, coords = with_trend(
             spectrum, torch.arange(len(taken), dtype=torch.float64) / clip.fps
         )
         motion = Displacement(
             coeffs, coords.to(coeffs.dtype), clip.fps, spectrum.reference_size, spectrum.mask
         )
-        errors, slopes = {n: 0.0 for n in METHODS}, {n: [] for n in METHODS}
+        errors = {n: 0.0 for n in METHODS}
+        slopes, steps, earlier = {n: [] for n in METHODS}, {n: [] for n in METHODS}, None
         area = (
             F.interpolate(coeffs.abs().sum((1, 2))[:, None], taken.shape[-2:], mode="nearest")[0, 0]
             > 0
         )
-        for number, moved in zip(
-            numbers, splatted_frames(taken[0], motion, frames=numbers.tolist())
-        ):
+        splats = splatted_frames(taken[0], motion, frames=numbers.tolist())
+        for i, (number, moved) in enumerate(zip(numbers, splats)):
             made = frames_by(taken[0], moved, model)
+            for name in METHODS if i % 2 else ():
+                pair = earlier[name], made[name], taken[number - 1], taken[number]
+                steps[name].append(off_change(*pair, area))
+            earlier = made
             for name in METHODS:
                 errors[name] += float((made[name] - taken[number]).square().mean(0)[area].mean())
                 slopes[name].append(
@@ -248,11 +259,18 @@ def real(args, model):
         base = errors["still"]
         gains[path.stem] = {n: 10 * np.log10(base / errors[n]) for n in METHODS}
         sharp[path.stem] = {n: float(np.mean(slopes[n])) for n in METHODS}
+        changes[path.stem] = {n: float(np.mean(steps[n])) for n in METHODS}
         cells = [f"{gains[path.stem][n]:.2f}" for n in METHODS[1:]]
         cells.append(f"{sharp[path.stem]['learned']:.3f}")
+        cells += [f"{changes[path.stem][n]:.4f}" for n in ("softmax", "weightless", "learned")]
         print(f"| {path.stem} | " + " | ".join(cells) + " |", flush=True)
     for other in ("average", "softmax", "weightless"):
-        told(f"learned - {other}, dB", [g["learned"] - g[other] for g in gains.values()])
+        for start in ("", "paper", "real"):
+            names = [name for name in gains if name.startswith(start)]
+            if names:
+                what = f"learned - {other}" + f", {start}" * bool(start)
+                told(f"{what}, dB", [gains[n]["learned"] - gains[n][other] for n in names])
+                told(f"{what}, change", [changes[n]["learned"] - changes[n][other] for n in names])
     for name in METHODS:
         told(f"sharpness of {name}", [s[name] for s in sharp.values()])
     if args.picture:
