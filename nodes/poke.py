@@ -1,7 +1,5 @@
 """The node that pokes a still, and the node that saves a page in which others can."""
 
-import hashlib
-
 from comfy_api.latest import io, ui
 
 from . import files, host, panel, sockets
@@ -222,19 +220,17 @@ class SaveInteractivePage(io.ComfyNode):
 
 
 def _files(still, spectrum, body):
-    """Files in the temp folder that the node's panel shows, named by a hash of their content.
+    """Files in the temp folder that the node's panel shows, named by a digest of what they show.
 
     Files that exist already are not written again.
     """
+    from ..gid_core.files.kept import digest
     from ..gid_core.files.whole import written_whole
     from ..gid_core.poke.packing import layer_pictures, pack
 
-    oscillators = body.omega, body.damping_ratio, body.modal_compliance
-    digest = hashlib.sha256(repr(body.along).encode())
-    for values in (still, spectrum.coeffs, spectrum.mask, spectrum.ambient, *oscillators):
-        if values is not None:
-            digest.update(values.contiguous().numpy().tobytes())
-    paths = [host.temp_folder() / f"gid_{digest.hexdigest()[:24]}_{part}" for part in PARTS]
+    oscillators = body.along, body.omega, body.damping_ratio, body.modal_compliance
+    key = digest(still, spectrum.coeffs, spectrum.mask, spectrum.ambient, oscillators)
+    paths = [host.temp_folder() / f"gid_{key}_{part}" for part in PARTS]
     if not all(path.is_file() for path in paths):
         made = pack(body, spectrum), *layer_pictures(still, spectrum, SHOWN_PX)
         for path, data in zip(paths, made):

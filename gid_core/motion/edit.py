@@ -188,11 +188,6 @@ def _check(spectrum, change):
             "Expected a smooth of 0 % or more and a scatter from 0 to 1, got "
             f"{change.smooth_pct:g} and {change.scatter:g}."
         )
-    if spectrum.kind == "flow":
-        raise ValueError(
-            "Expected a motion that sways, got one that flows. Set its speed and direction on Flow "
-            "Motion."
-        )
     if spectrum.kind == "modes" and (change.delay_s or change.scatter):
         raise ValueError(
             "Expected a motion, to shift its phases in time, got modes to poke: they have no "
