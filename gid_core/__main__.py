@@ -172,7 +172,7 @@ def _flow(args, still, mask, depth):
     drawn = ""
     if args.strokes is not None:
         path = paths.check_input(args.strokes, "strokes as JSON")
-        drawn = path.read_text(encoding="utf-8", errors="replace")
+        drawn = path.read_text(encoding="utf-8-sig", errors="replace")
     if args.flow_mask is not None:
         mask = _read_mask("flow mask", args.flow_mask, still, None)
     elif mask is not None:

@@ -93,8 +93,7 @@ def sample(
     Args:
         guide: Changes the clean estimate at every step.
         repeats: How often every step is taken. After each time but the last, noise is added back,
-        so
-            that guidance acts again ("self-recurrence", Bansal et al. 2023).
+            so that guidance acts again ("self-recurrence", Bansal et al. 2023).
         generator: Of the noise of repeated steps.
         callback: Called with (steps done, clean estimate); may raise to cancel.
 

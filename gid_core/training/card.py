@@ -208,13 +208,13 @@ def _piece(plan, number, samples, begin, out, minutes, device) -> dict:
 
 def _report(folder) -> dict:
     path = folder / "report.json"
-    return json.loads(path.read_text()) if path.exists() else {}
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def _reported(folder, report, left) -> dict:
     report["left"] = left
     with written_whole(folder / "report.json") as temporary:
-        temporary.write_text(json.dumps(report, indent=1))
+        temporary.write_text(json.dumps(report, indent=1), encoding="utf-8")
     return report
 
 

@@ -64,7 +64,7 @@ def read_outlines(name: str, folder: Path = FOLDER) -> list[dict]:
     Raises:
         ValueError: If an object has a kind that is not known, or an outline that is no polygon.
     """
-    objects = json.loads((folder / f"{name}.json").read_text())["objects"]
+    objects = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))["objects"]
     for thing in objects:
         if thing["kind"] not in KINDS:
             raise ValueError(

@@ -84,7 +84,7 @@ def listed(path: Path) -> list[tuple[str, Path]]:
         clips = [(p.relative_to(path).as_posix(), p) for p in found if p.is_file()]
     else:
         try:
-            lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+            lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
         except (OSError, UnicodeDecodeError) as error:
             raise ValueError(
                 f"Expected a folder of clips, or a text file with a path on every line, got "
@@ -295,7 +295,9 @@ class _Shelf:
         self.waiting: list[Path] = []  # parts of the next shard
         self.held = 0  # number of samples in them
         while (records := self._path(".jsonl")).exists():
-            self.next = json.loads(records.read_text().splitlines()[-1])["index"] + 1
+            self.next = (
+                json.loads(records.read_text(encoding="utf-8").splitlines()[-1])["index"] + 1
+            )
             self.number += 1
 
     def part(self, index):

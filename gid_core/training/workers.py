@@ -67,8 +67,9 @@ def on_ray(
     """Run every job on a Ray cluster, which retries the jobs of lost workers by itself.
 
     Args:
-        address: Of the cluster; "local" starts one on this machine with that many workers. ready:
-        Called there once before all jobs; raises if something that the task needs is missing.
+        address: Of the cluster; "local" starts one on this machine with that many workers.
+        ready: Called there once before all jobs; raises if something that the task needs is
+            missing.
 
     Raises:
         ValueError: If Ray is not installed, there is no cluster, or it is not ready.

@@ -75,9 +75,10 @@ def test_clouds_flow_behind_what_sways(folder):
     assert spectrum.behind.light is not None
 
 
-def test_strokes_say_where_it_flows(folder):
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])  # as editors on Windows save it
+def test_strokes_say_where_it_flows(folder, encoding):
     strokes = [{"path": [[0.9, 0.3], [0.1, 0.3]]}]
-    (folder / "strokes.json").write_text(json.dumps(strokes))
+    (folder / "strokes.json").write_text(json.dumps(strokes), encoding)
     assert (
         animate(
             "--flow",

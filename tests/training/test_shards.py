@@ -176,6 +176,8 @@ def test_a_folder_is_read_by_name_and_a_list_in_its_own_order(tmp_path):
         ("b.mov", tmp_path / "b.mov"),
         ("/far/away.mp4", Path("/far/away.mp4")),
     ]
+    clips.write_text("sub/a.mp4", encoding="utf-8-sig")  # as editors on Windows save it
+    assert listed(clips) == [("sub/a.mp4", tmp_path / "sub" / "a.mp4")]
     for empty in (tmp_path / "none", tmp_path / "none.txt"):
         empty.mkdir() if not empty.suffix else empty.touch()
         with pytest.raises(ValueError, match="Expected clips .* found none"):
