@@ -524,8 +524,7 @@ def evaluate(args) -> None:
 def page(args) -> None:
     from .poke.page import save_page
 
-    if args.out.suffix.lower() != ".htm":
-        paths.check_ending(args.out, [".html"])
+    paths.check_ending(args.out, [".html", ".htm"])
     _check_files(_inputs(args, "still", "spectrum"), {"page": args.out})
     still, spectrum = stills.read_still(args.still), spectra.load_spectrum(args.spectrum)
     save_page(args.out, still[None], spectrum, args.wind, args.title, args.size)
@@ -687,7 +686,7 @@ def _expected(frames, total, megapixels):
 def _progress(frames, total, quiet):
     from tqdm import tqdm
 
-    yield from tqdm(frames, total=total, unit="frame", disable=quiet or not sys.stderr.isatty())
+    yield from tqdm(frames, total=total, unit="frame", disable=not _is_watched(quiet))
 
 
 class _Bar:
@@ -700,17 +699,27 @@ class _Bar:
         from tqdm import tqdm
 
         if self.bar is None:
-            hidden = self.quiet or not sys.stderr.isatty()
-            self.bar = tqdm(total=of, unit=self.unit, disable=hidden)
+            self.bar = tqdm(total=of, unit=self.unit, disable=not _is_watched(self.quiet))
         self.bar.update(done - self.bar.n)
         if done == of:
             self.bar.close()
 
 
 def _say(text):
+    """Print a line. No work ends because nobody reads it: what is said then is lost."""
+    if sys.stdout is None:  # closed before the start
+        return
     encoding = sys.stdout.encoding or "utf-8"  # a pipe on Windows may not know every file name
-    sys.stdout.write(text.encode(encoding, "replace").decode(encoding) + "\n")
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(text.encode(encoding, "replace").decode(encoding) + "\n")
+        sys.stdout.flush()
+    except OSError:  # a pipe whose reader has gone, or a full disk
+        sys.stdout = None
+
+
+def _is_watched(quiet):
+    """Whether a progress bar is asked for, and there is someone to see it."""
+    return not quiet and sys.stderr is not None and sys.stderr.isatty()
 
 
 def _unwind_on_sigterm():

@@ -1,3 +1,4 @@
+import io
 import os
 import re
 import signal
@@ -341,6 +342,23 @@ def test_incomplete_commands_show_their_usage(folder, capsys, arguments):
         main(arguments)
     assert stopped.value.code == 2
     assert "usage: python -m gid_core" in capsys.readouterr().err
+
+
+class Gone(io.StringIO):
+    """An output whose reader has gone."""
+
+    def write(self, text):
+        raise BrokenPipeError(32, "Broken pipe")
+
+
+@pytest.mark.parametrize("stdout", [None, Gone()], ids=["closed", "nobody reads"])
+def test_no_work_ends_because_nobody_reads(folder, monkeypatch, stdout):
+    monkeypatch.setattr(sys, "stdout", stdout)
+    monkeypatch.setattr(sys, "stderr", None)
+    quick = "--mask mask.png --frames 2 --bands 1 --renderer splat -o a.gif"
+    assert main(f"animate still.png {quick}".split()) == 0
+    assert Path("a.gif").exists()
+    assert main(f"animate gone.png {quick}".split()) == 1
 
 
 def test_an_interrupt_leaves_nothing_and_says_so(folder, capsys, monkeypatch):

@@ -35,7 +35,7 @@ def test_animate_writes_modes_and_page_makes_a_page_of_them(folder, capsys):
 @pytest.mark.parametrize(
     "options, sentence",
     [
-        (["-o", "a.txt"], r"ending in \.html, got 'a\.txt'"),
+        (["-o", "a.txt"], r"ending in \.html, \.htm, got 'a\.txt'"),
         (["-o", "no/a.html"], "existing folder"),
         (["-o", "b.html", "--spectrum", "still.png"], "not a readable safetensors"),
         (["-o", "b.html", "--spectrum", "none"], "found nothing"),
