@@ -47,8 +47,8 @@ SETTINGS = {
 }
 SHORT = {
     "AnimateStill": {"seconds": 2, "fps": 8, "draft": "half"},
-    "MotionBeat": {"fps": 8},
-    "FeatureSplatRender": {"draft": "half"},
+    "MotionBeat": {"fps": 6},
+    "FeatureSplatRender": {"draft": "quarter"},
     "MotionVariations": {"duration": 1, "bands": 2},
     "SpectrumToDisplacement": {"frames": 40, "fps": 8},
     "PokeDynamics": {"duration": 5, "fps": 8},
@@ -77,8 +77,8 @@ def opened(browser, server, name, nodes_2):
     """A page with a template that has run, and its nodes as [id, type, x, y, width, height]."""
     server.post("/settings", {**SETTINGS, "Comfy.VueNodes.Enabled": nodes_2})
     page = browser.new_page(viewport={"width": WINDOW[0], "height": WINDOW[1]})
-    page.goto(server.url, wait_until="domcontentloaded")
-    page.wait_for_function(LOADED, timeout=60_000)
+    page.goto(server.url, wait_until="commit", timeout=300_000)
+    page.wait_for_function(LOADED, timeout=300_000)
     graph = json.loads((WORKFLOWS / f"{name}.json").read_text())
     page.evaluate("graph => app.loadGraphData(graph, true, true, null)", graph)
     page.evaluate(SETTLED)

@@ -59,11 +59,11 @@ PICTURES = """app.graph._nodes.filter(node =>
     const end = Math.max(...others.map(widget => widget.y + (widget.computedHeight ?? 20)));
     return [node.type, node.size[1] - end, high(Math.min(node.size[0], picture.naturalWidth))];
 })"""
-LEAST, AROUND = 220, 40  # px: the least that the page gives to a picture, and what is around one
+LEAST, AROUND = 220, 90  # px: the least that the page gives to a picture; a line and margins
 FILLED = f"{PICTURES}.every(([_, height, wanted]) => wanted - 2 <= height)"
-# Text that its place in a node does not show whole, but for what is longer than a node shows.
+# Text that its place in a node does not show whole; of more than nine lines the rest scrolls.
 CUT = """[...document.querySelectorAll(".gid-said")].filter(said =>
-    0 < said.clientHeight && said.clientHeight < Math.min(said.scrollHeight, 180) - 1
+    0 < said.clientHeight && said.clientHeight < Math.min(said.scrollHeight, 152) - 1
 ).map(said => said.textContent)"""
 PLAYS = "[...document.querySelectorAll('video')].some(video => video.duration > 0.3)"
 # What was made has replaced the frames that were shown on the way; our own panels keep their still.
