@@ -48,6 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--full", action="store_true", help="render at full size")
     parser.add_argument("--loads", type=int, default=5, help="how often it is loaded, after once")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="these templates")
     parser.add_argument("--no-templates", action="store_true", help="load it only")
     options = parser.parse_args()
     if hosts.python() is None:
@@ -75,6 +76,8 @@ def main() -> None:
         failed = 0
         for template in TEMPLATES:
             if options.no_templates or foreign_weights(template):
+                continue
+            if options.only and template.name not in options.only:
                 continue
             prompt, begun = workflow(template.name), time.perf_counter()
             try:
