@@ -136,7 +136,11 @@ class Denoiser(nn.Module):
             weights = weights if weights is None else weights.repeat_interleave(k, 0)
         embedding = self.embed(embedding)
         sigma = (4 * noise).exp().repeat_interleave(bands)
-        means = [smoothed(x, weights, sigma, radius) for radius in self.config.smoothed]
+        # Sums over hundreds of places, and squares of up to 40: in full precision.
+        means = [
+            smoothed(x.float(), weights.float(), sigma.float(), radius).to(x)
+            for radius in self.config.smoothed
+        ]
         x = self.enter(torch.cat([x, features, *means], 1))
         skips = [x]
         for layer in self.down:
