@@ -59,6 +59,7 @@ PICTURES = """app.graph._nodes.filter(node =>
     const end = Math.max(...others.map(widget => widget.y + (widget.computedHeight ?? 20)));
     return [node.type, node.size[1] - end, high(Math.min(node.size[0], picture.naturalWidth))];
 })"""
+LEFT, WIDE = 300, 980  # px: left of a graph, of the graph; and of the window
 LEAST, AROUND = 220, 90  # px: the least that the page gives to a picture; a line and margins
 FILLED = f"{PICTURES}.every(([_, height, wanted]) => wanted - 2 <= height)"
 # Text that its place in a node does not show whole; of more than nine lines the rest scrolls.
@@ -110,7 +111,9 @@ def is_lost(answer):
 def opened(page, name):
     """Open a workflow; what the page complains about."""
     graph = json.loads((hosts.PACK / "workflows" / f"{name}.json").read_text())
-    graph["extra"]["ds"] = {"scale": 0.3, "offset": [300, 400]}  # all of it inside the window
+    # All of it inside the window: on the canvas a node outside shows no video.
+    right = max(node["pos"][0] + node["size"][0] for node in graph["nodes"])
+    graph["extra"]["ds"] = {"scale": min(0.3, WIDE / (LEFT + right)), "offset": [LEFT, 400]}
     page.problems.clear()
     page.evaluate("graph => app.loadGraphData(graph, true, true, null)", graph)
     page.evaluate(SETTLED)
