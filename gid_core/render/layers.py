@@ -325,7 +325,10 @@ def _splatted_displacement(layers, displacement, moved, importance, row_starts):
     step = max(1, _at_once(canvas) // canvas.shape[-1])
     for top in range(0, canvas.shape[-2], step):
         rows = slice(top, min(top + step, canvas.shape[-2]))
-        landing = points(slice(int(row_starts[rows.start]), int(row_starts[rows.stop])))
+        held = slice(int(row_starts[rows.start]), int(row_starts[rows.stop]))
+        if held.start == held.stop:  # nothing moves in these rows
+            continue
+        landing = points(held)
         if torn > DRAWN_OUT and _most_apart(layers, displacement, rows) > DRAWN_OUT:
             one, other, share = _between(layers, moved, rows, row_starts, torn)
             between = (torch.lerp(a, b, share) for a, b in zip(points(one), points(other)))
