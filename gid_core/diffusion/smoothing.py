@@ -2,7 +2,7 @@
 
 Where the noise of latents is larger than they are, a place by itself says nothing; a mean over the
 n places of a thing still does, for its noise is smaller by sqrt(n). A small network finds such
-means slowly by itself: trained for hours, it was worse at them than a Gaussian
+means slowly by itself: trained for an hour, it was worse at them than a Gaussian
 (docs/benchmarks.md). So it is shown them.
 
 Law: a field that is the same everywhere keeps its value, whatever the weights. A field of unit size
