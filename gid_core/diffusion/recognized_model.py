@@ -122,8 +122,9 @@ class RecognizedModel(nn.Module):
         given = channels(self.recognizer) + 1
         self.expectation = Expectation(given, config.expectation, config.bands)
         self.denoiser = Denoiser(config.denoiser)
-        harmonics = torch.arange(1, config.bands + 1) / config.duration_s
-        self.register_buffer("frequencies_hz", harmonics)
+        # No division of tensors: on the meta device, where files are checked, it loads a compiler.
+        harmonics = [number / config.duration_s for number in range(1, config.bands + 1)]
+        self.register_buffer("frequencies_hz", torch.tensor(harmonics))
         self.register_buffer("usual", torch.ones(config.bands))  # amplitude of every band
 
     @property
