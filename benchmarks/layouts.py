@@ -23,15 +23,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from learned import apart
+from learned import apart, drawn
 from safetensors.torch import load_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from gid_core.diffusion.encoding import as_complex
-from gid_core.diffusion.motion_latents import coverage
-from gid_core.diffusion.recognized_model import even
-from gid_core.diffusion.sampling import denoised, sample as sample_codes
 from gid_core.evaluation.frechet import frechet_distance
 from gid_core.evaluation.motion_metrics import (
     amplitude_spectrum,
@@ -43,7 +40,7 @@ from gid_core.training.recognized import RunConfig, begun, train
 
 LAYOUTS = ("coordinated", "independent", "volume")
 PAPER = {"coordinated": "47.1 / 2.53", "independent": "52.5 / 2.70", "volume": "53.7 / 2.83"}
-STEPS, LOW, PLACES = 10, slice(0, 4), 4
+LOW, PLACES = slice(0, 4), 4
 T_95 = {2: 12.7, 3: 4.30, 4: 3.18, 5: 2.78}  # Student's t of so many seeds
 
 
@@ -96,27 +93,15 @@ def main():
 def scored(model, held):
     """One sample of each that was kept apart, against the wind that it holds."""
     model.eval()
-    hertz, sigmas = model.frequencies_hz, model.noise.steps(STEPS)
-    drawn, truth, alike = [], [], []
+    found, truth, alike = [], [], []
     for number, path in enumerate(held):
         sample = load_file(path)
-        counts = coverage(sample["matte"].float()[None])
-        features, amplitudes = model.expect(sample["features"].float()[None], counts)
-
-        def estimate(x, sigma, features=features):
-            network = lambda x, level: model.denoiser(x, level, features, hertz)
-            return denoised(network, x, sigma)
-
-        noise = torch.randn(
-            1, len(hertz), 4, *counts.shape[-2:], generator=torch.Generator().manual_seed(number)
-        )
-        moved = sample_codes(estimate, noise, sigmas) * amplitudes
-        moved = (moved * even(moved.flatten(1, 2), amplitudes, counts)[:, None])[0]
+        moved, counts = drawn(model, sample, number)
         weight = counts[0].sqrt()
-        drawn.append(moved * weight)
+        found.append(moved * weight)
         truth.append(sample["motions"][0].float() * weight)
-        alike.append([apart(c[-1][LOW], PLACES) for c in (drawn, truth)])
-    found, known = of_one_kind(drawn), of_one_kind(truth)
+        alike.append([apart(c[-1][LOW], PLACES) for c in (found, truth)])
+    found, known = of_one_kind(found), of_one_kind(truth)
     spectra = [torch.stack([amplitude_spectrum(s) for s in x]).mean(0) for x in (found, known)]
     likeness, true = np.median(alike, 0)
     return {

@@ -227,24 +227,29 @@ def apart(channels, places):
 
 
 @torch.no_grad()
+def drawn(model, sample, seed):
+    """A motion that the model draws for a prepared sample, and how much of every place moves."""
+    hertz = model.frequencies_hz
+    counts = coverage(sample["matte"].float()[None])
+    features, amplitudes = model.expect(sample["features"].float()[None], counts)
+
+    def estimate(x, sigma):
+        network = lambda x, level: model.denoiser(x, level, features, hertz)
+        return denoised(network, x, sigma)
+
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(1, len(hertz), 4, *counts.shape[-2:], generator=generator)
+    moved = sample_codes(estimate, noise, model.noise.steps(STEPS)) * amplitudes
+    return (moved * even(moved.flatten(1, 2), amplitudes, counts)[:, None])[0], counts
+
+
+@torch.no_grad()
 def samples(args):
     model = load_model(args.weights)
-    hertz = torch.arange(1, SPECTRUM.bands + 1) / SPECTRUM.duration_s
-    sigmas = model.noise.steps(STEPS)
     total, rows = {"truth": 0.0, "learned": 0.0}, {}
     for number, path in enumerate(sorted(args.pictures.glob("*.safetensors"))[:: args.every]):
         sample = load_file(path)
-        counts = coverage(sample["matte"].float()[None])
-        features, amplitudes = model.expect(sample["features"].float()[None], counts)
-
-        def estimate(x, sigma, features=features):
-            network = lambda x, level: model.denoiser(x, level, features, hertz)
-            return denoised(network, x, sigma)
-
-        generator = torch.Generator().manual_seed(number)
-        noise = torch.randn(1, len(hertz), 4, *counts.shape[-2:], generator=generator)
-        moved = sample_codes(estimate, noise, sigmas) * amplitudes
-        moved = (moved * even(moved.flatten(1, 2), amplitudes, counts)[:, None])[0]
+        moved, counts = drawn(model, sample, number)
         true = sample["motions"].float()
         total["learned"] = total["learned"] + (moved.square().sum(1) * counts[0]).sum((1, 2))
         energy_of = (true.square().sum(2) * counts[0]).sum((2, 3)).mean(0)
