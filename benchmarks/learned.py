@@ -34,6 +34,7 @@ from gid_core.diffusion.motion_latents import coverage
 from gid_core.diffusion.motion_model import LearnedPrior, load_model
 from gid_core.diffusion.recognized_model import RecognizedModel, even
 from gid_core.diffusion.sampling import denoised, sample as sample_codes
+from gid_core.diffusion.start import with_wind
 from gid_core.elastic.prior import ElasticPrior
 from gid_core.evaluation.motion_metrics import area_under_curve
 from gid_core.evaluation.viz import band_picture, heat, resized, tiles
@@ -239,6 +240,7 @@ def drawn(model, sample, seed):
 
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(1, len(hertz), 4, *counts.shape[-2:], generator=generator)
+    noise = with_wind(noise, hertz, generator)
     moved = sample_codes(estimate, noise, model.noise.steps(STEPS)) * amplitudes
     return (moved * even(moved.flatten(1, 2), amplitudes, counts)[:, None])[0], counts
 

@@ -24,7 +24,7 @@ from ..files.weights import load_weights
 from ..recognition.model import Recognizer, RecognizerConfig, sensible
 from ..shapes import Float, Tensor
 from ..still.grid import grid_size
-from . import motion_latents, sampling
+from . import motion_latents, sampling, start
 from .blocks import ResBlock, SpatialAttention, norm, zeroed
 from .conditioning import Conditioning
 from .denoiser import Denoiser
@@ -117,7 +117,7 @@ class RecognizedModel(nn.Module):
     def __init__(self, config: RecognizedModelConfig):
         super().__init__()
         self.config = config
-        self.noise = sampling.Noise(train_mean=TRAIN_MEAN)
+        self.noise = sampling.Noise(sigma_max=start.SIGMA, train_mean=TRAIN_MEAN)
         self.recognizer = Recognizer(config.recognizer)
         given = channels(self.recognizer) + 1
         self.expectation = Expectation(given, config.expectation, config.bands)
@@ -201,7 +201,10 @@ class RecognizedModel(nn.Module):
             gain = F.interpolate(gain, scale_factor=REDUCTION, mode="bilinear")
             return channels * gain[..., : grid[0], : grid[1]][:, None]
 
-        given = Conditioning(features, LATENT, decode)
+        def begin(noise, generator):
+            return start.with_wind(noise, frequencies_hz, generator)
+
+        given = Conditioning(features, LATENT, decode, start=begin)
         return replace(given, finish=finish) if evened else given
 
 
