@@ -37,6 +37,7 @@ CHOICES = {
     ),
     ("FeatureSplatRender", "draft"): DRAFTS,
     ("FeatureSplatRender", "output"): OUTPUTS,
+    ("FeatureSplatRender", "precision"): ("float32", "bfloat16", "float16"),
     ("LoadMotionModel", "sampler"): ("dpmpp_2m", "ddim", "heun"),
     ("LoadMotionModel", "precision"): ("float32", "bfloat16", "float16"),
     ("LoadMotionModel", "loop_rule"): ("paper", "fast"),

@@ -185,8 +185,8 @@ class LoadMotionModel(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "precision",
-                    options=["float32", "bfloat16", "float16"],
-                    default="float32",
+                    options=networks.PRECISIONS,
+                    default=networks.PRECISIONS[0],
                     tooltip="What the networks compute in. Less than float32 saves memory on a GPU "
                     "and changes a seed's motion a little.",
                 ),

@@ -13,6 +13,7 @@ from comfy import model_management, model_patcher, utils
 from . import host
 
 SHIPPED, SHIPPED_RENDERER = "shipped (small)", "learned (shipped)"
+PRECISIONS = ["float32", "bfloat16", "float16"]  # that networks compute in
 TILE_BYTES = 2**30  # working memory of the shipped renderer for one tile
 
 
@@ -72,11 +73,11 @@ def chosen(files: dict[str, Path], name: str) -> Path:
     return files[name]
 
 
-def renderer(name: str) -> torch.nn.Module:
+def renderer(name: str, precision: str = PRECISIONS[0]) -> torch.nn.Module:
     """The network that refines frames, by the name of its file, on the CPU."""
     from ..gid_core.render.renderer import load_renderer
 
-    return load_renderer(chosen(renderer_files(), name))
+    return load_renderer(chosen(renderer_files(), name)).to(getattr(torch, precision))
 
 
 def on_device(model: torch.nn.Module, device: torch.device) -> torch.nn.Module:

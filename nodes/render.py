@@ -129,6 +129,14 @@ class FeatureSplatRender(io.ComfyNode):
                     tooltip="The whole picture, or what moves alone with transparency, to lay over "
                     "something else.",
                 ),
+                io.Combo.Input(
+                    "precision",
+                    options=networks.PRECISIONS,
+                    default=networks.PRECISIONS[0],
+                    optional=True,
+                    tooltip="What the network computes in. Less than float32 saves memory on a GPU "
+                    "and changes colours by less than one of 255 steps; a CPU is slower with it.",
+                ),
             ],
             outputs=[
                 io.Image.Output(
@@ -167,6 +175,7 @@ class FeatureSplatRender(io.ComfyNode):
         fill=MIRRORED,
         border=BORDERS[0],
         show=SHOWN[0],
+        precision=networks.PRECISIONS[0],
     ):
         device = torch.device("cpu") if deterministic else host.render_device()
         stills, painted = drafted(sockets.from_image(image), draft), sockets.from_mask(mask)
@@ -179,7 +188,7 @@ class FeatureSplatRender(io.ComfyNode):
             displacement,
             device,
             mask=painted,
-            model=None if renderer == SPLAT else networks.renderer(renderer),
+            model=None if renderer == SPLAT else networks.renderer(renderer, precision),
             depth=sockets.from_depth(depth),
             shutter=motion_blur,
             background=filled,

@@ -42,6 +42,15 @@ def test_new_nodes_use_the_network_and_graphs_saved_before_it_do_not(host, tmp_p
 
 
 @hosts.newest_only
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_half_precision_changes_no_colour_by_a_step(host, tmp_path, precision):
+    whole = rendered(host, tmp_path / "a", renderer=SHIPPED)
+    half = rendered(host, tmp_path / "b", renderer=SHIPPED, precision=precision)
+    assert 0 < np.abs(half - whole).max() < 1 / 255
+    assert (half[:, unmoved()] == still()[0][unmoved()]).all()
+
+
+@hosts.newest_only
 def test_an_open_shutter_blurs_only_what_moves(host, tmp_path):
     sharp = rendered(host, tmp_path / "a", renderer=SPLAT)
     blurred = rendered(host, tmp_path / "b", renderer=SPLAT, motion_blur=1.0)
