@@ -1,17 +1,19 @@
 """Look at the results: for every still in a folder a loop, a contact sheet and an x-t slice.
 
     python benchmarks/gallery.py FOLDER [-o out] [--seed 0] [--paint refined] [--fitting]
-        [--kind K] [--weather W] [--size PX] [--only NAME,NAME]
+        [--model M] [--kind K] [--weather W] [--size PX] [--only NAME,NAME]
 
-The folder holds NAME.png and, where there is one, NAME_mask.png. Written are NAME.mp4,
-NAME_sheet.jpg (frames at 0, 1/4 and 1/2 of the loop, refined mask, motion energy, the sliced row,
-its x-t slice) and NAME_slice.png, and for compare_motion.py the mask in use, masks/NAME_mask.png,
-and the paint, paint/NAME_mask.png. Frames are made without the network.
+The folder holds pictures, and for a NAME.png perhaps NAME_mask.png; or clips, whose first frames
+are the stills. Written are NAME.mp4, NAME_sheet.jpg (frames at 0, 1/4 and 1/2 of the loop, refined
+mask, motion energy, the sliced row, its x-t slice) and NAME_slice.png, and for compare_motion.py
+the mask in use, masks/NAME_mask.png, and the paint, paint/NAME_mask.png. Frames are made without
+the network. Motion is the elastic prior's, or `--model learned`'s, or that of a file of weights.
 
 Paint is the mask itself, `exact` (used as it is) or `refined`; or, refined too, what mattes.py
-makes of it: `loose`, `tight` or `holed`; or there is `none`. `--fitting` takes for every still the
-kind and weather in FITTING: the kind by what it shows, the weather by how strong the authors' loop
-is.
+makes of it: `loose`, `tight` or `holed`; or there is `none`. Or it is `texture`, what was guessed
+before anything was recognized (texture_guess.py), or `outlined`, by hand in outlines.json.
+`--fitting` takes for every still the kind and weather in FITTING: the kind by what it shows, the
+weather by how strong the authors' loop is.
 """
 
 import argparse
@@ -19,21 +21,27 @@ import sys
 from pathlib import Path
 
 import mattes
+import motion_model
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from texture_guess import flexibility
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from gid_core import pipeline
+from gid_core.diffusion.motion_model import LearnedPrior, load_model
 from gid_core.elastic import kinds
 from gid_core.evaluation import viz
 from gid_core.files import stills, video
+from gid_core.footage.clips import read_clip
 from gid_core.motion import playback
 from gid_core.still.grid import grid_size
 
 FRAMES, FPS = 150, 30
-PAINTS = ("refined", "exact", "loose", "tight", "holed", "none")
+PAINTS = ("refined", "exact", "loose", "tight", "holed", "none", "texture", "outlined")
+PICTURES, CLIPS = (".png", ".jpg"), (".mp4", ".avi")
+LEARNED = Path(__file__).resolve().parent.parent / "gid_core/pretrained/motion-small.safetensors"
 FITTING = {
     "23866663_loop_28": ("flame", "wind"),
     "6133103-loop": ("shrub", "breath"),
@@ -55,14 +63,14 @@ FITTING = {
 
 
 def write(path: Path, out: Path, args) -> None:
-    still = stills.read_still(path)[:3]
+    still = first_frame(path) if path.suffix in CLIPS else stills.read_still(path)[:3]
     mask = painted(path, still, args.paint)
     kind, weather = FITTING[path.stem] if args.fitting else (args.kind, args.weather)
     spectrum, _ = pipeline.sample_motion(
         still[None],
         mask,
         seed=args.seed,
-        model=kinds.prior(kind, weather),
+        model=args.learned or kinds.prior(kind, weather),
         refine=args.paint != "exact",
         widen=True,
     )
@@ -98,8 +106,17 @@ def write(path: Path, out: Path, args) -> None:
     Image.fromarray(stills.to_bytes(over_time)).save(out / f"{path.stem}_slice.png")
 
 
+def first_frame(path: Path):
+    return next(iter(read_clip(path, most_frames=1).frames)).float()
+
+
 def painted(path: Path, still, how: str):
     """What is painted over a still, 1 1 h w; None for nothing."""
+    if how == "texture":
+        return flexibility(still[None])
+    if how == "outlined":
+        mask = motion_model.by_hand(path.name, tuple(still.shape[-2:]), None)
+        return mask[None, None] if mask.isfinite().all() else None
     mask = path.with_name(path.stem + "_mask.png")
     if how == "none" or not mask.exists():
         return None
@@ -119,15 +136,21 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--paint", choices=PAINTS, default="refined")
     parser.add_argument("--fitting", action="store_true")
+    parser.add_argument("--model", default="elastic", help="elastic, learned, or a file of weights")
     parser.add_argument("--kind", choices=[kinds.CUSTOM, *kinds.KINDS], default=kinds.CUSTOM)
     parser.add_argument("--weather", choices=[kinds.CUSTOM, *kinds.WEATHER], default=kinds.CUSTOM)
     parser.add_argument("--size", type=int, help="longer side of the frames, px")
     parser.add_argument("--only", default="", help="names of stills, with commas between")
     args = parser.parse_args()
-    names = [p for p in sorted(args.stills.glob("*.png")) if not p.stem.endswith("_mask")]
+    names = [p for p in sorted(args.stills.iterdir()) if p.suffix in PICTURES + CLIPS]
+    names = [p for p in names if not p.stem.endswith("_mask")]
     names = [p for p in names if not args.only or p.stem in args.only.split(",")]
     if not names:
-        raise SystemExit(f"Expected stills (NAME.png) in {args.stills}, found none.")
+        raise SystemExit(f"Expected stills or clips in {args.stills}, found none.")
+    args.learned = None
+    if args.model != "elastic":
+        weights = LEARNED if args.model == "learned" else Path(args.model)
+        args.learned = LearnedPrior(load_model(weights))
     args.out.mkdir(parents=True, exist_ok=True)
     for path in names:
         write(path, args.out, args)

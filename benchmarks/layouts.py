@@ -2,8 +2,9 @@
 
     python benchmarks/layouts.py SAMPLES KEPT_APART OUT --from WEIGHTS [--seeds 3] [--steps 600]
 
-All layouts of the denoiser begin with the same weights of stage 1 (`--from`, where shapes agree: a
-volume's first and last layer are new) and see the same batches for as many steps:
+All layouts of the denoiser begin with the same weights: those of `--from` without their attention
+across bands, where shapes agree (a volume's first and last layer are new, attention is the identity
+at first). They see the same batches for as many steps:
 
     coordinated   bands attend to each other at every place (the paper's)
     independent   every band is drawn by itself
@@ -12,7 +13,8 @@ volume's first and last layer are new) and see the same batches for as many step
 KEPT_APART are samples that nothing was trained on (`gid_core/training/prepared.py`). One sample of
 each is compared with the winds that it holds: distance of temporal spectra (root mean square of log
 ratios by band), Frechet distance of motion descriptors, and the likeness of places four apart in
-the lowest four bands. OUT keeps runs and results, so that a second call goes on.
+the lowest four bands. OUT keeps runs and results, so that a second call goes on, and two calls with
+other layouts (`--only`) share it.
 """
 
 import argparse
@@ -29,6 +31,7 @@ from safetensors.torch import load_file
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from gid_core.diffusion.encoding import as_complex
+from gid_core.diffusion.motion_model import load_model, save_model
 from gid_core.evaluation.frechet import frechet_distance
 from gid_core.evaluation.motion_metrics import (
     amplitude_spectrum,
@@ -40,6 +43,7 @@ from gid_core.training.recognized import RunConfig, begun, train
 
 LAYOUTS = ("coordinated", "independent", "volume")
 PAPER = {"coordinated": "47.1 / 2.53", "independent": "52.5 / 2.70", "volume": "53.7 / 2.83"}
+SCORE = "score.json"
 LOW, PLACES = slice(0, 4), 4
 T_95 = {2: 12.7, 3: 4.30, 4: 3.18, 5: 2.78}  # Student's t of so many seeds
 
@@ -57,23 +61,25 @@ def main():
     parser.add_argument("--only", nargs="+", choices=LAYOUTS, default=LAYOUTS)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    samples, kept = Prepared(args.samples), args.out / "layouts.json"
-    done = json.loads(kept.read_text()) if kept.exists() else {}
+    samples = Prepared(args.samples)
     held = sorted(args.kept_apart.glob("*.safetensors"))
-    print("stage 1", scored(begun(samples, args.begin, "independent"), held))
+    stage_1 = args.out / "stage_1.safetensors"
+    save_model(begun(samples, args.begin, "independent"), stage_1)
+    for name, weights in (("as given", args.begin), ("without attention", stage_1)):
+        print(name, scored(load_model(weights), held), flush=True)
     for seed in range(args.seeds):
         for layout in args.only:
-            key = f"{layout} {seed}"
-            if key in done:
+            run_folder = args.out / f"{layout}_{seed}"
+            if (run_folder / SCORE).exists():
                 continue
             started = time.process_time()
-            model = begun(samples, args.begin, layout, seed)
+            model = begun(samples, stage_1, layout, seed)
             run = RunConfig("coordination", args.batch, args.rate, args.steps, seed=seed)
-            train(model, samples, run, args.out / key.replace(" ", "_"), minutes=1e6)
-            spent = time.process_time() - started
-            done[key] = {**scored(model, held), "minutes": spent / 60}
-            kept.write_text(json.dumps(done))
-            print(key, done[key], flush=True)
+            train(model, samples, run, run_folder, minutes=1e6)
+            minutes = (time.process_time() - started) / 60
+            score = {**scored(model, held), "minutes": minutes}
+            (run_folder / SCORE).write_text(json.dumps(score))
+            print(layout, seed, score, flush=True)
     halves = torch.arange(len(held)) % 2 == 0
     truth = of_one_kind([load_file(path)["motions"][0].float() for path in held])
     floor = frechet(truth[halves], truth[~halves])
@@ -81,7 +87,7 @@ def main():
     columns = ("spectrum", "frechet", "likeness", "minutes")
     print("| | " + " | ".join(columns) + " | paper, FVD / DTFVD |\n|" + "---|" * 6)
     for layout in args.only:
-        rows = [done[k] for k in done if k.split()[0] == layout]
+        rows = [json.loads(p.read_text()) for p in sorted(args.out.glob(f"{layout}_*/{SCORE}"))]
         found = np.array([[row[c] for c in columns] for row in rows])
         wide = T_95.get(len(found), np.nan) / np.sqrt(len(found))
         spread = found.std(0, ddof=1) if len(found) > 1 else found[0] * np.nan
