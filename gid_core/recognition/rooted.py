@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from ..config import ElasticConfig
 from ..elastic.sheet import Thing
 from ..shapes import Float, Int, Tensor
-from ..still.filters import box_mean
+from ..still.filters import box_mean, pull_push
 from ..still.grid import grid_size
 from .kinds import KINDS
 
@@ -58,6 +58,8 @@ def rooted_apart(
     if not whole.sum() > 0 or int(kept.sum()) < 2:
         return (), ()
     shares = box_mean(box_mean(shares, AROUND), AROUND) * kept.view(1, -1, 1, 1)
+    # Far from all groups, where something sways that is taken for water, say: what is nearest.
+    shares = pull_push(shares, (shares.sum(1, keepdim=True) > 0).float())
     owner = F.interpolate(shares, size, mode="bilinear").argmax(1, keepdim=True)
     found = []
     for i, (name, (_, rooting)) in enumerate(GROUPS.items()):

@@ -68,3 +68,15 @@ def test_every_kind_that_sways_is_in_one_group_and_small_ones_join_another():
     things, names = rooted_apart(matte, kind, ElasticConfig())
     assert len(things) == 2 and "flames" not in names
     assert torch.equal(sum(thing.matte for thing in things), matte)
+
+
+@pytest.mark.parametrize("unlike", ["water", "flame"])
+def test_what_is_of_no_group_joins_the_nearest_and_makes_none(unlike):
+    # Sky between laundry and lawn that was taken for something that sways, and a candle in it.
+    matte, kind = seen(cloth=(slice(0, 20), slice(None)), grass=(slice(60, 90), slice(None)))
+    matte[...] = 1
+    kind[..., 37:43, 50:60] = KINDS.index(unlike)
+    (cloth, lawn), names = rooted_apart(matte, kind, ElasticConfig())
+    assert names == ("what hangs", "meadow")
+    assert torch.equal(cloth.matte + lawn.matte, matte)
+    assert cloth.matte[..., :30, :].all() and lawn.matte[..., 50:, :].all()
