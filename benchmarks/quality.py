@@ -35,7 +35,7 @@ from gid_core.elastic import sheet, unfolding
 from gid_core.files import stills, video
 from gid_core.motion import playback
 from gid_core.motion.displacement import peaks
-from gid_core.motion.spectrum import amplitude_pct, displacement_at, moving_points
+from gid_core.motion.spectrum import amplitude_pct, counting, displacement_at, moving_points
 from gid_core.render.renderer import load_renderer, shipped_renderer
 
 FRAMES, FPS = 150, 30
@@ -50,7 +50,7 @@ def measure(path: Path, seed: int, model) -> list[str]:
     moving = moving_points(spectrum)
     size = max(still.shape[-2:])
 
-    counted = moving[0, 0] >= 0.5 * moving.max()
+    counted = counting(moving[0, 0])
     amplitude = spectrum.coeffs[0].abs().square().sum(1).sqrt()[:, counted].median(1).values
     slope = np.polyfit(spectrum.frequencies_hz.log(), amplitude.log(), 1)[0]
 

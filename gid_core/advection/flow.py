@@ -17,7 +17,7 @@ import torch.nn.functional as F
 
 from ..config import FlowConfig
 from ..motion.displacement import front_to_back
-from ..motion.spectrum import SpectralVolume
+from ..motion.spectrum import SpectralVolume, counting
 from ..shapes import Bool, Float, Tensor
 from ..still.filters import box_mean, dilated, pull_push
 from ..still.grid import grid_size
@@ -83,7 +83,7 @@ def flow(
     _check(config)
     grid = grid_size(*size, config.longest_side)
     covered = F.interpolate(matte, grid, mode="area")[0, 0]
-    flows = (covered >= 0.5 * covered.max()) & (covered > 0)
+    flows = counting(covered) & (covered > 0)
     hints = on_grid(strokes, grid)
     flows = flows & ~hints.obstacle
     soft = _feathered(matte, kind.feather * max(size))

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 
 from ..evaluation import looks, motion_metrics, picture_metrics, viz
 from ..motion.loops import seam
-from ..motion.spectrum import SpectralVolume, moving_points
+from ..motion.spectrum import SpectralVolume, counting, moving_points
 from ..recognition.backbone import Backbone
 from ..shapes import Complex, Float, Tensor
 from ..still.grid import resize_displacement
@@ -147,8 +147,8 @@ def compare_spectra(
     if max(len(reference.coeffs), len(candidate.coeffs)) > 1:
         notes.append(f"{name}: holds several motions, the first is compared")
     expected = reference.coeffs[0]
-    counted = moving_points(reference)
-    counted = None if counted is None else counted[0] >= 0.5
+    moving = moving_points(reference)
+    counted = None if moving is None else counting(moving[0])
     coeffs = on_grid(candidate.coeffs[0], reference.grid)
     frequencies = reference.frequencies_hz
     energies = [motion_metrics.spectral_energy(s) for s in (coeffs, expected)]

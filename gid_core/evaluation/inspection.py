@@ -21,6 +21,7 @@ from ..motion.loops import Seam
 from ..motion.spectrum import (
     AMPLITUDE_PERCENTILE,
     SpectralVolume,
+    counting,
     moving_points,
     of_still,
     one_period,
@@ -110,9 +111,8 @@ def inspect(spectrum: SpectralVolume, item: int = 0, course: Course | None = Non
     course = course or course_of(spectrum, item)
     moving, peak = moving_points(of_still(spectrum, item)), course.peak
     side, inside = max(spectrum.grid), course.seam.largest_inside
-    share = torch.ones_like(peak) if moving is None else moving[0, 0]
-    counted = peak[share >= 0.5 * share.max()]
-    outside = torch.zeros_like(peak) if moving is None else peak * (share == 0)
+    counted = peak.flatten() if moving is None else peak[counting(moving[0, 0])]
+    outside = torch.zeros_like(peak) if moving is None else peak * (moving[0, 0] == 0)
     return Inspection(
         100 * float(torch.quantile(counted, AMPLITUDE_PERCENTILE)) / side,
         float((peak > STATIC_PCT / 100 * side).float().mean()),
@@ -225,8 +225,7 @@ def typical_amplitude(spectrum: SpectralVolume, item: int = 0) -> Float[Tensor, 
     one = of_still(spectrum, item)
     amplitude = one.coeffs[0].abs().square().sum(1).sqrt()
     moving = moving_points(one)
-    share = torch.ones(one.grid) if moving is None else moving[0, 0]
-    counted = share >= 0.5 * share.max()
+    counted = counting(torch.ones(one.grid) if moving is None else moving[0, 0])
     return 100 * amplitude[:, counted].median(1).values / max(one.grid)
 
 

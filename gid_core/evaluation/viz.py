@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ..motion.spectrum import SpectralVolume
+from ..motion.spectrum import SpectralVolume, counting
 from ..shapes import Complex, Float, Tensor
 
 
@@ -124,8 +124,7 @@ def spectrum_sheet(
     coeffs = spectrum.coeffs[item]
     amplitude = coeffs.abs().square().sum(1).sqrt()
     mask = torch.ones(1, *spectrum.reference_size) if spectrum.mask is None else spectrum.mask[item]
-    moving = resized(mask, spectrum.grid)[0]
-    counted = moving >= 0.5 * moving.max()
+    counted = counting(resized(mask, spectrum.grid)[0])
     typical = amplitude[:, counted].median(1).values
     total = amplitude.square().sum(0).sqrt()
     shown = torch.linspace(0, len(coeffs) - 1, min(8, len(coeffs))).round().long().tolist()

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import torch
 import torch.nn.functional as F
 
-from ..shapes import Complex, Float, Tensor
+from ..shapes import Bool, Complex, Float, Tensor
 from .coords import harmonic_coords
 from .displacement import Displacement, displacement, peaks
 
@@ -141,16 +141,23 @@ def amplitude_pct(
     """Amplitude of a motion: 95th percentile of the points' peaks, in % of the longer side.
 
     Args:
-        moving: Coverage of every point by the moving mask. Points with at least half of the largest
-            coverage count. None counts all points.
+        moving: Coverage of every point by the moving mask, of which some count (`counting`). None
+            counts all points.
     """
     amplitudes = []
     for i in range(len(motion.coeffs)):
         peak = peaks(motion, i)
-        share = torch.ones_like(peak) if moving is None else moving[i, 0]
-        counted = peak[share >= 0.5 * share.max()]
+        counted = peak.flatten() if moving is None else peak[counting(moving[i, 0])]
         amplitudes.append(torch.quantile(counted, AMPLITUDE_PERCENTILE))
     return 100 * torch.stack(amplitudes) / max(motion.grid)
+
+
+def counting(coverage: Float[Tensor, "*c h w"]) -> Bool[Tensor, "*c h w"]:
+    """The points that a measure of one motion counts: at least half as covered as the most covered.
+
+    So what is thinner than the steps of a grid counts, too.
+    """
+    return coverage >= 0.5 * coverage.max()
 
 
 def of_still(spectrum: SpectralVolume, i: int) -> SpectralVolume:

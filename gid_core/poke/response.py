@@ -29,7 +29,7 @@ import torch
 
 from ..motion.coords import harmonic_coords
 from ..motion.displacement import Displacement
-from ..motion.spectrum import SpectralVolume, moving_points
+from ..motion.spectrum import SpectralVolume, counting, moving_points
 from ..shapes import Complex, Float, Tensor
 from .gestures import Gesture
 from .oscillators import rayleigh, step
@@ -151,7 +151,7 @@ def _peak_compliance(shapes, modal_compliance, spectrum):
     movable = moving_points(spectrum)
     counted = largest > 0
     if movable is not None:
-        counted &= movable[0, 0] >= 0.5 * movable.max()
+        counted &= counting(movable[0, 0])
     return float(largest[counted].quantile(0.95)) if counted.any() else 0.0
 
 

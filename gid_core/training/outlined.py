@@ -18,6 +18,7 @@ from ..config import ElasticConfig, SpectrumConfig
 from ..elastic.kinds import KINDS, WEATHER, prior
 from ..elastic.response import wind_response
 from ..elastic.sheet import Thing, solve
+from ..motion.spectrum import counting
 from ..recognition.kinds import SWAYS
 from ..scenes.textures import uniform
 from ..shapes import Complex, Float, Int, Tensor
@@ -131,7 +132,7 @@ def _gains(
     known = torch.zeros(grid)
     for i in seen:
         share = F.adaptive_avg_pool2d((index == i).float()[None, None], grid)[0, 0]
-        own = share >= 0.5 * share.max()
+        own = counting(share)
         typical = size[own].quantile(PERCENTILE)
         if typical > 0:
             gain += share * objects[i]["degree"] / typical

@@ -7,7 +7,7 @@ from oracles import ball, swaying_blob
 
 from gid_core.evaluation import comparison, picture_metrics
 from gid_core.evaluation.comparison import compare_clips, compare_spectra
-from gid_core.motion.spectrum import scale
+from gid_core.motion.spectrum import moving_points, scale
 from gid_core.still.grid import resize_displacement
 
 # Spectra
@@ -52,6 +52,17 @@ def test_only_points_in_the_references_mask_count():
     wrong[..., 10:] *= 7
     values = compare_spectra("a", spectrum, replace(spectrum, coeffs=wrong), notes).values
     assert values["amplitude_error_pct"] == 0 and values["amplitude_factor"] == 1
+
+
+def test_what_is_finer_than_the_grid_against_itself_has_no_error():
+    mask = torch.zeros(1, 1, 24, 40)
+    mask[..., ::2, ::5] = 1  # dots: no point of the grid is covered by half
+    spectrum = swaying_blob(mask=mask)
+    assert moving_points(spectrum).max() < 0.5
+    values = compare_spectra("a", spectrum, spectrum, []).values
+    assert values["amplitude_error_pct"] == values["phase_error_rad"] == 0
+    assert values["amplitude_factor"] == 1 and values["energy_px_reference"] > 0
+    assert values["coherence"] == values["coherence_reference"]
 
 
 def test_other_bands_are_compared_by_amplitude_alone_with_a_note():
