@@ -29,6 +29,10 @@ SPECTRUM_SUFFIX = ".safetensors"
 MOST_FRAMES = 300  # frames of a clip that are compared, at most
 SLIDING = (30, 15)  # frames per window (Li et al. 2024, Sec. 7) and per step
 
+LEFT_OUT = {  # kinds of spectra that are not compared, and why
+    "modes": "holds modes, not bands: left out",
+    "flow": "holds what flows, not what sways: left out",
+}
 SETS = {
     "motion_distance": "Frechet motion distance",
     "fid": "FID",
@@ -241,7 +245,7 @@ def _motion(path, kind, motion):
         spectrum = load_spectrum(path)
     except ValueError as error:
         return str(error)
-    return spectrum if spectrum.kind == "response" else "holds modes, not bands: left out"
+    return LEFT_OUT.get(spectrum.kind, spectrum)
 
 
 def _motion_distance(motions, notes):

@@ -122,14 +122,20 @@ def test_clips_are_compared_by_motion_if_a_reader_is_given(folders):
     assert found.notes == ["b.mp4: nothing moves"] * 2
 
 
-def test_modes_are_left_out_with_a_note(folders):
-    modes = swaying_blob(kind="modes", damping_ratio=torch.full((3,), 0.1))
+@pytest.mark.parametrize(
+    "kind, also, why",
+    [
+        ("modes", {"damping_ratio": torch.full((3,), 0.1)}, "holds modes, not bands: left out"),
+        ("flow", {"velocity": torch.ones(1, 2, 12, 20)}, "holds what flows, not what sways"),
+    ],
+)
+def test_what_has_no_bands_of_swaying_is_left_out_and_it_is_said_why(folders, kind, also, why):
     for folder in folders:
-        save_spectrum(modes, folder / "m.safetensors")
+        save_spectrum(swaying_blob(kind=kind, **also), folder / "m.safetensors")
         save_spectrum(swaying_blob(), folder / "s.safetensors")
     found = evaluate(*folders)
     assert [pair.name for pair in found.pairs] == ["s"]
-    assert found.notes == ["m.safetensors: holds modes, not bands: left out"] * 2
+    assert len(found.notes) == 2 and all(why in note for note in found.notes)
 
 
 def test_a_damaged_file_does_not_stop_the_others(folders):
