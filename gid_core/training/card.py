@@ -85,7 +85,7 @@ def prepare(
     for source, count in sources:
         for first in range(0, count, plan.chunk):
             chunks.append(Chunk(samples, source, range(first, min(first + plan.chunk, count))))
-    marks = {chunk: done / f"{_source(chunk)}_{chunk.numbers.start}" for chunk in chunks}
+    marks = {chunk: done / _named(chunk) for chunk in chunks}
     waiting = [chunk for chunk in chunks if not marks[chunk].exists()]
     while waiting and time.monotonic() < until:
         now, waiting = waiting[:workers], waiting[workers:]
@@ -96,8 +96,10 @@ def prepare(
     return not waiting
 
 
-def _source(chunk):
-    return "scene" if chunk.photographs is None else "photograph"
+def _named(chunk) -> str:
+    """By its last sample as well as its first: another plan has other chunks."""
+    source = "scene" if chunk.photographs is None else "photograph"
+    return f"{source}_{chunk.numbers.start}_{chunk.numbers.stop}"
 
 
 def largest_batch(model, stage: str, samples: Prepared, config: RunConfig, limit: int) -> int:
@@ -178,8 +180,8 @@ def go_on(plan: Plan, folder: Path, photographs: Path | None, minutes: float, de
         if report[stage]["done"] < plan.steps[number]:
             return report
         begin = out / WEIGHTS
-    if "paper" not in report:
-        report["paper"] = paper_steps(plan, device)
+    if report.get("paper", {}).get("preset") != plan.paper_preset:
+        report["paper"] = {"preset": plan.paper_preset, **paper_steps(plan, device)}
     return _reported(folder, report, [])
 
 
