@@ -273,7 +273,8 @@ def begun(
         model.usual.copy_(samples.usual())
     else:  # another layout takes over the tensors of the same name and shape
         own, older = model.state_dict(), before.state_dict()
-        if layout != "volume":  # what its first layer is shown more of comes last
+        volumes = [c.denoiser.layout == "volume" for c in (config, before.config)]
+        if volumes[0] == volumes[1]:  # what its first layer is shown more of comes last
             enter, known = own["denoiser.enter.weight"].zero_(), older["denoiser.enter.weight"]
             enter[:, : known.shape[1]] = known
             older["denoiser.enter.weight"] = enter

@@ -124,14 +124,17 @@ def test_a_run_that_is_resumed_equals_one_that_never_stopped(data, tmp_path, mon
     assert all(torch.equal(own[name], other[name]) for name in own)
 
 
-def test_what_an_older_model_gets_beside_its_own_changes_nothing_at_the_start(data, tmp_path):
-    older = model("independent")
+@pytest.mark.parametrize("layouts", [("independent", "coordinated"), ("volume", "volume")])
+def test_what_an_older_model_gets_beside_its_own_changes_nothing_at_the_start(
+    data, tmp_path, layouts
+):
+    older = model(layouts[0])
     for parameter in older.denoiser.parameters():
         parameter.data += 0.1 * torch.randn(
             parameter.shape, generator=torch.Generator().manual_seed(parameter.numel())
         )
     save_model(older, tmp_path / "older.safetensors")
-    today = begun(data, tmp_path / "older.safetensors", "coordinated")
+    today = begun(data, tmp_path / "older.safetensors", layouts[1])
     assert today.config.denoiser.smoothed and not CONFIG.denoiser.smoothed
     batch = data.batch(3, torch.Generator().manual_seed(0))
     with torch.no_grad():
@@ -140,6 +143,21 @@ def test_what_an_older_model_gets_beside_its_own_changes_nothing_at_the_start(da
             for m in (older, today)
         ]
     assert losses[0] == pytest.approx(losses[1], abs=2e-3)  # weights are kept in half precision
+
+
+@pytest.mark.parametrize("layouts", [("volume", "independent"), ("independent", "volume")])
+def test_a_volume_and_others_share_all_but_the_layers_that_see_bands(data, tmp_path, layouts):
+    older = model(layouts[0])
+    save_model(older, tmp_path / "older.safetensors")
+    today = begun(data, tmp_path / "older.safetensors", layouts[1], seed=5)
+    new = {
+        name
+        for name, tensor in load_file(tmp_path / "older.safetensors").items()
+        if not torch.equal(tensor.float(), today.state_dict()[name])
+    }
+    ends = {f"denoiser.{n}" for n in ("embed.0.weight", "enter.weight", "leave.2.weight")}
+    assert {"denoiser.enter.weight"} <= new <= ends | {"denoiser.leave.2.bias"}
+    assert (today.denoiser.enter.weight.abs().amax((0, 2, 3)) > 0).all()  # new, not a part of old
 
 
 def test_no_time_is_no_step(data, tmp_path):
