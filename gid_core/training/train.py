@@ -297,12 +297,16 @@ class _Run:
             save_file(tensors, temporary, {"run": json.dumps(self.settings), "step": str(step)})
 
     def _forget_after(self, step) -> None:
-        """Remove the rows of steps that are done again from the log."""
+        """Remove from the log the rows of steps that are done again, and what was cut off."""
         if self.writes and self._log.exists():
             rows = self._log.read_text(encoding="utf-8").splitlines(keepends=True)
-            kept = [row for row in rows[1:] if int(row.split(",")[0]) <= step]
+            whole = [row for row in rows if row.endswith("\n")]
+            if not whole:
+                self._log.unlink()
+                return
+            kept = [row for row in whole[1:] if int(row.split(",")[0]) <= step]
             with written_whole(self._log) as temporary:
-                temporary.write_text("".join([rows[0], *kept]), encoding="utf-8", newline="")
+                temporary.write_text("".join([whole[0], *kept]), encoding="utf-8", newline="")
             self.seconds = float(kept[-1].split(",")[1]) if kept else 0.0
 
     def log(self, step, loss, terms, seconds) -> None:

@@ -76,6 +76,20 @@ def test_the_log_of_a_resumed_run_has_every_step_once(tmp_path):
     assert seconds == sorted(seconds)
 
 
+@pytest.mark.parametrize("left", [0, 3, -4])  # characters: none, of the first row, of the last
+def test_a_log_that_was_cut_off_is_taken_up_where_it_is_whole(tmp_path, left):
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, stop=4)
+    whole = (tmp_path / "log.csv").read_bytes()
+    (tmp_path / "log.csv").write_bytes(whole[:left])
+    run(tmp_path)
+    with open(tmp_path / "log.csv") as file:
+        rows = list(csv.DictReader(file))
+    steps = [1, 2, 3, 5, 6] if left < 0 else [5, 6]
+    assert [int(row["step"]) for row in rows] == steps
+    assert all(float(row["loss"]) > 0 for row in rows)
+
+
 def test_a_run_may_save_before_it_logs(tmp_path):
     config = TrainConfig("encoder", 2, batch=4, save_every=1)
     seen = []
