@@ -7,7 +7,7 @@ Law: the patches' shares add up to 1 at every point, so no point is left without
 all leaves move alike, the whole does.
 
 Source: leaves in wind at 2 to 6 Hz, lightly damped by air: de Langre 2008, "Effects of wind on
-plants"; transfer of an oscillator, as of the sheet's modes.
+plants"; receptance of an oscillator, as of the sheet's modes.
 """
 
 import math
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..shapes import Complex, Float, Int
+from .modes import receptance
 
 SPREAD = 0.15  # standard deviation of ln of the leaves' natural frequencies
 JITTER = 0.35  # of a leaf's middle, in leaves
@@ -81,7 +82,7 @@ def flutter(
     """What the wind does to leaves, in arbitrary units."""
     count = len(leaves.middles)
     omega = 2 * math.pi * natural_hz * np.exp(SPREAD * random.standard_normal(count))
-    answer = 1 / (omega**2 - Omega[:, None] ** 2 + 2j * damping_ratio * omega * Omega[:, None])
+    answer = receptance(omega, Omega, damping_ratio)
     bands, _, height, width = velocity.shape
     state = velocity.reshape(bands, 2, -1)[:, :, leaves.middles] * answer[:, None]
     moved = np.zeros((bands, 2, height, width), np.complex128)

@@ -40,9 +40,16 @@ def look_distance(
     """
     found = []
     for pair in zip(_stages(backbone, frames), _stages(backbone, others)):
-        apart = [_unit(one) - _unit(other) for one, other in zip(*pair)]
-        found.append(torch.stack([d.square().sum(1).mean((1, 2)) for d in apart]).mean(0))
+        found.append(torch.stack([features_apart(*stage) for stage in zip(*pair)]).mean(0))
     return torch.cat(found)
+
+
+def features_apart(
+    features: Float[Tensor, "n c h w"], others: Float[Tensor, "n c h w"]
+) -> Float[Tensor, " n"]:
+    """Squared distance of features that are brought to unit length, mean over places; 0 to 4."""
+    one, other = (F.normalize(x, dim=1, eps=SMALLEST_LENGTH) for x in (features, others))
+    return (one - other).square().sum(1).mean((1, 2))
 
 
 def look_features(backbone: Backbone, frames: Float[Tensor, "t 3 h w"]) -> Float[Tensor, "t d"]:
@@ -72,7 +79,3 @@ def _stages(backbone, frames) -> Iterator[list[Tensor]]:
     for part in frames.split(BATCH):
         seen = F.interpolate(part.float(), size, mode="bilinear", antialias=True).clamp(0, 1)
         yield backbone(seen)
-
-
-def _unit(features):
-    return features / features.norm(dim=1, keepdim=True).clamp(min=SMALLEST_LENGTH)

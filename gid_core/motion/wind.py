@@ -17,7 +17,6 @@ from ..config import WindConfig
 from ..shapes import Complex, Float, Tensor
 
 SLOWEST_GUST_HZ = 0.1  # what is slower than this, a loop shows as gust and lull
-SLOWEST_GUST_HZ = 0.1  # what is slower than this, a loop shows as gust and lull
 
 
 def von_karman(reduced: Float[Tensor, " k"], across: bool = False) -> Float[Tensor, " k"]:

@@ -11,10 +11,10 @@ import torch
 from safetensors.torch import load_file
 
 from ..diffusion.motion_latents import coverage
+from ..recognition.moving_area import LIKELY
 from ..shapes import Float, Int, Tensor
 
 RECOGNIZED = 0.5  # share of items whose moving share is the recognizer's, not the outlines'
-LIKELY = 0.5  # chance from which the recognizer's share is 1, as in use
 
 
 @dataclass(frozen=True)

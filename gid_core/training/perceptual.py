@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
+from ..evaluation.looks import features_apart
 from ..recognition.backbone import MULTIPLE, Backbone
 from ..recognition.model import load_recognizer, shipped
 from ..shapes import Float, Tensor
@@ -86,8 +87,8 @@ class PerceptualDistance(nn.Module):
 
 
 def _distance(features):
-    one, other = F.normalize(features, dim=1, eps=1e-6).chunk(2)
-    return (one - other).square().sum(1).mean((1, 2))
+    """Of the first half of a batch from the second."""
+    return features_apart(*features.chunk(2))
 
 
 def load_perceptual_distance(path: str | Path) -> LookDistance | PerceptualDistance:

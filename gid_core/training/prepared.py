@@ -39,7 +39,7 @@ from . import augmentation
 from .data import Clips, check_bands, covering, generator_of
 from .outlined import blown
 from .outlines import FOLDER, names, read_outlines
-from .views import LEAST_AREA, WHOLE, cropped, moved, relit
+from .views import LEAST_AREA, WHOLE, cropped, moved, moved_points, relit
 
 LOG = logging.getLogger("gid")
 GRID = (96, 128)  # (height, width) of a motion; a picture that is higher than wide is turned
@@ -179,11 +179,7 @@ def random_box(size, grid, generator):
 
 
 def _moved_anchor(anchor, box, mirrored):
-    if isinstance(anchor, str):
-        return anchor
-    left, top, right, bottom = box
-    points = [((x - left) / (right - left), (y - top) / (bottom - top)) for x, y in anchor]
-    return [((1 - x) if mirrored else x, y) for x, y in points]
+    return anchor if isinstance(anchor, str) else moved_points(anchor, box, mirrored)
 
 
 def fill(

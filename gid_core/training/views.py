@@ -5,6 +5,7 @@ for every view, so that an outline is as sharp in a crop as in the whole.
 """
 
 import math
+from collections.abc import Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +20,7 @@ SHAPES = (3 / 4, 4 / 3)  # of a crop, in px
 GREY = 0.05  # share of views without colour
 
 Box = tuple[float, float, float, float]
+Point = tuple[float, float]
 
 
 def random_box(size: tuple[int, int], generator: torch.Generator) -> Box:
@@ -49,16 +51,18 @@ def cropped(
 
 def moved(objects: list[dict], box: Box, mirrored: bool) -> list[dict]:
     """Outlines in fractions of a box."""
-    left, top, right, bottom = box
-
-    def move(polygon):
-        points = (((x - left) / (right - left), (y - top) / (bottom - top)) for x, y in polygon)
-        return [((1 - x) if mirrored else x, y) for x, y in points]
-
+    move = lambda polygon: moved_points(polygon, box, mirrored)
     return [
         {**o, "outline": move(o["outline"]), "holes": [move(h) for h in o.get("holes", ())]}
         for o in objects
     ]
+
+
+def moved_points(points: Iterable[Sequence[float]], box: Box, mirrored: bool) -> list[Point]:
+    """Points (x, y) in fractions of a picture, in fractions of a box."""
+    left, top, right, bottom = box
+    points = (((x - left) / (right - left), (y - top) / (bottom - top)) for x, y in points)
+    return [((1 - x) if mirrored else x, y) for x, y in points]
 
 
 def relit(image: Float[Tensor, "1 3 h w"], generator: torch.Generator) -> Float[Tensor, "1 3 h w"]:
