@@ -1,10 +1,10 @@
 """Batches of prepared samples, drawn in one go, on the processor or on a card.
 
-Law: a batch depends on the generator and the folder's samples alone.
+Law: a batch depends on the generator and the folder's samples alone, however many came at a time.
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -34,8 +34,12 @@ class Batch:
 
 @dataclass(frozen=True)
 class Stack:
-    """Samples of one shape; those with fewer winds than the most have the first ones again."""
+    """Samples of one shape; those with fewer winds than the most have the first ones again.
 
+    names: Of their files; samples lie in this order.
+    """
+
+    names: tuple[str, ...]
     seen: Float[Tensor, "n s h w"]
     recognized: Float[Tensor, "n 1 h w"]
     outlined: Float[Tensor, "n 1 h w"]
@@ -43,7 +47,8 @@ class Stack:
     winds: Int[Tensor, " n"]
 
     @staticmethod
-    def of(samples: list[dict[str, Tensor]], device: str) -> "Stack":
+    def of(named: dict[str, dict[str, Tensor]], device: str) -> "Stack":
+        names, samples = zip(*sorted(named.items()))
         most = max(len(sample["motions"]) for sample in samples)
         likely = [(sample["sways"][None] > LIKELY).float() for sample in samples]
         motions = [sample["motions"] for sample in samples]
@@ -54,7 +59,22 @@ class Stack:
             torch.stack([m[torch.arange(most) % len(m)] for m in motions]),
             torch.tensor([len(m) for m in motions]),
         )
-        return Stack(*(part.to(device) for part in parts))
+        return Stack(names, *(part.to(device) for part in parts))
+
+    def joined(self, other: "Stack") -> "Stack":
+        """The stack of both stacks' samples."""
+        names = self.names + other.names
+        order = sorted(range(len(names)), key=names.__getitem__)
+        most = max(stack.motions.shape[1] for stack in (self, other))
+        both = [replace(stack, motions=stack._of_winds(most)) for stack in (self, other)]
+        parts = ("seen", "recognized", "outlined", "motions", "winds")
+        parts = {part: torch.cat([getattr(one, part) for one in both])[order] for part in parts}
+        return Stack(tuple(names[i] for i in order), **parts)
+
+    def _of_winds(self, most):
+        """The motions with so many winds of every sample."""
+        wind = torch.arange(most, device=self.winds.device) % self.winds[:, None]
+        return self.motions[torch.arange(len(wind), device=wind.device)[:, None], wind]
 
     def chosen(self, rows: Int[Tensor, " b"], generator: torch.Generator) -> Batch:
         """Some samples, each in one of its winds, from a time of its own on."""
@@ -83,12 +103,12 @@ class Stack:
 class Prepared:
     """The samples of a folder, in memory; a batch has one shape.
 
-    device: Where they lie.
+    device: Where they lie. stacks: By the shape of their motions.
     """
 
     folder: Path
     device: str = "cpu"
-    stacks: list[Stack] = field(default_factory=list, init=False)
+    stacks: dict[tuple[int, ...], Stack] = field(default_factory=dict, init=False)
     known: set[str] = field(default_factory=set, init=False)
 
     def __post_init__(self):
@@ -104,28 +124,31 @@ class Prepared:
 
     def refresh(self) -> None:
         """Take up what was added to the folder."""
-        by_shape: dict[tuple, list] = {}
+        by_shape: dict[tuple, dict] = {}
         # Names of files that are still being written begin with a dot.
         found = sorted(self.folder.glob("[!.]*.safetensors"))
         new = [p for p in found if p.name not in self.known]
         for path in new:
             sample = load_file(path)
-            by_shape.setdefault(tuple(sample["motions"].shape[1:]), []).append(sample)
+            by_shape.setdefault(tuple(sample["motions"].shape[1:]), {})[path.name] = sample
             self.known.add(path.name)
-        self.stacks += [Stack.of(samples, self.device) for _, samples in sorted(by_shape.items())]
+        for shape, named in by_shape.items():
+            stack, before = Stack.of(named, self.device), self.stacks.get(shape)
+            self.stacks[shape] = stack if before is None else before.joined(stack)
 
     def batch(self, count: int, generator: torch.Generator) -> Batch:
         """`count` samples of one shape; every sample is drawn equally often."""
-        sizes = torch.tensor([float(len(stack.seen)) for stack in self.stacks])
-        stack = self.stacks[int(torch.multinomial(sizes, 1, generator=generator))]
+        stacks = [stack for _, stack in sorted(self.stacks.items())]
+        sizes = torch.tensor([float(len(stack.names)) for stack in stacks])
+        stack = stacks[int(torch.multinomial(sizes, 1, generator=generator))]
         return stack.chosen(
-            torch.randint(len(stack.seen), (count,), generator=generator), generator
+            torch.randint(len(stack.names), (count,), generator=generator), generator
         )
 
     def usual(self) -> Float[Tensor, " k"]:
         """The root mean square of every band's scalars, over all that moves."""
         total, counted = 0.0, 0.0
-        for stack in self.stacks:
+        for _, stack in sorted(self.stacks.items()):
             counts = stack.outlined
             energy = stack.motions.float().square().mean((1, 3)) * counts
             total = total + energy.sum((0, 2, 3))

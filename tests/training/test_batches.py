@@ -51,7 +51,7 @@ def test_a_batch_has_one_shape_and_is_the_same_for_the_same_generator(folder):
 
 def test_energy_is_the_mean_over_the_winds_that_there_are(folder):
     data = Prepared(folder)
-    batch = data.stacks[0].chosen(torch.tensor([0, 1]), torch.Generator().manual_seed(0))
+    batch = data.stacks[K, 4, 2, 3].chosen(torch.tensor([0, 1]), torch.Generator().manual_seed(0))
     for row, (winds, seed) in enumerate(((4, 0), (1, 1))):
         motions = sample(winds, seed)["motions"].float()
         size = motions.square().mean(0).unflatten(1, (2, 2)).mean(2)  # k xy h w
@@ -60,7 +60,7 @@ def test_energy_is_the_mean_over_the_winds_that_there_are(folder):
 
 
 def test_the_share_is_the_recognizer_s_or_the_outlines_and_what_counts_is_theirs(folder):
-    stack = Prepared(folder).stacks[0]
+    stack = Prepared(folder).stacks[K, 4, 2, 3]
     rows = torch.zeros(64, dtype=torch.long)
     batch = stack.chosen(rows, torch.Generator().manual_seed(1))
     outlined = [bool(torch.equal(share, stack.outlined[0])) for share in batch.share]
@@ -75,6 +75,24 @@ def test_what_is_added_is_taken_up(folder):
     save_file(sample(4, 20), folder / "c_0.safetensors")
     data.refresh()
     assert len(data) == 5 and not torch.equal(data.usual(), before)
+
+
+def test_a_batch_does_not_depend_on_what_came_first(folder):
+    """Samples of more winds, of a new shape, and such as lie between those that were there."""
+    data = Prepared(folder)
+    for names in (("a_05",), ("0", "c", "b_1"), ("a_1b",)):
+        for number, name in enumerate(names):
+            turned = (W, H) if name.startswith("b") else (H, W)
+            save_file(sample(3 + 3 * number, len(name), *turned), folder / f"{name}.safetensors")
+        data.refresh()
+    assert torch.equal(data.usual(), Prepared(folder).usual())
+    for seed in range(8):
+        one, other = (
+            stored.batch(5, torch.Generator().manual_seed(seed))
+            for stored in (data, Prepared(folder))
+        )
+        for part in ("seen", "share", "counts", "motion", "energy"):
+            assert torch.equal(getattr(one, part), getattr(other, part))
 
 
 def test_a_file_that_is_being_written_is_not_read(folder):
