@@ -58,7 +58,7 @@ def moved(objects: list[dict], box: Box, mirrored: bool) -> list[dict]:
     ]
 
 
-def moved_points(points: Iterable[Sequence[float]], box: Box, mirrored: bool) -> list[Point]:
+def moved_points(points: Iterable[Sequence[float | int]], box: Box, mirrored: bool) -> list[Point]:
     """Points (x, y) in fractions of a picture, in fractions of a box."""
     left, top, right, bottom = box
     points = (((x - left) / (right - left), (y - top) / (bottom - top)) for x, y in points)
