@@ -2,9 +2,9 @@
 
 A label is `photographs/NAME.json` beside this file: `objects`, each with `kind`, a closed `outline`
 and optional `holes` in fractions of width and height, `degree` (0 to 1, how far it goes against
-what moves most in the picture) and `front` (larger is nearer). No objects: nothing moves. The
-photographs themselves are not here: `CREDITS.tsv` says where each is from, and their folder is
-given by path.
+what moves most in the picture), `front` (larger is nearer) and `anchor`: the points at which it is
+held, "everywhere" for what stands as a field, or "none". No objects: nothing moves. The photographs
+themselves are not here: `CREDITS.tsv` says where each is from, and their folder is given by path.
 
 Law: what lies in front decides: every place belongs to one object or to none.
 

@@ -2,11 +2,11 @@
 
     python -m gid_core.training.prepared FOLDER --photographs PHOTOS --count 800
 
-PHOTOS is the folder of the photographs that `photographs/` has outlines of; those kept apart are
-opened with --validation alone, into a folder of their own. --clips takes recorded motion from
-shards (`extract`). Without either, synthetic scenes are made, whose motion is exact. A sample holds
-what the model sees of a view, and what moves in it in several winds, on the places of its latents
-(`diffusion/motion_latents.py`).
+PHOTOS is the folder of the photographs that `photographs/` has outlines of, or the folder that
+--outlines names; those kept apart are opened with --validation alone, into a folder of their own.
+--clips takes recorded motion from shards (`extract`). Without either, synthetic scenes are made,
+whose motion is exact. A sample holds what the model sees of a view, and what moves in it in several
+winds, on the places of its latents (`diffusion/motion_latents.py`).
 
 Law: sample n is the same on every machine and in every run. Several processes can fill one folder:
 what is there is not made again.
@@ -92,7 +92,11 @@ def sample_of(
 
 
 class Outlined:
-    """Views of outlined photographs in the winds of the elastic prior."""
+    """Views of outlined photographs in the winds of the elastic prior.
+
+    Raises:
+        ValueError: If nothing that sways is outlined on that side of the split.
+    """
 
     def __init__(
         self, folder: Path, seed: int = 0, validation: bool = False, labels: Path = FOLDER
@@ -101,6 +105,12 @@ class Outlined:
         sways = lambda objects: any(o["kind"] in SWAYS and o["degree"] > 0 for o in objects)
         known = {name: read_outlines(name, labels) for name in names(validation, labels)}
         self.known = {name: objects for name, objects in known.items() if sways(objects)}
+        if not self.known:
+            raise ValueError(
+                f"Expected outlines of things that sway (NAME.json) in {str(labels)!r}, found none "
+                f"that are for {'validation' if validation else 'training'}. Outline more "
+                "photographs: which are kept apart is decided by a hash of their names."
+            )
         self.folder, self.seed = folder, seed
 
     def sample(self, number: int, recognizer: Recognizer) -> dict[str, Tensor] | None:
@@ -198,6 +208,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--photographs", type=Path, help="folder of the outlined photographs")
+    parser.add_argument("--outlines", type=Path, default=FOLDER, help="folder of their outlines")
     parser.add_argument("--clips", type=Path, help="shards that `extract` wrote")
     parser.add_argument("--validation", action="store_true", help="those that are kept apart")
     parser.add_argument("--first", type=int, default=0)
@@ -210,12 +221,14 @@ def main() -> None:
             "Expected --photographs with --validation, and no --clips: only photographs have some "
             "that are kept apart."
         )
+    if args.photographs is not None and args.clips is not None:
+        parser.error("Expected --photographs or --clips, got both. Make one after the other.")
     args.folder.mkdir(parents=True, exist_ok=True)
     recognizer = load_recognizer(shipped())
     if args.clips is not None:
         maker = Recorded(args.clips)
     elif args.photographs is not None:
-        maker = Outlined(args.photographs, validation=args.validation)
+        maker = Outlined(args.photographs, validation=args.validation, labels=args.outlines)
     else:
         maker = Scenes()
     numbers = range(args.first, args.first + args.count, args.step)

@@ -110,3 +110,31 @@ def test_only_photographs_can_be_kept_apart(tmp_path, monkeypatch, capsys, sourc
         prepared.main()
     assert "Expected --photographs with --validation, and no --clips" in capsys.readouterr().err
     assert not folder.exists()
+
+
+def test_one_source_is_made_at_a_time(tmp_path, monkeypatch, capsys):
+    given = ["prepared", str(tmp_path / "s"), "--clips", "s", "--photographs", "p"]
+    monkeypatch.setattr("sys.argv", given)
+    with pytest.raises(SystemExit, match="2"):
+        prepared.main()
+    assert "Expected --photographs or --clips, got both" in capsys.readouterr().err
+
+
+def test_outlines_of_one_s_own_are_taken_from_their_folder(photographs, recognizer, monkeypatch):
+    monkeypatch.setattr(prepared, "load_recognizer", lambda path: recognizer)
+    given = ["prepared", str(photographs / "samples"), "--photographs", str(photographs)]
+    monkeypatch.setattr("sys.argv", [*given, "--outlines", str(photographs), "--count", "1"])
+    prepared.main()
+    assert [p.name for p in (photographs / "samples").iterdir()] == [
+        "photograph_000000.safetensors"
+    ]
+
+
+@pytest.mark.parametrize("validation", [False, True])
+def test_outlines_of_nothing_that_sways_are_refused(tmp_path, validation):
+    for name in ("p0", "p1", "p2", "p3", "p4", "p5"):
+        if validates(name) != validation:
+            (tmp_path / f"{name}.json").write_text(json.dumps({"objects": [FLOWER]}))
+    side = "validation" if validation else "training"
+    with pytest.raises(ValueError, match=f"found none that are for {side}. Outline more"):
+        Outlined(tmp_path, validation=validation, labels=tmp_path)
