@@ -58,7 +58,7 @@ class ElasticPrior:
             say: Called with a sentence on the parts and how fast they sway.
 
         Raises:
-            ValueError: If things or depth do not fit the still, or a thing is empty.
+            ValueError: If things do not fit the still, or one is empty.
         """
         things = checked(image, things)
         if things:

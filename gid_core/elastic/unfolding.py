@@ -1,7 +1,8 @@
 """How far a motion goes: the amplitude asked for, nothing much farther, and nothing turned inside
 out.
 
-Law: det(I + grad D) stays above `LEAST_JACOBIAN` in every cell inside a part, in every frame.
+Law: det(I + grad D) stays above `LEAST_JACOBIAN` in every cell inside a part, in every frame that
+is measured; of motions beyond a tenth of the picture `UNFOLDING_ROUNDS` may leave folds.
 """
 
 from collections.abc import Callable
@@ -32,7 +33,7 @@ def set_amplitude(
 
     What hangs by a thread would swing through the whole picture: no point moves much more than
     `LARGEST` times that size. Where the motion would turn the picture inside out it is evened out
-    with its neighbours', until nothing folds inside a part.
+    with its neighbours', until nothing folds inside a part, `UNFOLDING_ROUNDS` times at most.
     """
     percent = config.amplitude_pct
     material = torch.from_numpy(sheet.material)

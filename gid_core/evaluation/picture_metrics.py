@@ -113,8 +113,7 @@ def brightness_spectrum(
 ) -> tuple[Float[Tensor, " k"], Float[Tensor, " k"]]:
     """Frequencies below half the frame rate, Hz, and the mean peak amplitude of brightness.
 
-    As for motion, the straight line from the first to the last frame is subtracted first, and the
-    mean is left out.
+    The straight line from the first to the last frame is subtracted first; the mean is left out.
     """
     values = luma(frames)
     count = len(values)

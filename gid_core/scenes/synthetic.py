@@ -344,7 +344,8 @@ def _build(seed, size, kind, bands, duration_s, amplitude_pct, photographs, cell
     kind = kind or choose(generator, *KINDS)
     height, width = size
     frequencies = torch.arange(1, bands + 1) / duration_s
-    # No random number depends on the count of pixels: every size shows the same scene.
+    # No random number of what moves depends on the count of pixels: every size shows the same. Of
+    # backgrounds some do, for noise finer than a pixel is not drawn.
     main = open_builder(generator, width / height, frequencies)
     KINDS[kind][0](main)
     if uniform(generator, 0, 1) < 0.5:

@@ -10,7 +10,7 @@ from gid_core.config import SpectrumConfig
 from gid_core.elastic.kinds import things
 from gid_core.elastic.prior import ElasticPrior
 from gid_core.elastic.sheet import solve
-from gid_core.elastic.unfolding import least_jacobian
+from gid_core.elastic.unfolding import LEAST_JACOBIAN, least_jacobian
 from gid_core.motion.playback import play
 from gid_core.motion.spectrum import amplitude_pct, displacement_at, moving_points, one_period
 
@@ -80,6 +80,16 @@ def test_nothing_folds_at_the_default_amplitude(seed):
     inside = F.avg_pool2d(material[None], 2, 1)[0] == 1
     played = displacement_at(volume, torch.arange(150) / 30)
     assert least_jacobian(played[0]).amin(0)[inside].min() > 0.05
+
+
+@pytest.mark.parametrize("seed, percent", [(0, 6.0), (1, 3.0), (1, 10.0), (3, 10.0)])
+def test_nothing_folds_inside_a_part_up_to_a_tenth_of_the_picture(seed, percent):
+    image, matte = still_and_matte()
+    inside = torch.from_numpy(solve(image, matte).inside)
+    asked = replace(BANDS, amplitude_pct=percent)
+    volume = ElasticPrior().sample(image, matte, generator(seed), asked)
+    least = [least_jacobian(d).amin(0) for d in one_period(volume).in_parts(0)]
+    assert torch.stack(least).amin(0)[inside].min() > LEAST_JACOBIAN
 
 
 @pytest.mark.parametrize("percent", [1.0, 8.0])
