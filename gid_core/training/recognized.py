@@ -26,7 +26,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
 from safetensors.torch import save_file
 
 from ..config import LAYOUTS
@@ -44,6 +43,7 @@ from ..recognition.model import load_recognizer, shipped
 from ..shapes import Float, Tensor
 from .batches import Batch, Prepared
 from .data import generator_of
+from .train import saved_state
 
 STAGES = ("expectation", "bands", "coordination")
 UNCONDITIONAL = 0.1  # share of items without their still, for classifier-free guidance
@@ -234,14 +234,19 @@ def _restore(out, model, optimizer, own, average, config) -> tuple[int, float]:
     """Load a saved state. Returns the step to go on from and the seconds spent, 0 without one."""
     if not (out / STATE).exists():
         return 0, 0.0
-    with safe_open(out / STATE, "pt") as file:
-        header = file.metadata()
-        state = {name: file.get_tensor(name) for name in file.keys()}
+    header, state = saved_state(out / STATE)
     run = json.loads(header["run"])
     if run["stage"] != config.stage:
         raise ValueError(
             f"{str(out)!r} holds a run of the stage {run['stage']}, expected one of "
             f"{config.stage}. Use another folder."
+        )
+    nothing = torch.empty(0)
+    other = [n for n, p in own.items() if state.get(f"average.{n}", nothing).shape != p.shape]
+    if other:
+        raise ValueError(
+            f"{str(out)!r} holds a run of other networks: its {other[0]} differs. Use another "
+            "folder, or the layout and weights that it was begun with."
         )
     model.load_state_dict(
         {n[6:]: t for n, t in state.items() if n.startswith("model.")}, strict=False

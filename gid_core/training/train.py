@@ -162,6 +162,21 @@ def train(
     return model
 
 
+def saved_state(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Header and tensors of the state of a run.
+
+    Raises:
+        ValueError: If the file is damaged.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}
+    except (SafetensorError, OSError) as error:
+        raise ValueError(
+            f"{str(path)!r} is damaged: {error}. Delete it to begin the run anew."
+        ) from error
+
+
 class _Losses(nn.Module):
     """An objective as a module, so that accelerate can share gradients and lower its precision."""
 
@@ -246,14 +261,7 @@ class _Run:
         """Load a saved state into the model. Returns the step to resume from, 0 without a state."""
         if not self._state.exists():
             return 0
-        try:
-            with safe_open(self._state, "pt") as file:
-                header = file.metadata() or {}
-                state = {name: file.get_tensor(name) for name in file.keys()}
-        except (SafetensorError, OSError) as error:
-            raise ValueError(
-                f"{str(self._state)!r} is damaged: {error}. Delete it to begin the run anew."
-            ) from error
+        header, state = saved_state(self._state)
         run = json.loads(header.get("run", "{}"))
         names = {*self.settings, *run}
         different = sorted(n for n in names if run.get(n) != self.settings.get(n))

@@ -179,3 +179,13 @@ def test_the_rate_rises_stays_and_falls():
     assert rates[-1] == pytest.approx(0.005) and rates == sorted(rates[:50]) + sorted(
         rates[50:], reverse=True
     )
+
+
+def test_a_state_that_does_not_fit_or_is_damaged_is_refused(data, tmp_path):
+    run = replace(RUN, stage="coordination", steps=1)
+    train(model("independent"), data, run, tmp_path, minutes=5.0)
+    with pytest.raises(ValueError, match="a run of other networks: its denoiser.* differs. Use"):
+        train(model("coordinated"), data, run, tmp_path, minutes=5.0)
+    (tmp_path / STATE).write_bytes((tmp_path / STATE).read_bytes()[:99])
+    with pytest.raises(ValueError, match="is damaged: .* Delete it to begin"):
+        train(model("independent"), data, run, tmp_path, minutes=5.0)
