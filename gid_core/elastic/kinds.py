@@ -1,7 +1,8 @@
 """Kinds and weather by name: rows of physical numbers for the elastic prior.
 
 Law: "custom" changes nothing; a kind sets what a thing is made of and how it is held, the weather
-how the wind blows, and neither touches the other's numbers.
+how the wind blows, and neither alone touches the other's numbers. But what pulses by itself, as
+flames do, has gusts of its own; and the speed of weather is seen as slow as the kind is wide.
 
 Sources: trees, Moore & Maguire 2004 and James 2014; crops and grass, Py, de Langre & Moulia 2006;
 leaves, stems and how drag grows with wind, de Langre 2008; lanterns, a pendulum, sqrt(g / L) / 2

@@ -35,13 +35,24 @@ def test_custom_leaves_the_widgets_in_charge():
     assert bands("custom", SpectrumConfig(7, 2.0)) == SpectrumConfig(7, 2.0)
 
 
-def test_a_kind_leaves_the_wind_and_weather_the_thing():
-    tree = prior("tree", "custom", BASE)
-    assert tree.wind == BASE.wind and tree.strength == 1
-    assert tree.elastic == KINDS["tree"].elastic
-    windy = prior("custom", "wind", BASE)
-    assert windy.elastic == BASE.elastic and windy.wind.speed > BASE.wind.speed
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_kind_leaves_the_wind_unless_it_pulses_by_itself(kind):
+    thing, row = prior(kind, "custom", BASE), KINDS[kind]
+    assert thing.elastic == row.elastic and thing.strength == BASE.strength
+    assert (thing.wind == BASE.wind) == (kind != "flame")
+    pulse = {"gust_length": BASE.wind.gust_length, "gustiness": BASE.wind.gustiness}
+    assert replace(thing.wind, **pulse) == BASE.wind
+
+
+@pytest.mark.parametrize("weather", WEATHER)
+def test_weather_leaves_the_thing_and_where_the_wind_blows_to(weather):
+    windy, air = prior("custom", weather, BASE), WEATHER[weather]
+    assert windy.elastic == BASE.elastic and windy.highest_hz == BASE.highest_hz
     assert windy.wind.direction_deg == BASE.wind.direction_deg
+    assert windy.wind.gust_length == pytest.approx(windy.wind.speed * air.gust_s)
+    assert (windy.wind.gustiness, windy.wind.lull) == (air.across, air.lull)
+    wide, narrow = (prior(kind, weather).wind.speed for kind in ("tree", "flower"))
+    assert wide <= windy.wind.speed <= narrow
 
 
 @pytest.mark.parametrize("name, what", [("treee", "kind"), ("hail", "weather")])
