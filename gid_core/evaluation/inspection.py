@@ -11,7 +11,6 @@ Source: mean amplitude by frequency of 1,000 clips, Li et al., "Generative Image
 import math
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -27,7 +26,17 @@ from ..motion.spectrum import (
     one_period,
 )
 from ..shapes import Float, Tensor
-from .viz import band_picture, flow_wheel, heat, resized, spectrum_sheet, tiles, wheel_disc
+from .viz import (
+    band_pictures,
+    cell_of,
+    flow_wheel,
+    heat,
+    of_image,
+    resized,
+    spectrum_sheet,
+    tiles,
+    wheel_disc,
+)
 
 PAPER_PX, PAPER_SLOPE, PAPER_SIDE = 0.267, 0.97, 256  # px at 1 Hz, -slope by frequency, of a side
 STATIC_PCT = 0.02  # of the longer side: what moves less stands still
@@ -135,12 +144,9 @@ def motion_sheet(
         return spectrum_sheet(spectrum, item, width), Inspection(0.0, 0.0, 0.0, 0.0, 0.0)
     one, course = of_still(spectrum, item), course_of(spectrum, item)
     found = inspect(one, 0, course)
-    height = round(width * spectrum.reference_size[0] / spectrum.reference_size[1])
-    size = (min(max(48, height), 2 * width), width)  # very tall or wide stills are distorted
-    coeffs = one.coeffs[0]
+    size, coeffs = cell_of(spectrum, width), one.coeffs[0]
     total = coeffs.abs().square().sum((0, 1)).sqrt()
     mask = torch.ones(1, *spectrum.reference_size) if one.mask is None else one.mask[0]
-    shown = torch.linspace(0, len(coeffs) - 1, min(8, len(coeffs))).round().long().tolist()
     pictures = [
         resized(mask, size).expand(3, -1, -1),
         resized(heat((total / total.max().clamp(min=1e-9)).clamp(0, 1)), size),
@@ -150,7 +156,7 @@ def motion_sheet(
         resized(fold_picture(course), size),
         resized(leak_picture(one, course), size),
         _words(found, size),
-        *(resized(band_picture(coeffs[k]), size) for k in shown),
+        *band_pictures(coeffs, size),
     ]
     return tiles(pictures, 4), found
 
@@ -168,7 +174,7 @@ def _words(found, size):
         f"seam {found.seam:.2f}",
     )
     ImageDraw.Draw(picture).multiline_text((8, 6), "\n".join(rows), fill=INK)
-    return _picture(picture)
+    return of_image(picture)
 
 
 def fold_picture(course: Course) -> Float[Tensor, "3 h w"]:
@@ -209,7 +215,7 @@ def quiver(field: Float[Tensor, "2 h w"], size: tuple[int, int]) -> Float[Tensor
             dx, dy = arrow.tolist()
             if math.hypot(dx, dy) > 0.06 * step:
                 _arrow(draw, x - dx / 2, y - dy / 2, dx, dy)
-    return _picture(picture)
+    return of_image(picture)
 
 
 def _arrow(draw, x, y, dx, dy):
@@ -293,8 +299,4 @@ def _plot(lines, size, title, logarithmic) -> Float[Tensor, "3 h w"]:
     end = f"{last:.3g}"
     draw.text((right - draw.textlength(end), height - 14), end, fill=INK)
     draw.text((left + 4, 4), title, fill=INK)
-    return _picture(picture)
-
-
-def _picture(picture) -> Float[Tensor, "3 h w"]:
-    return torch.from_numpy(np.array(picture)).movedim(-1, 0).float() / 255
+    return of_image(picture)

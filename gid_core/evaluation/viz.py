@@ -109,7 +109,26 @@ def amplitude_plot(
     end = f"{float(frequencies_hz[-1]):.2g} Hz"
     draw.text((width - 8 - draw.textlength(end), bottom + 6), end, fill=(210, 210, 215))
     draw.text((left + 6, 2), "median amplitude of what moves, px of the grid", fill=(210, 210, 215))
-    return torch.from_numpy(np.array(picture)).movedim(-1, 0).float() / 255
+    return of_image(picture)
+
+
+def of_image(image) -> Float[Tensor, "3 h w"]:
+    """A picture of Pillow's as ours."""
+    return torch.from_numpy(np.array(image)).movedim(-1, 0).float() / 255
+
+
+def cell_of(spectrum: SpectralVolume, width: int) -> tuple[int, int]:
+    """(height, width) of a still on a sheet: very tall or wide ones are distorted."""
+    height = round(width * spectrum.reference_size[0] / spectrum.reference_size[1])
+    return min(max(48, height), 2 * width), width
+
+
+def band_pictures(
+    coeffs: Complex[Tensor, "k 2 h w"], size: tuple[int, int]
+) -> list[Float[Tensor, "3 h2 w2"]]:
+    """Eight bands, evenly spaced, or all if there are fewer."""
+    shown = torch.linspace(0, len(coeffs) - 1, min(8, len(coeffs))).round().long().tolist()
+    return [resized(band_picture(coeffs[k]), size) for k in shown]
 
 
 def spectrum_sheet(
@@ -119,15 +138,12 @@ def spectrum_sheet(
 
     Of a flow, its velocity in place of the total amplitude.
     """
-    height = round(width * spectrum.reference_size[0] / spectrum.reference_size[1])
-    size = (min(max(48, height), 2 * width), width)  # very tall or wide stills are distorted
-    coeffs = spectrum.coeffs[item]
+    size, coeffs = cell_of(spectrum, width), spectrum.coeffs[item]
     amplitude = coeffs.abs().square().sum(1).sqrt()
     mask = torch.ones(1, *spectrum.reference_size) if spectrum.mask is None else spectrum.mask[item]
     counted = counting(resized(mask, spectrum.grid)[0])
     typical = amplitude[:, counted].median(1).values
     total = amplitude.square().sum(0).sqrt()
-    shown = torch.linspace(0, len(coeffs) - 1, min(8, len(coeffs))).round().long().tolist()
     whole = heat((total / total.max().clamp(min=1e-9)).clamp(0, 1))
     if spectrum.velocity is not None:
         whole = flow_wheel(spectrum.velocity[item] * counted)
@@ -136,6 +152,6 @@ def spectrum_sheet(
         resized(whole, size),
         amplitude_plot(spectrum.frequencies_hz, typical, size),
         wheel_disc(size),
-        *(resized(band_picture(coeffs[k]), size) for k in shown),
+        *band_pictures(coeffs, size),
     ]
     return tiles(pictures, 4)
