@@ -150,3 +150,18 @@ def test_tables_are_what_is_kept_of_what_a_command_prints():
     tables = tables_script()
     printed = "made 3\n| a | b |\n|---|---|\n| 1 | 2 |\nin all: 3\n| no | head |\n\n| c |\n|---|\n"
     assert tables.tables_of(printed) == "| a | b |\n|---|---|\n| 1 | 2 |\n\n| c |\n|---|"
+
+
+HEADING = re.compile(r"^(#+) (.*)$", re.M)
+
+
+@document
+def test_no_heading_stands_twice_under_the_same_one(path):
+    under, seen = {}, set()
+    code = re.compile(r"^( *)```.*?^\1```", re.M | re.S)
+    for marks, words in HEADING.findall(code.sub("", path.read_text(encoding="utf-8"))):
+        level = len(marks)
+        under = {n: w for n, w in under.items() if n < level} | {level: words}
+        place = tuple(under.values())
+        assert place not in seen, f"{' / '.join(place)} stands twice"
+        seen.add(place)
