@@ -126,6 +126,11 @@ def _renderer(request: TrainRequest) -> PreparedRun:
 
 def _mixture(weighted: list[tuple[data.Source, float]], training: TrainConfig, augment: Callable):
     sources, weights = zip(*weighted)
+    if not sum(weights) > 0:
+        raise ValueError(
+            "Expected a weight above 0 for some of the data, got 0 for all of it. Raise "
+            "--scenes-weight, or give other data."
+        )
     length = training.steps * training.batch
     return data.Mixture(sources, weights, training.seed, length, augment)
 

@@ -82,6 +82,8 @@ def test_stages_of_the_denoiser_need_a_trained_encoder(tmp_path, stage):
             "no --perceptual here: only a renderer's",
         ),
         ({"stage": "bands"}, "Train autoencoder and encoder first"),
+        ({"scenes_weight": 0.0}, "a weight above 0 for some of the data, got 0 for all"),
+        ({"stage": "encoder", "scenes_weight": 0.0}, "a weight above 0 for some of the data"),
     ],
 )
 def test_options_that_do_not_fit_together_are_refused(tmp_path, options, message):
