@@ -72,11 +72,13 @@ def compare_clips(
     candidate_fps: float,
     notes: list[str],
     backbone: Backbone | None = None,
+    whole: bool = True,
 ) -> Pair:
     """Compare two clips frame by frame, up to the shorter length, and in their temporal behaviour.
 
     Args:
         notes: Differences in size, length and frame rate are appended.
+        whole: Whether both clips are given up to their ends; else they have no seams.
         backbone: Of `looks.load_looks`; with it, looks are compared too.
     """
     count, size = min(len(reference), len(candidate)), tuple(reference.shape[-2:])
@@ -86,6 +88,8 @@ def compare_clips(
         candidate = F.interpolate(candidate, size, mode="bilinear", antialias=True).clamp(0, 1)
     if len(reference) != len(candidate):
         notes.append(f"{name}: {len(reference)} and {len(candidate)} frames, {count} compared")
+    # A seam is between the ends of a clip, not where it is cut for the comparison.
+    seams = [_seam(frames) if whole else math.nan for frames in (candidate, reference)]
     reference, candidate = reference[:count], candidate[:count]
     by_frame = [picture_metrics.psnr(one, other) for one, other in zip(candidate, reference)]
     values = {
@@ -97,9 +101,8 @@ def compare_clips(
         values["look_distance"] = float(looks.look_distance(backbone, *pair).mean())
     variance = picture_metrics.luma(reference).var(0, correction=0)
     static = (variance <= variance.flatten().median())[None]
-    for side, frames in (("", candidate), ("_reference", reference)):
-        steps = seam(frames)
-        values["seam" + side] = steps.wrap / steps.largest_inside if steps.largest_inside else 0.0
+    for side, frames, own in zip(("", "_reference"), (candidate, reference), seams):
+        values["seam" + side] = own
         values["flicker" + side] = 1000 * picture_metrics.flicker(frames, static)
         values["pulse" + side] = 1000 * picture_metrics.flicker(frames.mean((2, 3), keepdim=True))
     curves = {"psnr": Curve([t / fps for t in range(count)], None, by_frame)}
@@ -121,6 +124,12 @@ def compare_clips(
         "candidate": viz.slice_xt(candidate, row),
     }
     return Pair(name, "clip", values, curves, pictures)
+
+
+def _seam(frames):
+    """The step from the last frame to the first, over the largest inside."""
+    steps = seam(frames)
+    return steps.wrap / steps.largest_inside if steps.largest_inside else 0.0
 
 
 def _ssim(candidate, reference):

@@ -122,14 +122,17 @@ def evaluate(
         callback(i, len(found))
         if kind == "clip":
             try:
-                (one, fps), (other, other_fps) = (_clip(path, longest_side) for path in paths)
+                clips = (_clip(path, longest_side) for path in paths)
+                (one, fps, ends), (other, other_fps, other_ends) = clips
             except ValueError as error:
                 notes.append(f"{name}: left out. {error}")
                 continue
             for network, sides in zip(networks, features):
                 for side, frames in zip(sides, (one, other)):
                     side.append(network.features(frames))
-            pairs.append(compare_clips(name, one, other, fps, other_fps, notes, backbone))
+            if not (whole := ends and other_ends):
+                notes.append(f"{name}: the first {MOST_FRAMES} frames are compared, no seams")
+            pairs.append(compare_clips(name, one, other, fps, other_fps, notes, backbone, whole))
             del one, other
         if kind == "spectrum" or motion is not None:
             spectra = [_motion(path, kind, motion) for path in paths]
@@ -229,12 +232,13 @@ def _listed(path):
 
 
 def _clip(path, longest_side):
-    """Frames, scaled down for the comparison, and their frame rate."""
+    """Frames, scaled down for the comparison, their frame rate, and whether they are all."""
     clip = read_clip(path, longest_side)
-    frames = list(islice(clip.frames, MOST_FRAMES))
+    read = iter(clip.frames)
+    frames = list(islice(read, MOST_FRAMES))
     if not frames:
         raise ValueError(f"{path.name!r} has no frame that can be read. Save or copy it again.")
-    return torch.stack(frames), clip.fps
+    return torch.stack(frames), clip.fps, next(read, None) is None
 
 
 def _motion(path, kind, motion):

@@ -99,6 +99,17 @@ def test_the_seam_of_a_loop_equals_its_steps_and_that_of_a_cut_clip_is_larger():
     assert values["seam_reference"] == pytest.approx(1, abs=0.05) and values["seam"] > 1.1
 
 
+@pytest.mark.parametrize("longer", [0, 1])
+def test_seams_are_those_of_whole_clips_and_not_of_what_is_compared(longer):
+    clips = [ball(20), ball(30, fps=15.0)]  # the same two swings
+    clips = clips[::-1] if longer == 0 else clips
+    values = compare_clips("a", *clips, 10.0, 15.0, []).values
+    assert values["seam"] == pytest.approx(1, abs=0.1)
+    assert values["seam_reference"] == pytest.approx(1, abs=0.1)
+    values = compare_clips("a", *clips, 10.0, 15.0, [], whole=False).values
+    assert math.isnan(values["seam"]) and math.isnan(values["seam_reference"])
+
+
 def test_flicker_is_measured_where_the_reference_is_static(rng):
     clip = ball(40)
     noisy = clip + 0.01 * torch.randn(40, 1, 24, 40, generator=rng)

@@ -1,10 +1,11 @@
 import json
+import math
 
 import pytest
 import torch
 from oracles import ball, swaying_blob
 
-from gid_core.evaluation import feature_distances
+from gid_core.evaluation import feature_distances, sets
 from gid_core.evaluation.feature_distances import Network
 from gid_core.evaluation.looks import load_looks
 from gid_core.evaluation.sets import evaluate, pair_up
@@ -108,6 +109,16 @@ def test_clips_are_compared_by_their_looks_if_a_network_is_given(folders):
     assert own.median("clip")["look_distance"] == 0
     assert own.sets["frechet_looks"] < 1e-3 * found.sets["frechet_looks"]
     assert "look_distance" not in evaluate(refs, refs).median("clip")
+
+
+def test_a_clip_that_is_too_long_to_be_compared_whole_has_no_seam(folders, monkeypatch):
+    monkeypatch.setattr(sets, "MOST_FRAMES", 6)
+    for folder in folders:
+        for name, count in (("a", 6), ("b", 7)):
+            write_clip(folder / f"{name}.mp4", ball(count), 10.0)
+    found = evaluate(*folders)
+    assert [math.isnan(pair.values["seam"]) for pair in found.pairs] == [False, True]
+    assert found.notes == ["b: the first 6 frames are compared, no seams"]
 
 
 def test_clips_are_compared_by_motion_if_a_reader_is_given(folders):
