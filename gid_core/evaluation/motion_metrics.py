@@ -17,9 +17,9 @@ import torch.nn.functional as F
 from ..shapes import Bool, Complex, Float, Tensor
 from ..still.grid import pixel_grid
 
-REFERENCE_WIDTH = 256  # px: the width at which thresholds of motion are given
+REFERENCE_SIDE = 256  # px: the longer side for which thresholds of motion are given
 MOVING_SHARE = 0.2  # largest share of a clip's pixels in its moving region
-MOVING_PX = 0.2  # least motion energy of a moving pixel, at the reference width
+MOVING_PX = 0.2  # least motion energy of a moving pixel, at the reference side
 LEAST_AMPLITUDE_PX = 0.1  # least true amplitude of a coefficient whose error counts
 FLOOR_PX = 1e-3  # smaller amplitudes are equal
 
@@ -102,9 +102,9 @@ def moving_region(energy: Float[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
     """The moving region of a clip: the 20 % of pixels with the most motion, above a threshold.
 
     Args:
-        energy: Motion energy, px of its own grid. The threshold is 0.2 px at a width of 256.
+        energy: Motion energy, px of its own grid. The threshold is 0.2 px of a longer side of 256.
     """
-    least = MOVING_PX * energy.shape[1] / REFERENCE_WIDTH
+    least = MOVING_PX * max(energy.shape) / REFERENCE_SIDE
     return (energy > least) & (energy >= energy.flatten().quantile(1 - MOVING_SHARE))
 
 
@@ -188,7 +188,7 @@ def motion_descriptors(coeffs: Complex[Tensor, "b k 2 h w"]) -> Float[Tensor, "b
 
 def _descriptor(coeffs):
     bands, _, height, width = coeffs.shape
-    coeffs = coeffs * (REFERENCE_WIDTH / max(height, width))
+    coeffs = coeffs * (REFERENCE_SIDE / max(height, width))
     energy = coeffs.abs().square().mean(1)  # k h w
     floor = FLOOR_PX**2
     by_band = energy.mean((1, 2))

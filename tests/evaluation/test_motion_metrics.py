@@ -107,6 +107,12 @@ def test_the_moving_region_is_the_most_moving_fifth_above_the_threshold():
     assert motion_metrics.moving_region(energy[:, :128] * 0.19).any()  # of 128: twice as much
 
 
+def test_the_moving_region_of_what_was_turned_is_turned(rng):
+    energy = 0.17 * torch.rand(60, 200, generator=rng)  # a tenth is above the threshold
+    region = motion_metrics.moving_region(energy)
+    assert 0 < region.sum() and torch.equal(motion_metrics.moving_region(energy.mT), region.mT)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_area_under_the_curve_is_the_share_of_pairs_in_order(seed):
     rng = torch.Generator().manual_seed(seed)
