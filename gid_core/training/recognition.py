@@ -117,7 +117,8 @@ class Photographs:
     """Outlined photographs of one side of the split, opened once.
 
     Args:
-        pasted: Share of views that get rare things of other photographs pasted in.
+        pasted: Share of views that get rare things of other photographs pasted in, if there are
+            any that are large enough to be cut out.
         scenes: How many synthetic scenes of rare things come with them.
     """
 
@@ -146,7 +147,7 @@ class Photographs:
         for still, objects in scene_views(scenes):
             self.stills.append(still)
             self.outlines.append(objects)
-        self.pasted = pasted
+        self.pasted = pasted if self.things else 0.0
 
     def views(self, count: int, generator: torch.Generator):
         """Random views, every photograph once before any comes again."""

@@ -56,6 +56,16 @@ def test_every_photograph_comes_once_before_any_comes_again(photographs, rng, mo
     assert all(len(set(order[n : n + 2])) == 2 for n in (0, 2, 4))
 
 
+def test_where_nothing_can_be_cut_out_nothing_is_pasted(photographs, tmp_path, rng):
+    speck = [[0.4, 0.4], [0.5, 0.4], [0.5, 0.5]]
+    for name in ("a", "b"):
+        objects = [{**LEFT[0], "outline": speck}]
+        (tmp_path / f"{name}.json").write_text(json.dumps({"objects": objects}))
+    photographs = Photographs(tmp_path, labels_folder=tmp_path, pasted=1.0)
+    assert not photographs.things
+    assert [len(objects) for _, objects in photographs.views(2, rng)] == [1, 1]
+
+
 def test_a_head_learns_and_the_backbone_stays_until_it_is_tuned(photographs, monkeypatch):
     monkeypatch.setattr("gid_core.training.views.SIDE", 64)
     monkeypatch.setattr(recognition, "SIDE", 64)
