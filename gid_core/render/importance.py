@@ -50,15 +50,22 @@ def importance_of(
 
 def importance_of_features(
     motion: Float[Tensor, "1 n"],
+    side: int,
     order: Float[Tensor, "1 n"] | None = None,
     depth: Float[Tensor, "1 n"] | None = None,
 ) -> Float[Tensor, "1 n"]:
     """The same order with smaller differences, for features that a network mixes: the paper's unit.
 
-    Arguments are those of `importance_of`. The network was trained with it; with larger
-    differences it mixes less well.
+    The network was trained with it on pictures 256 px wide; with larger differences it mixes less
+    well there. In a larger picture, what lies under the edge of a thing that moves is so many
+    pixels wide that a share of it shows as a band; so differences grow with the root of the size.
+
+    Args:
+        side: The picture's longer side, px.
+
+    Others are those of `importance_of`.
     """
     if depth is not None:
         return DEPTH_OF_FEATURES * depth.clamp(0, 1)
-    logits = GRID_SIDE * motion
+    logits = GRID_SIDE * motion * math.sqrt(max(1.0, side / GRID_SIDE))
     return logits if order is None else logits + DEPTH_OF_FEATURES * order

@@ -492,7 +492,7 @@ def splatted_frames(
     alpha = layers.foreground[-1:].flatten(1)[:, layers.source_pixels]
     importance = (
         importance_of(mean_motion * alpha.square(), *given),
-        importance_of_features(mean_motion, *given),
+        importance_of_features(mean_motion, max(size), *given),
     )
     held = None
     for t in range(motion.frames) if frames is None else frames:

@@ -6,7 +6,7 @@ import torch
 from gid_core.motion.displacement import Displacement
 from gid_core.render.importance import MOTION_EXPONENT, STILL_SHARE, importance_of
 from gid_core.render.layers import SOFT
-from gid_core.render.renderer import render_frames
+from gid_core.render.renderer import load_renderer, render_frames, shipped_renderer
 from gid_core.render.splat import BAND
 
 
@@ -88,3 +88,19 @@ def test_depth_and_order_put_the_slower_in_front(choice):
     frame, _ = next(render_frames(still, motion, matte=matte, **{choice: given}))
     # Green has moved to 38..47: red, which would come to 38..47, is behind it.
     assert (frame[1, :, 39:47] > 0.99).all() and (frame[0, :, 39:47] < 0.01).all()
+
+
+@pytest.mark.parametrize("width", [1024, 1920])
+def test_under_the_leading_edge_of_a_large_picture_nothing_shines_through(width):
+    """The network mixes a splat of its own kind in, in which what is still weighs a little."""
+    height, left, right, step = 32, width // 3, width // 2, round(0.0063 * width)
+    still = torch.full((3, height, width), 0.12)
+    still[..., left:right] = 0.7
+    mask = (still[:1] > 0.5).float()[None]
+    coeffs = torch.zeros(1, 1, 2, height // 4, width // 4, dtype=torch.complex64)
+    coeffs[:, :, 0] = step / 4
+    there_and_back = torch.tensor([[1.0, -1.0]], dtype=torch.complex64)
+    motion = Displacement(coeffs, there_and_back, 30.0, (height, width), mask)
+    refined, _ = next(render_frames(still, motion, model=load_renderer(shipped_renderer())))
+    ahead = refined[:, 4:-4, right + 2 : right + step - 2]
+    assert (ahead.mean() - 0.7).abs() < 0.012
