@@ -45,7 +45,9 @@ def main():
         rows[path.stem] = of_clip(compare, path, candidates)
         print(path.stem, {k: round(v[0], 3) for k, v in rows[path.stem].items()}, flush=True)
     for prefix, words in SETS.items():
-        table(words, [row for name, row in rows.items() if name.startswith(prefix)], candidates)
+        found = [row for name, row in rows.items() if name.startswith(prefix)]
+        if found:
+            table(words, found, candidates)
 
 
 def of_clip(compare, path, candidates):
