@@ -3,11 +3,12 @@
     python benchmarks/gallery.py FOLDER [-o out] [--seed 0] [--paint refined] [--fitting]
         [--model M] [--kind K] [--weather W] [--size PX] [--only NAME,NAME]
 
-The folder holds pictures, and for a NAME.png perhaps NAME_mask.png; or clips, whose first frames
-are the stills. Written are NAME.mp4, NAME_sheet.jpg (frames at 0, 1/4 and 1/2 of the loop, refined
-mask, motion energy, the sliced row, its x-t slice) and NAME_slice.png, and for compare_motion.py
-the mask in use, masks/NAME_mask.png, and the paint, paint/NAME_mask.png. Frames are made without
-the network. Motion is the elastic prior's, or `--model learned`'s, or that of a file of weights.
+The folder holds NAME.png and, where there is one, NAME_mask.png; or photographs, NAME.jpg; or
+clips, whose first frames are the stills. Written are NAME.mp4, NAME_sheet.jpg (frames at 0, 1/4 and
+1/2 of the loop, refined mask, motion energy, the sliced row, its x-t slice) and NAME_slice.png, and
+for compare_motion.py the mask in use, masks/NAME_mask.png, and the paint, paint/NAME_mask.png.
+Frames are made without the network. Motion is the elastic prior's, or `--model learned`'s, or that
+of a file of weights.
 
 Paint is the mask itself, `exact` (used as it is) or `refined`; or, refined too, what mattes.py
 makes of it: `loose`, `tight` or `holed`; or there is `none`. Or it is `texture`, what was guessed
@@ -40,7 +41,7 @@ from gid_core.still.grid import grid_size
 
 FRAMES, FPS = 150, 30
 PAINTS = ("refined", "exact", "loose", "tight", "holed", "none", "texture", "outlined")
-PICTURES, CLIPS = (".png", ".jpg"), (".mp4", ".avi")
+STILLS, PHOTOGRAPHS, CLIPS = (".png",), (".jpg",), (".mp4", ".avi")
 LEARNED = Path(__file__).resolve().parent.parent / "gid_core/pretrained/motion-small.safetensors"
 FITTING = {
     "23866663_loop_28": ("flame", "wind"),
@@ -142,8 +143,9 @@ def main() -> None:
     parser.add_argument("--size", type=int, help="longer side of the frames, px")
     parser.add_argument("--only", default="", help="names of stills, with commas between")
     args = parser.parse_args()
-    names = [p for p in sorted(args.stills.iterdir()) if p.suffix in PICTURES + CLIPS]
-    names = [p for p in names if not p.stem.endswith("_mask")]
+    inside = [p for p in sorted(args.stills.iterdir()) if not p.stem.endswith("_mask")]
+    names = [p for p in inside if p.suffix in STILLS + CLIPS]
+    names = names or [p for p in inside if p.suffix in PHOTOGRAPHS]
     names = [p for p in names if not args.only or p.stem in args.only.split(",")]
     if not names:
         raise SystemExit(f"Expected stills or clips in {args.stills}, found none.")
