@@ -189,9 +189,8 @@ class LearnedPrior:
         features = given.features
         height, width = features.shape[-2:]
         noise = torch.randn(1, len(hertz), given.latent, height, width, generator=generator)
-        noise = given.start(noise, generator).to(
-            like.device
-        )  # float32, whatever the networks compute in
+        # In float32, whatever the networks compute in.
+        noise = given.start(noise, generator).to(like.device)
 
         def denoise(condition):
             def network(x, level):

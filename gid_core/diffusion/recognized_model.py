@@ -29,9 +29,9 @@ from .blocks import ResBlock, SpatialAttention, norm, zeroed
 from .conditioning import Conditioning
 from .denoiser import Denoiser
 from .motion_latents import REDUCTION, coverage
+from .start import AXES
 from .still_features import channels, still_features
 
-AXES = 2
 LATENT = 2 * AXES  # channels of a latent: Re x, Im x, Re y, Im y
 SMALLEST = 0.02  # amplitude, beside what is usual
 KIND = "recognized motion model"  # of weight files

@@ -4,7 +4,8 @@ The rule: depth decides where it is given, and differs by a twentieth of its ran
 of objects decides. Where there is no order, and within one object, what moves more is in front.
 
 Law: importance has no unit. Only the ratio of two motions counts, so a picture shows the same thing
-in front at every size, and whatever else moves in it.
+in front at every size, and whatever else moves in it. What the network mixes has the paper's unit
+instead (`importance_of_features`).
 
 Source: importance by mean motion, Li et al., "Generative Image Dynamics", CVPR 2024, Sec. 5. There
 it is a distance on a grid 256 wide. The exponent of a ratio in its place is ours.
